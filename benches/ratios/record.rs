@@ -1,0 +1,238 @@
+//! What was measured, and the ratios.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use workcrew_bench::drive::Sample;
+use workcrew_bench::figures::{geometric_mean, median, percentile};
+use workcrew_bench::subject::{Kind, PLAIN_LOOP, SUBJECTS, Subject};
+
+use crate::workloads::{Cell, Workload};
+
+/// What a workload is about. Smaller is better in all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Value {
+    /// Nanoseconds of wall-clock time per job.
+    WallTime,
+    /// The median round trip of a sample, in microseconds.
+    RoundTrip,
+    /// Microseconds of CPU time per second.
+    IdleCpu,
+    /// Microseconds of CPU time per job.
+    CpuPerJob,
+    /// Heap allocations per job.
+    Allocations,
+}
+
+impl Value {
+    pub(crate) fn unit(self) -> &'static str {
+        match self {
+            Self::WallTime => "ns per job",
+            Self::RoundTrip => "µs per round trip, median of a sample",
+            Self::IdleCpu => "µs of CPU per second",
+            Self::CpuPerJob => "µs of CPU per job",
+            Self::Allocations => "heap allocations per job",
+        }
+    }
+}
+
+/// One sample in numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Figures {
+    /// What the workload is about, in its unit.
+    pub(crate) value: f64,
+    /// CPU time of the process, nanoseconds per job.
+    pub(crate) cpu: f64,
+    /// Wall-clock time, nanoseconds per job.
+    pub(crate) wall: f64,
+    /// Bytes allocated per job.
+    pub(crate) bytes: f64,
+    /// The 99th percentile of the round trips, in microseconds.
+    pub(crate) p99: f64,
+}
+
+impl Figures {
+    fn new(value: Value, cell: &Cell, sample: &Sample) -> Self {
+        let jobs = cell.task.jobs.len() as f64;
+        let cost = &sample.cost;
+        let (wall, cpu) = (cost.wall.as_nanos() as f64, cost.cpu.as_nanos() as f64);
+        Self {
+            value: match value {
+                Value::WallTime => wall / jobs,
+                Value::RoundTrip => median(&sample.trips) / 1e3,
+                Value::IdleCpu => cpu / 1e3 / cost.wall.as_secs_f64(),
+                Value::CpuPerJob => cpu / 1e3 / jobs,
+                Value::Allocations => cost.allocations as f64 / jobs,
+            },
+            cpu: cpu / jobs,
+            wall: wall / jobs,
+            bytes: cost.allocated_bytes as f64 / jobs,
+            p99: percentile(&sample.trips, 99.0) / 1e3,
+        }
+    }
+}
+
+/// Against whom a ratio is taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Against {
+    /// One peer.
+    Peer(&'static str),
+    /// In each cell the peer with the smallest median.
+    BestPeer,
+    /// The same, without Go.
+    BestRustPeer,
+}
+
+/// All samples of one cell.
+pub(crate) struct CellRecord<'a> {
+    pub(crate) cell: &'a Cell,
+    /// By subject; the place in the list is the round, for all subjects alike.
+    samples: BTreeMap<&'static str, Vec<Figures>>,
+}
+
+impl CellRecord<'_> {
+    pub(crate) fn workers(&self) -> usize {
+        self.cell.task.capacity.workers
+    }
+
+    /// The samples of `subject`, if it took part.
+    pub(crate) fn samples(&self, subject: &str) -> Option<&[Figures]> {
+        self.samples.get(subject).map(Vec::as_slice)
+    }
+
+    /// One number of each sample of `subject`.
+    pub(crate) fn all(&self, subject: &str, pick: impl Fn(&Figures) -> f64) -> Option<Vec<f64>> {
+        Some(self.samples(subject)?.iter().map(pick).collect())
+    }
+
+    /// Who is meant by `against` in this cell.
+    pub(crate) fn peer(&self, against: Against) -> Option<&'static str> {
+        let go_counts = match against {
+            Against::Peer(name) => return self.samples.contains_key(name).then_some(name),
+            Against::BestPeer => true,
+            Against::BestRustPeer => false,
+        };
+        SUBJECTS
+            .iter()
+            .filter(|subject| match subject.kind {
+                Kind::Peer => true,
+                Kind::Go => go_counts,
+                Kind::Own | Kind::PlainLoop => false,
+            })
+            .filter_map(|subject| {
+                let values = self.all(subject.name, |figures| figures.value)?;
+                Some((subject.name, median(&values)))
+            })
+            .min_by(|(_, one), (_, other)| one.total_cmp(other))
+            .map(|(name, _)| name)
+    }
+
+    /// The peer's value divided by our own, round by round.
+    pub(crate) fn ratios(&self, against: Against, own: &str) -> Option<Vec<f64>> {
+        let peer = self.samples(self.peer(against)?)?;
+        let own = self.samples(own)?;
+        Some(quotients(peer, own, |figures| figures.value))
+    }
+
+    /// The CPU time of the process divided by that of the jobs in a plain loop, round by round.
+    pub(crate) fn cpu_ratios(&self, subject: &str) -> Option<Vec<f64>> {
+        let subject = self.samples(subject)?;
+        let jobs_alone = self.samples(PLAIN_LOOP)?;
+        Some(quotients(subject, jobs_alone, |figures| figures.cpu))
+    }
+}
+
+fn quotients(above: &[Figures], below: &[Figures], pick: impl Fn(&Figures) -> f64) -> Vec<f64> {
+    above
+        .iter()
+        .zip(below)
+        .map(|(above, below)| pick(above) / pick(below))
+        .collect()
+}
+
+/// All samples.
+pub(crate) struct Record<'a> {
+    cells: Vec<CellRecord<'a>>,
+}
+
+impl<'a> Record<'a> {
+    pub(crate) fn new(cells: &'a [Cell]) -> Self {
+        let cells = cells
+            .iter()
+            .map(|cell| CellRecord {
+                cell,
+                samples: BTreeMap::new(),
+            })
+            .collect();
+        Self { cells }
+    }
+
+    /// Adds a sample of the cell with this number.
+    pub(crate) fn add(&mut self, cell: usize, subject: &'static Subject, sample: &Sample) {
+        let record = &mut self.cells[cell];
+        let figures = Figures::new(record.cell.workload.value, record.cell, sample);
+        record
+            .samples
+            .entry(subject.name)
+            .or_default()
+            .push(figures);
+    }
+
+    /// The workloads in order, each with its cells.
+    pub(crate) fn workloads(&self) -> impl Iterator<Item = (&Workload, &[CellRecord<'a>])> {
+        self.cells
+            .chunk_by(|one, other| one.cell.workload.name == other.cell.workload.name)
+            .map(|cells| (&*cells[0].cell.workload, cells))
+    }
+
+    /// The cells of one workload; none if it was not measured.
+    pub(crate) fn cells(&self, workload: &str) -> &[CellRecord<'a>] {
+        self.workloads()
+            .find(|(found, _)| found.name == workload)
+            .map_or(&[], |(_, cells)| cells)
+    }
+
+    pub(crate) fn write_csv(&self, path: &Path) -> io::Result<()> {
+        let mut file = BufWriter::new(File::create(path)?);
+        writeln!(
+            file,
+            "workload,workers,subject,round,value,unit,wall_ns_per_job,cpu_ns_per_job,bytes_per_job,p99_us"
+        )?;
+        for record in &self.cells {
+            let workload = &record.cell.workload;
+            for (subject, samples) in &record.samples {
+                for (round, sample) in samples.iter().enumerate() {
+                    writeln!(
+                        file,
+                        "{},{},{subject},{round},{},\"{}\",{},{},{},{}",
+                        workload.name,
+                        record.workers(),
+                        sample.value,
+                        workload.value.unit(),
+                        sample.wall,
+                        sample.cpu,
+                        sample.bytes,
+                        sample.p99
+                    )?;
+                }
+            }
+        }
+        file.flush()
+    }
+}
+
+/// The geometric mean over `cells` of the median over rounds; nothing unless every cell has it.
+pub(crate) fn mean_over_workers<'a>(
+    cells: &[CellRecord<'a>],
+    ratios: impl Fn(&CellRecord<'a>) -> Option<Vec<f64>>,
+) -> Option<f64> {
+    let medians: Option<Vec<f64>> = cells
+        .iter()
+        .map(|cell| ratios(cell).map(|ratios| median(&ratios)))
+        .collect();
+    medians
+        .filter(|medians| !medians.is_empty())
+        .map(|medians| geometric_mean(&medians))
+}

@@ -1,0 +1,137 @@
+//! The tables of values and ratios.
+
+use workcrew_bench::figures::{median, range};
+use workcrew_bench::subject::{Kind, Subject};
+
+use crate::record::{Against, CellRecord, Record, Value, mean_over_workers};
+use crate::workloads::Workload;
+
+/// Width of the first column and of the others.
+const NAME: usize = 22;
+const NUMBER: usize = 25;
+
+/// Prints a block of tables for each workload.
+pub(crate) fn print(record: &Record<'_>, subjects: &[&Subject]) {
+    for (workload, cells) in record.workloads() {
+        print_values(workload, cells, subjects);
+        if matches!(workload.value, Value::WallTime | Value::RoundTrip) {
+            for own in subjects.iter().filter(|subject| subject.kind == Kind::Own) {
+                if cells.iter().any(|cell| cell.samples(own.name).is_some()) {
+                    print_ratios(cells, own.name, subjects);
+                }
+            }
+        }
+        if workload.compares_cpu_time() {
+            print_cpu_time(cells, subjects);
+        }
+        println!();
+    }
+}
+
+fn print_values(workload: &Workload, cells: &[CellRecord<'_>], subjects: &[&Subject]) {
+    println!("## {}: {}", workload.name, workload.value.unit());
+    print_head("median (min..max)", cells);
+    for subject in subjects {
+        print_numbers(subject.name, cells, |cell| {
+            cell.all(subject.name, |figures| figures.value)
+        });
+        match workload.value {
+            Value::RoundTrip => print_numbers("  99th percentile", cells, |cell| {
+                cell.all(subject.name, |figures| figures.p99)
+            }),
+            Value::Allocations => print_numbers("  bytes", cells, |cell| {
+                cell.all(subject.name, |figures| figures.bytes)
+            }),
+            Value::WallTime | Value::IdleCpu | Value::CpuPerJob => {}
+        }
+    }
+}
+
+fn print_ratios(cells: &[CellRecord<'_>], own: &str, subjects: &[&Subject]) {
+    println!();
+    print_head(&format!("peer / {own}"), cells);
+    for subject in subjects {
+        if matches!(subject.kind, Kind::Peer | Kind::Go) {
+            print_ratio(subject.name, cells, |cell| {
+                cell.ratios(Against::Peer(subject.name), own)
+            });
+        }
+    }
+    print_ratio("best peer", cells, |cell| {
+        cell.ratios(Against::BestPeer, own)
+    });
+}
+
+fn print_cpu_time(cells: &[CellRecord<'_>], subjects: &[&Subject]) {
+    println!();
+    print_head("CPU time / jobs alone", cells);
+    for subject in subjects {
+        if subject.kind != Kind::PlainLoop {
+            print_ratio(subject.name, cells, |cell| cell.cpu_ratios(subject.name));
+        }
+    }
+}
+
+fn print_head(what: &str, cells: &[CellRecord<'_>]) {
+    print!("{what:NAME$}");
+    for cell in cells {
+        let workers = cell.workers();
+        let plural = if workers == 1 { "" } else { "s" };
+        print!("{:>NUMBER$}", format!("{workers} worker{plural}"));
+    }
+    println!();
+}
+
+/// Prints a row of medians and ranges, unless it would be empty.
+fn print_numbers<'a>(
+    name: &str,
+    cells: &[CellRecord<'a>],
+    numbers: impl Fn(&CellRecord<'a>) -> Option<Vec<f64>>,
+) {
+    if let Some(row) = row(name, cells, numbers) {
+        println!("{row}");
+    }
+}
+
+/// The same, with the geometric mean over the cells behind it.
+fn print_ratio<'a>(
+    name: &str,
+    cells: &[CellRecord<'a>],
+    ratios: impl Fn(&CellRecord<'a>) -> Option<Vec<f64>>,
+) {
+    if let Some(row) = row(name, cells, &ratios) {
+        let mean = mean_over_workers(cells, &ratios);
+        let mean = mean.map_or_else(String::new, |mean| format!("   mean {mean:.2}"));
+        println!("{row}{mean}");
+    }
+}
+
+fn row<'a>(
+    name: &str,
+    cells: &[CellRecord<'a>],
+    numbers: impl Fn(&CellRecord<'a>) -> Option<Vec<f64>>,
+) -> Option<String> {
+    let numbers: Vec<_> = cells.iter().map(numbers).collect();
+    if numbers.iter().all(Option::is_none) {
+        return None;
+    }
+    let mut row = format!("{name:NAME$}");
+    for numbers in numbers {
+        let text = numbers.map_or_else(String::new, |numbers| spread(&numbers));
+        row.push_str(&format!("{text:>NUMBER$}"));
+    }
+    Some(row)
+}
+
+/// The median and the range of some numbers, with three digits or so.
+pub(crate) fn spread(numbers: &[f64]) -> String {
+    let (min, max) = range(numbers);
+    let middle = median(numbers);
+    let digits = match middle {
+        _ if max < 0.1 => 4,
+        _ if middle < 10.0 => 2,
+        _ if middle < 100.0 => 1,
+        _ => 0,
+    };
+    format!("{middle:.digits$} ({min:.digits$}..{max:.digits$})")
+}

@@ -1,0 +1,198 @@
+//! The workloads, as the library's documentation names them, and their cells.
+
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use workcrew_bench::Capacity;
+use workcrew_bench::drive::{Shape, Task};
+use workcrew_bench::job::{Speed, equal_jobs, heavy_tailed_jobs};
+use workcrew_bench::subject::{Kind, Subject};
+
+use crate::options::Options;
+use crate::record::Value;
+
+pub(crate) const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// One row of the comparison.
+pub(crate) struct Workload {
+    /// As on the command line: the number, and what is special about it.
+    pub(crate) name: String,
+    /// What is printed for a sample.
+    pub(crate) value: Value,
+    /// Rounds beyond this one are left out, where a sample takes seconds and varies little.
+    pub(crate) rounds_at_most: usize,
+    shape: Shape,
+    /// Size of both queues; `None`: room for all jobs.
+    capacity: Option<usize>,
+    jobs: Jobs,
+    /// Numbers of workers, if not those of the command line.
+    workers: Option<Vec<usize>>,
+}
+
+#[derive(Clone, Copy)]
+enum Jobs {
+    Equal { count: u32, time: Duration },
+    HeavyTailed { count: u32 },
+}
+
+/// A workload with one number of workers.
+pub(crate) struct Cell {
+    pub(crate) workload: Rc<Workload>,
+    pub(crate) task: Task,
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let workers = self.task.capacity.workers;
+        write!(f, "{}, workers: {workers}", self.workload.name)
+    }
+}
+
+impl Workload {
+    /// Whether the CPU time of this workload is compared with that of the jobs alone.
+    pub(crate) fn compares_cpu_time(&self) -> bool {
+        match self.jobs {
+            // Below a microsecond, the pool's own work is far more than the job's.
+            Jobs::Equal { time, .. } => time >= Duration::from_micros(1),
+            Jobs::HeavyTailed { .. } => true,
+        }
+    }
+
+    pub(crate) fn admits(&self, subject: &Subject) -> bool {
+        subject.takes_part(self.shape)
+            && match subject.kind {
+                Kind::Own | Kind::Peer => true,
+                // Its allocations are not counted, and its runtime's own threads are in its CPU time.
+                Kind::Go => matches!(self.value, Value::WallTime | Value::RoundTrip),
+                Kind::PlainLoop => self.compares_cpu_time() || self.value == Value::IdleCpu,
+            }
+    }
+}
+
+/// The names of all workloads that are measured in this process.
+pub(crate) fn names() -> Vec<String> {
+    workloads(true)
+        .into_iter()
+        .map(|workload| workload.name)
+        .collect()
+}
+
+/// All cells that the options ask for.
+pub(crate) fn cells(options: &Options, speed: Speed) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for workload in workloads(options.quick) {
+        if !options.wants_workload(&workload.name) {
+            continue;
+        }
+        let workload = Rc::new(workload);
+        let jobs = match workload.jobs {
+            Jobs::Equal { count, time } => equal_jobs(count, speed.steps(time)),
+            // From a quarter of a microsecond to half a millisecond, 1.2 microseconds on average.
+            Jobs::HeavyTailed { count } => heavy_tailed_jobs(
+                count,
+                speed.steps(Duration::from_nanos(250)),
+                speed.steps(Duration::from_micros(500)),
+            ),
+        };
+        let capacity = workload.capacity.unwrap_or(jobs.len());
+        for &workers in workload.workers.as_ref().unwrap_or(&options.workers) {
+            let capacity = Capacity {
+                workers,
+                jobs: capacity,
+                results: capacity,
+            };
+            cells.push(Cell {
+                workload: workload.clone(),
+                task: Task::new(workload.shape, capacity, jobs.clone()),
+            });
+        }
+    }
+    cells
+}
+
+fn workloads(quick: bool) -> Vec<Workload> {
+    let part = if quick { 4 } else { 1 };
+    let equal = |count, time| Jobs::Equal { count, time };
+    let row = |name: &str, value, shape, capacity, jobs| Workload {
+        name: name.to_owned(),
+        value,
+        shape,
+        capacity,
+        jobs,
+        workers: None,
+        rounds_at_most: usize::MAX,
+    };
+
+    let mut all = Vec::new();
+    // A sample of about 20 ms, whatever a job costs.
+    for (cost, time, count) in [
+        ("empty", Duration::ZERO, 200_000),
+        ("100ns", Duration::from_nanos(100), 100_000),
+        ("1us", Duration::from_micros(1), 20_000),
+        ("10us", Duration::from_micros(10), 3_000),
+    ] {
+        let jobs = equal(count / part, time);
+        for (name, shape, capacity) in [
+            ("W1a", Shape::FillThenDrain, None),
+            ("W1b-1024", Shape::Stream, Some(1024)),
+            ("W1b-64", Shape::Stream, Some(64)),
+        ] {
+            let name = format!("{name}/{cost}");
+            all.push(row(&name, Value::WallTime, shape, capacity, jobs));
+        }
+    }
+    for (name, pause, count) in [
+        ("W4-hot", Duration::ZERO, 4_000),
+        ("W4-idle", MILLISECOND, 100),
+    ] {
+        let shape = Shape::RoundTrips { pause };
+        let jobs = equal(count / part, Duration::ZERO);
+        all.push(row(name, Value::RoundTrip, shape, Some(1024), jobs));
+    }
+    all.push(row(
+        "W7",
+        Value::WallTime,
+        // As in W1a, so that rayon can take part, whose queue of jobs has no bound.
+        Shape::FillThenDrain,
+        None,
+        // Not shortened: the tail is in the long list.
+        Jobs::HeavyTailed { count: 10_000 },
+    ));
+    let time = Duration::from_secs(2) / part;
+    all.push(Workload {
+        workers: Some(vec![8]),
+        rounds_at_most: 3,
+        ..row(
+            "W8-idle",
+            Value::IdleCpu,
+            Shape::Idle { time },
+            Some(1024),
+            equal(250, Duration::ZERO),
+        )
+    });
+    let pause = Duration::from_millis(10);
+    all.push(Workload {
+        workers: Some(vec![8]),
+        rounds_at_most: 3,
+        ..row(
+            "W8-trickle",
+            Value::CpuPerJob,
+            Shape::RoundTrips { pause },
+            Some(1024),
+            equal(200 / part, Duration::ZERO),
+        )
+    });
+    // Not shortened: what is allocated once must not look like much per job.
+    let jobs = equal(100_000, Duration::ZERO);
+    for (name, shape, capacity) in [
+        ("W9/fill-then-drain", Shape::FillThenDrain, None),
+        ("W9/stream", Shape::Stream, Some(1024)),
+    ] {
+        all.push(Workload {
+            workers: Some(vec![2]),
+            ..row(name, Value::Allocations, shape, capacity, jobs)
+        });
+    }
+    all
+}

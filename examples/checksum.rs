@@ -1,0 +1,224 @@
+//! SHA-256 of every file below a path, printed as `sha256sum` prints it.
+//!
+//! ```text
+//! cargo run --release --example checksum -- [--workers N] [--capacity N] [PATH]
+//! ```
+//!
+//! Stdout is that of `find PATH -xtype f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum`. Stderr
+//! has a progress bar (where it is no terminal, a plain line each second), whatever could not be
+//! read, and at the end, above the statistics of the pool,
+//!
+//! ```text
+//! checksum: 1234 files, 56789012 bytes, 0.142 s, 399.9 MB/s, 0 unreadable
+//! ```
+//!
+//! The exit code is 0, or 1 if anything could not be read or written, or 2 for bad arguments.
+//! Every file means hidden ones, `.git` and `target` too. Links to directories are not followed, so
+//! that no walk goes round in circles; FIFOs and devices are passed over, as they may never end.
+//!
+//! One thread walks and submits, and waits while the pool is full; each worker reads into a buffer
+//! of its own; the main thread takes the results. Only the lines to be sorted grow with the tree.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, ErrorKind, Read, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use std::{error::Error, fmt::Display, thread};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use lexopt::prelude::*;
+use sha2::{Digest, Sha256};
+use walkdir::{DirEntry, WalkDir};
+use workcrew::{Results, WorkerPool};
+
+const HELP: &str = "\
+Usage: checksum [--workers N] [--capacity N] [PATH]
+
+Prints the SHA-256 of every file below PATH as sha256sum does, sorted by path.
+
+  PATH            a directory or a file (default: the directory of this crate)
+  --workers N     threads that read and hash (default: one per core)
+  --capacity N    jobs, and results, that may wait in the pool (default: 1024)
+  -h, --help      print this
+";
+const BAR: &str = "[{wide_bar}] {decimal_bytes}/{decimal_total_bytes} at {decimal_bytes_per_sec}";
+/// Bytes read at once: system calls become rare, and the buffer still fits a core's cache.
+const BUFFER: usize = 128 * 1024;
+
+/// What a worker makes of an entry of the walk: a line, or `None` for what is no file, or the
+/// reason why there is no line.
+type Hashed = Result<Option<Line>, String>;
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Line {
+    name: Vec<u8>,
+    sha256: [u8; 32],
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            say(format_args!("{error}\nTry 'checksum --help'."));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether all could be read and written; the error is that of the arguments.
+fn run() -> Result<bool, Box<dyn Error>> {
+    let Some((path, workers, capacity)) = arguments()? else {
+        return Ok(written(io::stdout().write_all(HELP.as_bytes())));
+    };
+    let started = Instant::now();
+    let bar = ProgressBar::no_length().with_style(ProgressStyle::with_template(BAR)?);
+
+    let read = bar.clone();
+    let (pool, results) = WorkerPool::builder()
+        .workers(workers)
+        .job_capacity(capacity)
+        .result_capacity(capacity)
+        .init(|_worker| vec![0; BUFFER])
+        .build(move |entry, ctx| hash(entry, ctx.state, &read))?;
+
+    // A walk of its own for the length of the bar, since the other one waits for the workers.
+    let (top, length) = (path.clone(), bar.clone());
+    let measurer = thread::spawn(move || {
+        let entries = WalkDir::new(top).into_iter().flatten();
+        let found = entries.flat_map(|entry| fs::metadata(entry.path()));
+        length.set_length(found.filter(|it| it.is_file()).map(|it| it.len()).sum());
+    });
+    let walker = thread::spawn(move || {
+        let submitted = pool.submit_all(WalkDir::new(path));
+        submitted.expect("only this thread closes the pool");
+        pool.close();
+        pool
+    });
+    let (mut lines, failures) = take(results, &bar);
+    let (files, bytes, seconds) = (lines.len(), bar.position(), started.elapsed().as_secs_f64());
+    measurer.join().expect("adding up does not panic");
+    let pool = walker.join().expect("walking does not panic");
+    bar.finish_and_clear();
+
+    lines.sort_unstable();
+    let mut out = BufWriter::new(io::stdout().lock());
+    let printed = lines.iter().try_for_each(|line| line.print(&mut out));
+    let written = written(printed.and_then(|()| out.flush()));
+
+    let rate = bytes as f64 / 1e6 / seconds;
+    say(format_args!(
+        "{files} files, {bytes} bytes, {seconds:.3} s, {rate:.1} MB/s, {failures} unreadable\n{}",
+        pool.stats()
+    ));
+    Ok(written && failures == 0)
+}
+
+/// PATH, workers and capacity, or `None` if help is asked for.
+fn arguments() -> Result<Option<(PathBuf, usize, usize)>, lexopt::Error> {
+    let mut path = None;
+    let mut workers = thread::available_parallelism().map_or(1, usize::from);
+    let mut capacity = 1024;
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(None),
+            Long("workers") => workers = number(&mut parser, "--workers")?,
+            Long("capacity") => capacity = number(&mut parser, "--capacity")?,
+            Value(value) if path.is_none() => path = Some(value.into()),
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    let path = path.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Ok(Some((path, workers, capacity)))
+}
+
+fn number(parser: &mut lexopt::Parser, option: &str) -> Result<usize, lexopt::Error> {
+    let number = parser.value()?.parse();
+    number.map_err(|error| format!("{option}: {error}").into())
+}
+
+/// The job: hashes what an entry of the walk is or links to, if that is a file.
+fn hash(entry: walkdir::Result<DirEntry>, buffer: &mut [u8], bar: &ProgressBar) -> Hashed {
+    let path = entry.map_err(|error| error.to_string())?.into_path();
+    let mut read = || -> io::Result<_> {
+        if !fs::metadata(&path)?.is_file() {
+            return Ok(None);
+        }
+        let mut file = File::open(&path)?;
+        let mut sha256 = Sha256::new();
+        loop {
+            match file.read(buffer)? {
+                0 => return Ok(Some(sha256.finalize().into())),
+                filled => {
+                    sha256.update(&buffer[..filled]);
+                    bar.inc(filled as u64);
+                }
+            }
+        }
+    };
+    let sha256 = read().map_err(|error| format!("{path:?}: {error}"))?;
+    let name = path.into_os_string().into_encoded_bytes();
+    Ok(sha256.map(|sha256| Line { name, sha256 }))
+}
+
+/// Takes all results: the lines, in no order, and how many entries failed, each of them reported.
+fn take(results: Results<Hashed>, bar: &ProgressBar) -> (Vec<Line>, u64) {
+    let (mut lines, mut failures) = (Vec::new(), 0);
+    let mut shown = Instant::now();
+    for outcome in results {
+        let panicked = |panic| Err(format!("entry {} of the walk: {panic}", outcome.index));
+        match outcome.result.unwrap_or_else(panicked) {
+            Ok(line) => lines.extend(line),
+            Err(reason) => {
+                failures += 1;
+                bar.suspend(|| say(reason));
+            }
+        }
+        if shown.elapsed() >= Duration::from_secs(1) && bar.is_hidden() {
+            shown = Instant::now();
+            let (files, bytes) = (lines.len(), bar.position());
+            say(format_args!("{files} files, {bytes} bytes so far"));
+        }
+    }
+    (lines, failures)
+}
+
+impl Line {
+    /// A name that would break the line is escaped, and a backslash before the digest says so.
+    fn print(&self, out: &mut impl Write) -> io::Result<()> {
+        if self.name.iter().any(|byte| b"\\\n\r".contains(byte)) {
+            out.write_all(br"\")?;
+        }
+        for byte in self.sha256 {
+            write!(out, "{byte:02x}")?;
+        }
+        out.write_all(b"  ")?;
+        for &byte in &self.name {
+            match byte {
+                b'\\' => out.write_all(br"\\")?,
+                b'\n' => out.write_all(br"\n")?,
+                b'\r' => out.write_all(br"\r")?,
+                _ => out.write_all(&[byte])?,
+            }
+        }
+        out.write_all(b"\n")
+    }
+}
+
+/// Whether stdout took all it was meant to; a reader that has seen enough, such as `head`, is fine.
+fn written(printed: io::Result<()>) -> bool {
+    match printed {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            say(format_args!("stdout: {error}"));
+            false
+        }
+        _ => true,
+    }
+}
+
+/// A line on stderr. Unlike with `eprintln!`, nobody needs to be there to read it.
+fn say(line: impl Display) {
+    let _ = writeln!(io::stderr(), "checksum: {line}");
+}

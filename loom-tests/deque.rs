@@ -1,0 +1,206 @@
+//! Models of [`crate::deque`].
+
+use super::explore::{Bound, Plan, explore};
+use super::parcel::Parcel;
+use crate::deque::{Local, Steal, Stealer, ring, ring_at};
+use crate::probe::visit;
+use crate::sync::thread;
+
+/// Pushes what fits.
+fn push(local: &mut Local<Parcel>, number: u64) -> bool {
+    local.push(Parcel::new(number)).map_err(Parcel::open).is_ok()
+}
+
+fn pop_all(local: &mut Local<Parcel>) -> Vec<u64> {
+    std::iter::from_fn(|| local.pop()).map(Parcel::open).collect()
+}
+
+/// One attempt.
+fn steal(stealer: &Stealer<Parcel>, most: usize) -> Vec<u64> {
+    let mut taken = Vec::new();
+    let result = stealer.steal(most, |parcel| taken.push(parcel.open()));
+    assert_eq!(matches!(result, Steal::Taken(_)), !taken.is_empty());
+    taken
+}
+
+/// Each of `taken` in order, and all of them together are 1 to `last`, each once.
+fn assert_all_once<const N: usize>(taken: [Vec<u64>; N], last: u64) {
+    assert!(taken.iter().all(|one| one.is_sorted()), "out of order: {taken:?}");
+    let mut all = taken.concat();
+    all.sort_unstable();
+    assert_eq!(all, (1..=last).collect::<Vec<_>>(), "{taken:?}");
+}
+
+#[test]
+fn thief_sees_the_item() {
+    let plan = Plan { bound: Bound::Exhaustive, floor: 10, events: &["deque steal: claimed"] };
+    explore("thief_sees_the_item", plan, || {
+        let (mut local, stealer) = ring(2);
+        let thief = thread::spawn(move || steal(&stealer, 2));
+        push(&mut local, 1);
+        push(&mut local, 2);
+        let stolen = thief.join().unwrap();
+        assert_all_once([stolen, pop_all(&mut local)], 2);
+    });
+}
+
+/// The ring has one slot: the second push is into the slot that the thief has read,
+/// or is reading, or has not claimed.
+#[test]
+fn push_reuses_a_stolen_slot() {
+    let plan = Plan {
+        bound: Bound::Exhaustive,
+        floor: 10,
+        events: &["deque: read, slot not yet free", "model: slot used again"],
+    };
+    explore("push_reuses_a_stolen_slot", plan, || {
+        let (mut local, stealer) = ring(1);
+        let thief = thread::spawn(move || steal(&stealer, 1));
+        push(&mut local, 1);
+        let last = if push(&mut local, 2) {
+            visit("model: slot used again");
+            2
+        } else {
+            1
+        };
+        let stolen = thief.join().unwrap();
+        assert_all_once([stolen, pop_all(&mut local)], last);
+    });
+}
+
+#[test]
+fn thief_races_the_last_pop() {
+    let plan = Plan {
+        bound: Bound::Exhaustive,
+        floor: 10,
+        events: &["deque pop: lost to a thief", "deque steal: lost the race"],
+    };
+    explore("thief_races_the_last_pop", plan, || {
+        let (mut local, stealer) = ring(2);
+        let thief = thread::spawn(move || steal(&stealer, 1));
+        push(&mut local, 1);
+        let popped = pop_all(&mut local);
+        assert_all_once([thief.join().unwrap(), popped], 1);
+    });
+}
+
+/// A thief that sees the head after another's claim must not see a tail before it.
+#[test]
+fn second_thief_is_not_too_late() {
+    let plan = Plan {
+        bound: Bound::Exhaustive,
+        floor: 100,
+        events: &["deque steal: lost the race", "deque steal: claimed"],
+    };
+    explore("second_thief_is_not_too_late", plan, || {
+        let (mut local, stealer) = ring(2);
+        let thieves = [stealer.clone(), stealer]
+            .map(|stealer| thread::spawn(move || steal(&stealer, 1)));
+        push(&mut local, 1);
+        let [first, second] = thieves.map(|thief| thief.join().unwrap());
+        assert_all_once([first, second, pop_all(&mut local)], 1);
+    });
+}
+
+/// The owner pushes, pops and pushes over the end of the ring, and over the end of
+/// the positions, while a thief takes what it can.
+#[test]
+fn positions_wrap_under_a_thief() {
+    let plan = Plan {
+        bound: Bound::Preemptions(3),
+        floor: 500,
+        events: &["deque steal: claimed", "deque pop: lost to a thief", "model: third in"],
+    };
+    explore("positions_wrap_under_a_thief", plan, || {
+        let (mut local, stealer) = ring_at(2, u64::MAX);
+        let thief = thread::spawn(move || [steal(&stealer, 1), steal(&stealer, 1)].concat());
+        push(&mut local, 1);
+        push(&mut local, 2);
+        let mut popped: Vec<_> = local.pop().map(Parcel::open).into_iter().collect();
+        let last = if push(&mut local, 3) {
+            visit("model: third in");
+            3
+        } else {
+            2
+        };
+        popped.extend(pop_all(&mut local));
+        assert_all_once([thief.join().unwrap(), popped], last);
+    });
+}
+
+/// A batch of half the ring against the owner, which pops and pushes again. What
+/// nobody took is dropped with the ring, which loom's leak check sees.
+#[test]
+fn batch_thief_races_the_owner() {
+    let plan = Plan {
+        bound: Bound::Exhaustive,
+        floor: 25,
+        events: &["model: batch stolen", "deque pop: lost to a thief"],
+    };
+    explore("batch_thief_races_the_owner", plan, || {
+        let (mut local, stealer) = ring(4);
+        for number in 1..=3 {
+            push(&mut local, number);
+        }
+        let thief = thread::spawn(move || {
+            let stolen = steal(&stealer, 4);
+            if stolen.len() == 2 {
+                visit("model: batch stolen");
+            }
+            stolen
+        });
+        let popped: Vec<_> = local.pop().map(Parcel::open).into_iter().collect();
+        push(&mut local, 4);
+        let stolen = thief.join().unwrap();
+        let rest = popped.len() + stolen.len();
+        assert!((1..=3).contains(&rest));
+        assert_eq!(local.len(), 4 - rest);
+    });
+}
+
+/// What is staged is invisible until it is published, and then seen in one piece.
+#[test]
+fn staged_items_appear_together() {
+    let plan = Plan { bound: Bound::Exhaustive, floor: 5, events: &["deque steal: claimed"] };
+    explore("staged_items_appear_together", plan, || {
+        let (mut local, stealer) = ring(2);
+        let thief = thread::spawn(move || {
+            let mut taken = Vec::new();
+            let result = stealer.drain(2, |parcel: Parcel| taken.push(parcel.open()));
+            assert!(matches!(result, Steal::Empty | Steal::Taken(2)));
+            taken
+        });
+        for number in 1..=2 {
+            assert!(local.stage(Parcel::new(number)).is_ok());
+        }
+        local.publish();
+        let stolen = thief.join().unwrap();
+        assert_all_once([stolen, pop_all(&mut local)], 2);
+    });
+}
+
+/// Two thieves with batches, and a push into the slots that they free.
+#[test]
+fn two_batch_thieves_race_the_owner() {
+    let plan = Plan {
+        bound: Bound::Preemptions(3),
+        floor: 1_000,
+        events: &["deque steal: lost the race", "model: slot freed by a thief"],
+    };
+    explore("two_batch_thieves_race_the_owner", plan, || {
+        let (mut local, stealer) = ring(2);
+        push(&mut local, 1);
+        push(&mut local, 2);
+        let thieves = [stealer.clone(), stealer]
+            .map(|stealer| thread::spawn(move || steal(&stealer, 2)));
+        let last = if push(&mut local, 3) {
+            visit("model: slot freed by a thief");
+            3
+        } else {
+            2
+        };
+        let popped = pop_all(&mut local);
+        let [first, second] = thieves.map(|thief| thief.join().unwrap());
+        assert_all_once([first, second, popped], last);
+    });
+}

@@ -1,0 +1,368 @@
+//! Models of [`crate::injector`]. Segments have four cells in two groups, and nobody
+//! is patient.
+
+use super::explore::{Bound, Plan, explore};
+use super::parcel::Parcel;
+use crate::injector::{Injector, Popped, Rejected};
+use crate::probe::visit;
+use crate::sync::{Arc, AtomicU64, Ordering, thread};
+
+type Queue = Arc<Injector<Parcel>>;
+
+fn queue() -> Queue {
+    Arc::new(Injector::at(4, 0))
+}
+
+/// A queue whose next item enters and leaves at `position`.
+fn used_up_to(position: u64) -> Queue {
+    let queue = queue();
+    for number in 0..position {
+        push(&queue, number);
+    }
+    while !pop(&queue, 4).is_empty() {}
+    queue
+}
+
+fn push(queue: &Queue, number: u64) {
+    let pushed = queue.push(Parcel::new(number), |_| true);
+    pushed.map_err(|_| ()).expect("there is room");
+}
+
+/// Pushes all of `numbers` together; returns how many went in before the close.
+fn push_batch<const N: usize>(queue: &Queue, numbers: [u64; N]) -> usize {
+    let mut parcels = numbers.map(|number| Some(Parcel::new(number)));
+    match queue.push_batch(&mut parcels, |_, want| want) {
+        Ok(all) => all,
+        Err(Rejected::Closed(some)) => some,
+        Err(Rejected::Full(_)) => panic!("there is room"),
+    }
+}
+
+fn pop(queue: &Queue, most: usize) -> Vec<u64> {
+    let mut taken = Vec::new();
+    let popped = queue.pop(most, |_| {}, |_, parcel| taken.push(parcel.open()));
+    assert_eq!(popped.taken, taken.len());
+    taken
+}
+
+fn spawn_pop(queue: &Queue, most: usize) -> thread::JoinHandle<Vec<u64>> {
+    let queue = Arc::clone(queue);
+    thread::spawn(move || pop(&queue, most))
+}
+
+fn spawn_push<const N: usize>(queue: &Queue, numbers: [u64; N]) -> thread::JoinHandle<()> {
+    let queue = Arc::clone(queue);
+    thread::spawn(move || numbers.iter().for_each(|&number| push(&queue, number)))
+}
+
+/// After all are done: empties the queue and checks that the numbers `expected` came
+/// out, each once; those of each ten (a producer's) in order, in each part (a
+/// consumer's); and that no more segments are in use than the one at the end.
+fn assert_all_once<const N: usize>(queue: &Queue, taken: [Vec<u64>; N], expected: &[u64]) {
+    let mut rest = Vec::new();
+    loop {
+        let more = pop(queue, 8);
+        if more.is_empty() {
+            break;
+        }
+        rest.extend(more);
+    }
+    let parts = taken.iter().chain([&rest]);
+    for part in parts.clone() {
+        for ten in 0..4 {
+            let own = part.iter().filter(|&&number| number / 10 == ten);
+            assert!(own.is_sorted(), "out of order: {taken:?}, then {rest:?}");
+        }
+    }
+    let mut all: Vec<_> = parts.flatten().copied().collect();
+    all.sort_unstable();
+    assert_eq!(all, expected, "{taken:?}, then {rest:?}");
+    assert!(queue.segments_in_use() <= 1, "a drained segment was not recycled");
+}
+
+#[test]
+fn consumer_sees_the_item() {
+    let plan = Plan {
+        bound: Bound::Preemptions(3),
+        floor: 100,
+        events: &["injector pop: claimed, not read"],
+    };
+    explore("consumer_sees_the_item", plan, || {
+        let queue = queue();
+        let consumer = spawn_pop(&queue, 2);
+        push(&queue, 1);
+        push(&queue, 2);
+        assert_all_once(&queue, [consumer.join().unwrap()], &[1, 2]);
+    });
+}
+
+/// As the one before, with a run that is published at once.
+#[test]
+fn consumer_sees_the_batch() {
+    let plan = Plan {
+        bound: Bound::Exhaustive,
+        floor: 5,
+        events: &["injector pop: claimed, not read", "model: batch taken"],
+    };
+    explore("consumer_sees_the_batch", plan, || {
+        let queue = queue();
+        let consumer = spawn_pop(&queue, 2);
+        push_batch(&queue, [1, 2]);
+        let taken = consumer.join().unwrap();
+        if taken.len() == 2 {
+            visit("model: batch taken");
+        }
+        assert_all_once(&queue, [taken], &[1, 2]);
+    });
+}
+
+/// One producer is overtaken by the other, and the consumer passes it over.
+#[test]
+fn poisoned_producer_tries_again() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 500,
+        events: &["injector push: poisoned", "injector: last visitor, not recycled"],
+    };
+    explore("poisoned_producer_tries_again", plan, || {
+        let queue = used_up_to(2);
+        let consumer = spawn_pop(&queue, 4);
+        let other = spawn_push(&queue, [10]);
+        push(&queue, 1);
+        other.join().unwrap();
+        assert_all_once(&queue, [consumer.join().unwrap()], &[1, 10]);
+    });
+}
+
+/// A batch loses cells to a consumer: the items move up, and keep their order.
+#[test]
+fn batch_is_poisoned() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 2000,
+        events: &["injector push_batch: group changed", "injector pop: poisoned"],
+    };
+    explore("batch_is_poisoned", plan, || {
+        let queue = queue();
+        let consumer = spawn_pop(&queue, 4);
+        let other = spawn_push(&queue, [10]);
+        push_batch(&queue, [1, 2]);
+        other.join().unwrap();
+        assert_all_once(&queue, [consumer.join().unwrap()], &[1, 2, 10]);
+    });
+}
+
+/// The item goes out, and the position is handed to the right consumer.
+#[test]
+fn two_consumers_drain() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 1000,
+        events: &["injector pop: lost the race", "injector: last visitor, not recycled"],
+    };
+    explore("two_consumers_drain", plan, || {
+        let queue = used_up_to(2);
+        let consumers = [(); 2].map(|()| spawn_pop(&queue, 1));
+        push(&queue, 1);
+        push(&queue, 2);
+        let taken = consumers.map(|consumer| consumer.join().unwrap());
+        assert_all_once(&queue, taken, &[1, 2]);
+    });
+}
+
+/// The last visitors of a segment are on two threads; the next user of the memory is
+/// a third, which has no other tie to them.
+#[test]
+fn recycled_segment_is_clean() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 500,
+        events: &["injector: last visitor, not recycled", "segments take: recycled"],
+    };
+    explore("recycled_segment_is_clean", plan, || {
+        let queue = queue();
+        for number in 1..=3 {
+            push(&queue, number);
+        }
+        let consumers = [(); 2].map(|()| spawn_pop(&queue, 2));
+        // The fourth cell, the next segment, and perhaps the first one's memory.
+        for number in 4..=5 {
+            push(&queue, number);
+        }
+        let taken = consumers.map(|consumer| consumer.join().unwrap());
+        for number in 6..=9 {
+            push(&queue, number);
+        }
+        assert_all_once(&queue, taken, &[1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    });
+}
+
+/// A consumer that counts a segment's last cell, and a producer that takes it at
+/// once, at the position where the next segment begins.
+#[test]
+fn producer_takes_what_was_just_given() {
+    let plan = Plan {
+        bound: Bound::Exhaustive,
+        floor: 50,
+        events: &["injector: last visitor, not recycled", "segments take: recycled"],
+    };
+    explore("producer_takes_what_was_just_given", plan, || {
+        let queue = used_up_to(2);
+        push(&queue, 1);
+        push(&queue, 2);
+        let consumer = spawn_pop(&queue, 2);
+        push(&queue, 3);
+        assert_all_once(&queue, [consumer.join().unwrap()], &[1, 2, 3]);
+    });
+}
+
+/// Two producers install the same segment.
+#[test]
+fn segment_made_by_another() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 500,
+        events: &["injector push: another installed", "segments take: recycled"],
+    };
+    explore("segment_made_by_another", plan, || {
+        let queue = queue();
+        let other = spawn_push(&queue, [10]);
+        let consumer = spawn_pop(&queue, 2);
+        push(&queue, 1);
+        other.join().unwrap();
+        let taken = consumer.join().unwrap();
+        // Needs a further segment: what the loser had taken was given back.
+        for number in 2..=4 {
+            push(&queue, number);
+        }
+        assert_all_once(&queue, [taken], &[1, 2, 3, 4, 10]);
+    });
+}
+
+/// A push that races the close either is rejected or its item leaves.
+#[test]
+fn push_races_close() {
+    let plan = Plan {
+        bound: Bound::Preemptions(3),
+        floor: 500,
+        events: &["model: rejected", "injector push: poisoned"],
+    };
+    explore("push_races_close", plan, || {
+        let queue = queue();
+        let producer = thread::spawn({
+            let queue = Arc::clone(&queue);
+            move || match queue.push(Parcel::new(1), |_| true) {
+                Ok(_) => 1,
+                Err(Rejected::Closed(back)) => {
+                    visit("model: rejected");
+                    assert_eq!(back.open(), 1);
+                    0
+                }
+                Err(Rejected::Full(_)) => panic!("there is room"),
+            }
+        });
+        let consumer = thread::spawn({
+            let queue = Arc::clone(&queue);
+            move || {
+                // Draining a closed queue waits for nobody.
+                let closed = queue.is_closed();
+                let taken = pop(&queue, 4);
+                assert!(!closed || queue.len() == 0);
+                taken
+            }
+        });
+        queue.close();
+        let taken = consumer.join().unwrap();
+        let accepted: Vec<u64> = (1..=producer.join().unwrap()).collect();
+        assert_all_once(&queue, [taken], &accepted);
+    });
+}
+
+#[test]
+fn batch_races_close() {
+    let plan = Plan {
+        bound: Bound::Preemptions(3),
+        floor: 500,
+        events: &["model: rejected", "model: in part", "injector push_batch: group changed"],
+    };
+    explore("batch_races_close", plan, || {
+        let queue = used_up_to(3);
+        let producer = thread::spawn({
+            let queue = Arc::clone(&queue);
+            move || push_batch(&queue, [1, 2])
+        });
+        let consumer = spawn_pop(&queue, 4);
+        queue.close();
+        let taken = consumer.join().unwrap();
+        let accepted = producer.join().unwrap() as u64;
+        match accepted {
+            0 => visit("model: rejected"),
+            1 => visit("model: in part"),
+            _ => {}
+        }
+        assert_all_once(&queue, [taken], &(1..=accepted).collect::<Vec<_>>());
+    });
+}
+
+/// What a consumer announced before its claim is seen by who sees the new head. Two
+/// items at most may wait, and what was announced waits too.
+#[test]
+fn announcement_is_seen_with_the_head() {
+    let plan = Plan {
+        bound: Bound::Exhaustive,
+        floor: 50,
+        events: &["injector pop: claimed, not read", "model: let in"],
+    };
+    explore("announcement_is_seen_with_the_head", plan, || {
+        let queue = queue();
+        let deferred = Arc::new(AtomicU64::new(0));
+        push(&queue, 1);
+        push(&queue, 2);
+        let consumer = thread::spawn({
+            let (queue, deferred) = (Arc::clone(&queue), Arc::clone(&deferred));
+            move || {
+                let mut taken = Vec::new();
+                let _: Popped = queue.pop(
+                    2,
+                    |run| deferred.store((run as u64).saturating_sub(1), Ordering::Relaxed),
+                    |_, parcel| taken.push(parcel.open()),
+                );
+                taken
+            }
+        });
+        let pushed = queue.push(Parcel::new(3), |position| {
+            let head = queue.head();
+            position + deferred.load(Ordering::Relaxed) < head + 2
+        });
+        // The consumer claims both at once: one of them still waits.
+        let last = match pushed {
+            Ok(_) => {
+                visit("model: let in");
+                assert_eq!(queue.head(), 2);
+                3
+            }
+            Err(Rejected::Full(back)) => back.open() - 1,
+            Err(Rejected::Closed(_)) => unreachable!(),
+        };
+        assert_all_once(&queue, [consumer.join().unwrap()], &(1..=last).collect::<Vec<_>>());
+    });
+}
+
+/// "Has work" after the barrier must not overlook what was published before it.
+#[test]
+fn last_look_sees_what_was_published() {
+    let plan = Plan { bound: Bound::Preemptions(3), floor: 100, events: &["model: it was empty"] };
+    explore("last_look_sees_what_was_published", plan, || {
+        let queue = used_up_to(2);
+        let consumer = spawn_pop(&queue, 1);
+        push(&queue, 1);
+        push(&queue, 2);
+        // At most one can have been taken.
+        assert!(queue.has_published());
+        let taken = consumer.join().unwrap();
+        if taken.is_empty() {
+            visit("model: it was empty");
+        }
+        assert_all_once(&queue, [taken], &[1, 2]);
+    });
+}

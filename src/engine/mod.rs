@@ -1,0 +1,428 @@
+//! The engine under both fronts: queues, crew and idling, put together.
+//!
+//! Generic over the job type and nothing else. A front supplies one [`Run`] a
+//! worker; the engine finds jobs for it.
+//!
+//! **Where a job waits.** [`Engine::submit`] puts it into the *injector*, whose
+//! positions are the jobs' indices and whose length, with what workers moved into
+//! their *deques*, is the bounded capacity. A job that a job pushes goes into its
+//! worker's deque, or the unbounded *overflow* when that is full. A worker looks in
+//! its own deque, the injector, the overflow, and the other deques, in this order;
+//! now and then in the shared queues first, so that none of them starves.
+//!
+//! **How it ends.** After [`Engine::close`] nothing is accepted any more. The crew
+//! is *drained* when all that was accepted has finished; the reader sums `finished`
+//! first and `accepted` after it. Both only grow and `finished <= accepted`, so if
+//! they are equal, nothing was queued or running at the moment in between, and
+//! since only a submission or a running job makes jobs, nothing ever will be. Each
+//! worker checks before it sleeps, after announcing it (see [`Idle`]), so the last
+//! one to finish, or a sleeper, notices, and wakes all others to leave.
+
+#![forbid(unsafe_code)]
+
+mod crew;
+mod ledger;
+mod worker;
+
+pub(crate) use crate::idle::MAX_WORKERS;
+#[cfg(all(test, not(workcrew_loom)))]
+pub(crate) use crew::refusal;
+pub(crate) use crew::{Crew, Startup, ThreadOptions};
+pub(crate) use ledger::{Ended, Work};
+pub(crate) use worker::{Desk, Exit, Worker, is_inside};
+
+use crate::deque::{self, Local, Stealer};
+use crate::gate::Gate;
+use crate::idle::Idle;
+use crate::injector::{Injector, Rejected};
+use crate::probe::probe;
+use crate::pace::Pace;
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, barrier};
+use crossbeam_utils::CachePadded;
+use ledger::Ledgers;
+use std::time::Instant;
+
+/// Slots in a worker's deque, for jobs of up to 256 bytes; larger jobs get fewer.
+/// Chosen by W1b in `benches`: a batch of half the bounded queue fits.
+const DEQUE_SLOTS: usize = if cfg!(workcrew_loom) { 2 } else { 256 };
+
+/// Bytes that a ring of jobs may take.
+const DEQUE_BYTES: usize = 1 << 16;
+
+/// A job on its way to a worker.
+#[derive(Debug)]
+pub(crate) struct Entry<J> {
+    pub(crate) job: J,
+    /// `index << 1 | follow-up`.
+    origin: u64,
+}
+
+impl<J> Entry<J> {
+    fn submitted(index: u64, job: J) -> Self {
+        Self { job, origin: index << 1 }
+    }
+
+    fn follow_up(index: u64, job: J) -> Self {
+        Self { job, origin: index << 1 | 1 }
+    }
+
+    /// The index that the job, or the one it descends from, was given on submission.
+    pub(crate) fn index(&self) -> u64 {
+        self.origin >> 1
+    }
+
+    fn counts_against_capacity(&self) -> bool {
+        self.origin & 1 == 0
+    }
+}
+
+/// What a front does with a job.
+pub(crate) trait Run<J> {
+    /// Runs the job to its end, whatever it does, and delivers its outcome.
+    fn run(&mut self, entry: Entry<J>, desk: &mut Desk<'_, J>) -> Ended;
+}
+
+/// A job that [`Engine::submit`] did not take.
+#[derive(Debug)]
+pub(crate) enum Refused<J> {
+    Closed(J),
+    TimedOut(J),
+    WouldDeadlock(J),
+}
+
+/// Sums over the pool's life; see [`crate::Stats`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Totals {
+    pub(crate) accepted: u64,
+    pub(crate) started: u64,
+    pub(crate) completed: u64,
+    pub(crate) panicked: u64,
+    pub(crate) cancelled: u64,
+    pub(crate) returned: u64,
+}
+
+/// What becomes of queued jobs that will not be started.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Fate {
+    /// Dropped, and their takers told so.
+    Cancelled,
+    /// Handed back to the caller.
+    Returned,
+}
+
+/// What all threads of a pool share.
+#[derive(Debug)]
+pub(crate) struct Engine<J> {
+    injector: Injector<J>,
+    overflow: Injector<Entry<J>>,
+    deques: Box<[Stealer<Entry<J>>]>,
+    idle: Idle,
+    ledgers: Ledgers,
+    /// Where submitters wait for room.
+    room: Gate,
+    capacity: u64,
+    /// Positions below this one may be claimed: a lower bound, from the last count.
+    limit: CachePadded<AtomicU64>,
+    /// How fast a full queue moves.
+    pace: Pace,
+    /// Workers leave as soon as their present job has ended.
+    halted: AtomicBool,
+    /// Nobody will join the crew: its last worker takes care of what is left.
+    abandoned: AtomicBool,
+    /// Workers that have not left.
+    present: AtomicUsize,
+    cancelled: AtomicU64,
+    returned: AtomicU64,
+    /// Tells this pool's threads from others'.
+    key: usize,
+}
+
+impl<J: Send> Engine<J> {
+    /// An engine, and the owner's end of each worker's deque.
+    pub(crate) fn new(workers: usize, capacity: usize, key: usize) -> (Self, Vec<Local<Entry<J>>>) {
+        barrier::prepare();
+        let slots = (DEQUE_BYTES / size_of::<Entry<J>>().max(1)).clamp(2, DEQUE_SLOTS);
+        let (locals, stealers): (Vec<_>, Vec<_>) = (0..workers).map(|_| deque::ring(slots)).unzip();
+        let engine = Self {
+            injector: Injector::bounded(capacity),
+            overflow: Injector::unbounded(),
+            deques: stealers.into(),
+            idle: Idle::new(workers),
+            ledgers: Ledgers::new(workers),
+            room: Gate::new(),
+            capacity: capacity as u64,
+            limit: CachePadded::new(AtomicU64::new(capacity as u64)),
+            pace: Pace::new(),
+            halted: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
+            present: AtomicUsize::new(workers),
+            cancelled: AtomicU64::new(0),
+            returned: AtomicU64::new(0),
+            key,
+        };
+        (engine, locals)
+    }
+
+    /// Accepts a job if there is room now.
+    #[inline]
+    pub(crate) fn try_submit(&self, job: J) -> Result<u64, Rejected<J>> {
+        let pushed = self.injector.push(job, |position| self.admits(position, 1) == 1);
+        match &pushed {
+            Ok(_) => self.idle.notify(),
+            Err(Rejected::Full(_)) => self.contest(),
+            Err(Rejected::Closed(_)) => {}
+        }
+        pushed
+    }
+
+    /// There was no room. If that is the fault of submitters that claimed their places
+    /// and do not come to fill them, a worker shall pass them over.
+    #[cold]
+    fn contest(&self) {
+        if self.injector.contest() {
+            self.idle.notify();
+        }
+    }
+
+    /// Accepts a job as soon as there is room.
+    #[inline]
+    pub(crate) fn submit(&self, job: J, deadline: Option<Instant>) -> Result<u64, Refused<J>> {
+        match self.try_submit(job) {
+            Ok(index) => Ok(index),
+            Err(Rejected::Closed(job)) => Err(Refused::Closed(job)),
+            Err(Rejected::Full(job)) => self.submit_later(job, deadline),
+        }
+    }
+
+    #[cold]
+    fn submit_later(&self, job: J, deadline: Option<Instant>) -> Result<u64, Refused<J>> {
+        if is_inside(self.key) {
+            return Err(Refused::WouldDeadlock(job));
+        }
+        let mut job = Some(job);
+        let nap = self.should_nap(deadline);
+        let tried = self.room.wait_politely(nap, deadline, || {
+            match self.try_submit(job.take()?) {
+                Ok(index) => Some(Ok(index)),
+                Err(Rejected::Closed(back)) => Some(Err(Refused::Closed(back))),
+                Err(Rejected::Full(back)) => {
+                    job = Some(back);
+                    None
+                }
+            }
+        });
+        match (tried, job) {
+            (Some(result), _) => result,
+            (None, Some(job)) => Err(Refused::TimedOut(job)),
+            (None, None) => unreachable!("the job is either tried or kept"),
+        }
+    }
+
+    /// Accepts jobs from the front of `jobs` until all are in, as there is room.
+    ///
+    /// # Errors
+    ///
+    /// With the number accepted; the others stay in their `Option`s.
+    pub(crate) fn submit_batch(&self, jobs: &mut [Option<J>]) -> Result<(), (usize, Refused<()>)> {
+        let mut done = 0;
+        while done < jobs.len() {
+            let mut attempt = || match self.try_submit_batch(&mut jobs[done..]) {
+                Ok(0) => None,
+                Ok(accepted) => Some(Ok(accepted)),
+                Err(()) => Some(Err(Refused::Closed(()))),
+            };
+            let tried = match attempt() {
+                Some(tried) => tried,
+                None if is_inside(self.key) => Err(Refused::WouldDeadlock(())),
+                None => self
+                    .room
+                    .wait_politely(self.should_nap(None), None, attempt)
+                    .expect("without a deadline there is no end but success"),
+            };
+            done += tried.map_err(|why| (done, why))?;
+        }
+        Ok(())
+    }
+
+    /// Accepts what there is room for; `Err` if the queue is closed and nothing was.
+    fn try_submit_batch(&self, jobs: &mut [Option<J>]) -> Result<usize, ()> {
+        let accepted = match self.injector.push_batch(jobs, |position, want| self.admits(position, want)) {
+            Ok(all) => all,
+            Err(Rejected::Full(0)) => {
+                self.contest();
+                0
+            }
+            Err(Rejected::Full(some)) => some,
+            Err(Rejected::Closed(0)) => return Err(()),
+            Err(Rejected::Closed(some)) => some,
+        };
+        if accepted > 0 {
+            probe!("engine submit_batch: published, crew not told");
+            self.idle.notify();
+        }
+        Ok(accepted)
+    }
+
+    /// How many of `want` positions from `position` on the capacity allows.
+    #[inline]
+    fn admits(&self, position: u64, want: usize) -> usize {
+        // Relaxed: the limit only grows in truth; an old one costs a count.
+        let mut limit = self.limit.load(Ordering::Relaxed);
+        if position >= limit {
+            limit = self.count_limit(position);
+        }
+        limit.saturating_sub(position).min(want as u64) as usize
+    }
+
+    /// Counts until there is room at `position`, or there was none for a moment.
+    #[cold]
+    fn count_limit(&self, position: u64) -> u64 {
+        // Order: see [`ledger`]. Equal readings in a row are those of one moment.
+        let read = || (self.ledgers.resumed(), self.injector.head(), self.ledgers.all_deferred());
+        let mut reading = read();
+        loop {
+            let (resumed, head, deferred) = reading;
+            let limit = (self.capacity + head + resumed).saturating_sub(deferred);
+            probe!("engine submit: room counted, limit not stored");
+            if position < limit {
+                self.limit.store(limit, Ordering::Relaxed);
+                return limit;
+            }
+            let again = read();
+            if again == reading {
+                return limit;
+            }
+            reading = again;
+        }
+    }
+
+    /// Whether a submitter that found the queue full should nap.
+    fn should_nap(&self, deadline: Option<Instant>) -> bool {
+        self.pace.should_nap(self.injector.tail(), self.capacity as usize) && deadline.is_none()
+    }
+
+    /// Accepts nothing from now on. Idempotent.
+    pub(crate) fn close(&self) {
+        self.injector.close();
+        probe!("engine close: closed, submitters not told");
+        self.room.notify_all();
+        probe!("engine close: submitters told, crew not");
+        self.idle.wake_all();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.injector.is_closed()
+    }
+
+    /// Closes, and makes the workers leave the queued jobs where they are.
+    pub(crate) fn halt(&self) {
+        // Release: what the halting thread did is seen by jobs that ask.
+        self.halted.store(true, Ordering::Release);
+        self.close();
+    }
+
+    pub(crate) fn is_halted(&self) -> bool {
+        self.halted.load(Ordering::Acquire)
+    }
+
+    /// Says that nobody will join the crew; called in a job, before the engine is
+    /// halted or closed.
+    pub(crate) fn abandon(&self) {
+        // Relaxed: whoever leaves has acquired `halted`, or [finished] of the job
+        // that calls this.
+        self.abandoned.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_abandoned(&self) -> bool {
+        // Relaxed: see `abandon`.
+        self.abandoned.load(Ordering::Relaxed)
+    }
+
+    /// A worker has left its loop. Returns whether it was the last of a crew that
+    /// nobody will join.
+    #[must_use]
+    pub(crate) fn leave(&self) -> bool {
+        // AcqRel: the last one sees what the others did, and may use their ledgers.
+        self.present.fetch_sub(1, Ordering::AcqRel) == 1 && self.is_abandoned()
+    }
+
+    /// Takes all queued jobs, with their indices, in order of these. For after the
+    /// crew has left.
+    pub(crate) fn drain(&self, fate: Fate) -> Vec<(u64, J)> {
+        let mut jobs = Vec::new();
+        for deque in &self.deques {
+            let mut sink = |entry: Entry<J>| jobs.push((entry.index(), entry.job));
+            while deque.drain(usize::MAX, &mut sink) != deque::Steal::Empty {}
+        }
+        loop {
+            let popped = self.injector.pop(usize::MAX, |_| {}, |index, job| jobs.push((index, job)));
+            // The crew has left, so its ledgers may be ours.
+            self.ledgers.of(0).skip(popped.skipped);
+            if popped.taken == 0 {
+                break;
+            }
+        }
+        let mut sink = |_, entry: Entry<J>| jobs.push((entry.index(), entry.job));
+        while self.overflow.pop(usize::MAX, |_| {}, &mut sink).taken > 0 {}
+        jobs.sort_by_key(|(index, _)| *index);
+        let counter = match fate {
+            Fate::Cancelled => &self.cancelled,
+            Fate::Returned => &self.returned,
+        };
+        // Release: after what made these jobs count as accepted.
+        counter.fetch_add(jobs.len() as u64, Ordering::Release);
+        jobs
+    }
+
+    /// Whether all is done and nothing can come any more.
+    fn is_drained(&self) -> bool {
+        // `finished` before `accepted`: see the module's page.
+        self.is_closed() && {
+            let finished = self.ledgers.finished();
+            finished == self.accepted()
+        }
+    }
+
+    fn accepted(&self) -> u64 {
+        // A skipped position was claimed by its producer before it was skipped.
+        let skipped = self.ledgers.skipped();
+        self.injector.tail() - skipped + self.ledgers.pushed()
+    }
+
+    /// Whether a worker about to sleep should not.
+    fn has_work(&self) -> bool {
+        self.is_halted()
+            || self.injector.has_published()
+            || self.overflow.has_published()
+            || self.deques.iter().any(|deque| !deque.is_empty())
+            || self.is_drained()
+    }
+
+    /// Sums such that `accepted >= started >= completed + panicked`.
+    pub(crate) fn totals(&self) -> Totals {
+        // The later stage is read first, so no job is seen ended but not started.
+        let cancelled = self.cancelled.load(Ordering::Acquire);
+        let returned = self.returned.load(Ordering::Acquire);
+        let completed = self.ledgers.completed();
+        let panicked = self.ledgers.panicked();
+        let started = self.ledgers.started();
+        let accepted = self.accepted();
+        Totals { accepted, started, completed, panicked, cancelled, returned }
+    }
+
+    pub(crate) fn works(&self) -> impl Iterator<Item = Work> {
+        self.ledgers.each()
+    }
+
+    pub(crate) fn blocked_submitters(&self) -> usize {
+        self.room.waiting()
+    }
+
+    pub(crate) fn key(&self) -> usize {
+        self.key
+    }
+
+    pub(crate) fn workers(&self) -> usize {
+        self.deques.len()
+    }
+}

@@ -1,0 +1,318 @@
+//! One worker's loop: find a job, run it, and go to sleep when there is none.
+
+#![forbid(unsafe_code)]
+
+use super::{Engine, Entry, Run};
+use crate::deque::{Local, Steal};
+use crate::idle::Place;
+use crate::probe::probe;
+use crate::sync::{YIELDS, yield_now};
+use std::cell::Cell;
+
+/// After so many follow-ups in a row from its own deque a worker looks at the shared
+/// queues first, so that jobs which beget jobs for ever starve nobody. A prime, so that
+/// it falls into step with nothing.
+const FAIRNESS: u32 = 61;
+
+/// Most jobs that leave the injector in one claim.
+const MAX_BATCH: usize = 64;
+
+thread_local! {
+    /// The key of the engine whose worker this thread is.
+    static INSIDE: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Whether the calling thread is a worker of the engine with this key.
+pub(crate) fn is_inside(key: usize) -> bool {
+    // loom's threads share one real thread.
+    !cfg!(workcrew_loom) && INSIDE.with(Cell::get) == key
+}
+
+/// Why a worker's loop ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Exit {
+    /// All that was accepted has finished.
+    Drained,
+    /// It was told to leave the rest.
+    Halted,
+}
+
+/// A worker, alive in its thread.
+#[derive(Debug)]
+pub(crate) struct Worker<'a, J> {
+    engine: &'a Engine<J>,
+    id: usize,
+    local: Local<Entry<J>>,
+    place: Place,
+    /// Counts turns, to pick whom to steal from.
+    turn: u32,
+    /// Follow-ups in a row from the own deque, for fairness.
+    follow_ups: u32,
+    /// How many jobs waited in the injector at the last claim.
+    backlog: usize,
+}
+
+/// What a running job may reach of its worker.
+#[derive(Debug)]
+pub(crate) struct Desk<'a, J> {
+    engine: &'a Engine<J>,
+    worker: usize,
+    local: &'a mut Local<Entry<J>>,
+    index: u64,
+    backlog: usize,
+}
+
+impl<J: Send> Desk<'_, J> {
+    pub(crate) fn worker(&self) -> usize {
+        self.worker
+    }
+
+    /// The same desk for a shorter time.
+    pub(crate) fn lend(&mut self) -> Desk<'_, J> {
+        Desk { local: self.local, ..*self }
+    }
+
+    /// The index of the job that runs, or of the one it descends from.
+    pub(crate) fn index(&self) -> u64 {
+        self.index
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.engine.is_halted()
+    }
+
+    /// Adds a follow-up job. Never waits.
+    pub(crate) fn push(&mut self, job: J) {
+        // Counted before it can be seen, so that no moment looks drained.
+        self.engine.ledgers.of(self.worker).push();
+        probe!("engine push: counted, not queued");
+        if let Err(entry) = self.local.push(Entry::follow_up(self.index, job)) {
+            probe!("engine push: overflow");
+            if let Err(refused) = self.engine.overflow.push(entry, |_| true) {
+                self.engine.ledgers.of(self.worker).unpush();
+                drop(refused);
+                panic!("millions of follow-up jobs wait: the overflow queue is full");
+            }
+        }
+        probe!("engine push: queued, nobody told");
+        self.engine.idle.notify();
+    }
+
+    /// How many jobs waited when this worker last went for some.
+    pub(crate) fn backlog(&self) -> usize {
+        self.backlog
+    }
+}
+
+impl<'a, J: Send> Worker<'a, J> {
+    pub(crate) fn new(engine: &'a Engine<J>, id: usize, local: Local<Entry<J>>) -> Self {
+        if !cfg!(workcrew_loom) {
+            INSIDE.set(engine.key);
+        }
+        Self { engine, id, local, place: Place::new(id), turn: 0, follow_ups: 0, backlog: 0 }
+    }
+
+    /// Runs jobs until the engine ends.
+    pub(crate) fn work(&mut self, runner: &mut impl Run<J>) -> Exit {
+        loop {
+            let entry = match self.next() {
+                Ok(entry) => entry,
+                Err(exit) => return exit,
+            };
+            let mut desk = Desk {
+                engine: self.engine,
+                worker: self.id,
+                local: &mut self.local,
+                index: entry.index(),
+                backlog: self.backlog,
+            };
+            let ended = runner.run(entry, &mut desk);
+            probe!("engine: job ended, not counted");
+            self.engine.ledgers.of(self.id).finish(ended);
+        }
+    }
+
+    /// The next job, after as much sleep as it takes.
+    fn next(&mut self) -> Result<Entry<J>, Exit> {
+        let mut looks = 0;
+        loop {
+            if self.engine.is_halted() {
+                // Not searching any more, and nobody need be woken: all are.
+                self.engine.idle.found(&mut self.place, false);
+                return Err(Exit::Halted);
+            }
+            if let Some(entry) = self.find() {
+                return Ok(entry);
+            }
+            if self.engine.is_drained() {
+                self.engine.idle.found(&mut self.place, false);
+                probe!("engine: drained, crew not told");
+                self.engine.idle.wake_all();
+                return Err(Exit::Drained);
+            }
+            self.engine.idle.begin_search(&mut self.place);
+            if looks < YIELDS {
+                looks += 1;
+                yield_now();
+            } else {
+                looks = 0;
+                self.engine.ledgers.of(self.id).park();
+                self.engine.idle.sleep(&mut self.place, || self.engine.has_work());
+            }
+        }
+    }
+
+    /// A job from anywhere; stops the search if there is one.
+    #[inline]
+    fn find(&mut self) -> Option<Entry<J>> {
+        self.turn = self.turn.wrapping_add(1);
+        let shared_first = self.follow_ups >= FAIRNESS;
+        if shared_first {
+            self.follow_ups = 0;
+        }
+        let found = if shared_first { self.claim().or_else(|| self.overflowed()) } else { None }
+            .or_else(|| self.own())
+            .or_else(|| self.claim())
+            .or_else(|| self.overflowed())
+            .or_else(|| self.steal())?;
+        probe!("engine: job found, not counted as started");
+        self.engine.ledgers.of(self.id).start();
+        Some(found)
+    }
+
+    /// The oldest job of our own deque.
+    #[inline]
+    fn own(&mut self) -> Option<Entry<J>> {
+        let entry = self.local.pop()?;
+        debug_assert!(!self.place.is_searching(), "nobody else fills our deque");
+        // Submitted jobs run out by themselves, and keep their order.
+        self.follow_ups = if entry.counts_against_capacity() { 0 } else { self.follow_ups + 1 };
+        self.resume(&entry);
+        Some(entry)
+    }
+
+    /// A job leaves a deque to be started: that may make room for a submitter.
+    #[inline]
+    fn resume(&self, entry: &Entry<J>) {
+        if entry.counts_against_capacity() {
+            probe!("engine: taken from a deque, room not yet counted");
+            self.engine.ledgers.of(self.id).resume();
+            probe!("engine: room counted, submitters not told");
+            self.engine.room.notify(1);
+        }
+    }
+
+    /// A fair share of the injector: one job to start, the others into our deque.
+    #[inline]
+    fn claim(&mut self) -> Option<Entry<J>> {
+        let engine = self.engine;
+        let ledger = engine.ledgers.of(self.id);
+        // A head that was read before a suspension makes the length too long. More than
+        // the capacity never waits, and whoever announces more than his share of it and
+        // is then suspended keeps everybody out.
+        let len = engine.injector.len().min(engine.capacity as usize);
+        self.backlog = len;
+        // Rounded down: while fewer than two jobs wait for each worker they start in
+        // the order of their submission.
+        let share = (len / engine.workers()).clamp(1, MAX_BATCH);
+        // Room first: what is claimed must have a place.
+        let share = 1 + self.local.room(share - 1);
+        let deferred = ledger.deferred();
+        let mut first = None;
+        let popped = engine.injector.pop(
+            share,
+            |claim| ledger.set_deferred(deferred + (claim as u64).saturating_sub(1)),
+            |position, job| {
+                let entry = Entry::submitted(position, job);
+                if first.is_none() {
+                    first = Some(entry);
+                } else {
+                    let staged = self.local.stage(entry);
+                    assert!(staged.is_ok(), "room was reserved");
+                }
+            },
+        );
+        probe!("engine claim: claimed, deferral not corrected");
+        let kept = popped.taken.saturating_sub(1);
+        ledger.set_deferred(deferred + kept as u64);
+        if popped.skipped > 0 {
+            ledger.skip(popped.skipped);
+            // Each of them is room for a submitter.
+            engine.room.notify(popped.skipped);
+        }
+        let first = first?;
+        probe!("engine claim: claimed, batch not published");
+        if kept > 0 {
+            self.local.publish();
+            ledger.batch();
+        }
+        probe!("engine claim: batch published, crew not told");
+        engine.idle.found(&mut self.place, len > 1);
+        if kept > 0 {
+            // Others may help with the batch.
+            engine.idle.notify();
+        }
+        probe!("engine claim: crew told, submitters not");
+        engine.room.notify(1);
+        Some(first)
+    }
+
+    /// The oldest follow-up that found its worker's deque full.
+    fn overflowed(&mut self) -> Option<Entry<J>> {
+        let mut found = None;
+        let _ = self.engine.overflow.pop(1, |_| {}, |_, entry| found = Some(entry));
+        let found = found?;
+        self.engine.idle.found(&mut self.place, self.engine.overflow.len() > 0);
+        Some(found)
+    }
+
+    /// Half of another worker's deque: one job to start, the others into ours.
+    fn steal(&mut self) -> Option<Entry<J>> {
+        let workers = self.engine.workers();
+        for step in 0..workers {
+            let victim = (self.id + self.turn as usize + step) % workers;
+            if victim == self.id {
+                continue;
+            }
+            let victim = &self.engine.deques[victim];
+            let share = victim.len().div_ceil(2).min(MAX_BATCH);
+            if share == 0 {
+                continue;
+            }
+            let share = 1 + self.local.room(share - 1);
+            let mut first = None;
+            let stolen = victim.steal(share, |entry| {
+                if first.is_none() {
+                    first = Some(entry);
+                } else {
+                    let staged = self.local.stage(entry);
+                    assert!(staged.is_ok(), "room was reserved");
+                }
+            });
+            let (Some(first), Steal::Taken(jobs)) = (first, stolen) else {
+                // Empty by now, or somebody was faster: there are other victims,
+                // and the last look before the sleep.
+                continue;
+            };
+            self.engine.ledgers.of(self.id).steal(jobs);
+            probe!("engine steal: claimed, not published");
+            let more = jobs > 1 || !victim.is_empty();
+            if jobs > 1 {
+                self.local.publish();
+            }
+            probe!("engine steal: published, crew not told");
+            self.engine.idle.found(&mut self.place, more);
+            self.resume(&first);
+            return Some(first);
+        }
+        None
+    }
+}
+
+impl<J> Drop for Worker<'_, J> {
+    fn drop(&mut self) {
+        if !cfg!(workcrew_loom) {
+            INSIDE.set(0);
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! The errors of the crate. Each says what went wrong and hands back what it was
+//! given.
+
+#![forbid(unsafe_code)]
+
+use crate::unwind::{Payload, message};
+use crate::sync::Mutex;
+use std::error::Error;
+use std::{fmt, io};
+
+/// Why [`Builder::build`](crate::Builder::build) failed. No thread is left behind.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A pool needs at least one worker.
+    ZeroWorkers,
+    /// More workers than a pool can have. The field is the limit.
+    TooManyWorkers(usize),
+    /// The jobs queue needs room for at least one job.
+    ZeroJobCapacity,
+    /// The results queue needs room for at least one result.
+    ZeroResultCapacity,
+    /// A queue cannot be that long. The field is the limit, in jobs or results.
+    CapacityTooLarge(usize),
+    /// The operating system refused a thread.
+    Thread(io::Error),
+    /// The start hook or `init` panicked.
+    Startup {
+        /// The worker that was being started.
+        worker: usize,
+        /// What it panicked with.
+        panic: JobPanic,
+    },
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ZeroWorkers => f.write_str("a pool needs at least 1 worker"),
+            Self::TooManyWorkers(limit) => write!(f, "a pool has at most {limit} workers"),
+            Self::ZeroJobCapacity => f.write_str("the job capacity must be at least 1"),
+            Self::ZeroResultCapacity => f.write_str("the result capacity must be at least 1"),
+            Self::CapacityTooLarge(limit) => write!(f, "a capacity is at most {limit}"),
+            Self::Thread(_) => f.write_str("the operating system refused a thread"),
+            Self::Startup { worker, panic } => {
+                write!(f, "worker {worker} could not start: it panicked: {}", panic.message())
+            }
+        }
+    }
+}
+
+impl Error for BuildError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Thread(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<BuildError> for io::Error {
+    fn from(error: BuildError) -> Self {
+        match error {
+            BuildError::Thread(error) => error,
+            BuildError::Startup { .. } => Self::other(error),
+            _ => Self::new(io::ErrorKind::InvalidInput, error),
+        }
+    }
+}
+
+/// Defines an error that hands a job back.
+macro_rules! hands_back_a_job {
+    (
+        $(#[$doc:meta])*
+        $name:ident { $($(#[$variant_doc:meta])* $variant:ident => $message:literal,)+ }
+    ) => {
+        $(#[$doc])*
+        #[non_exhaustive]
+        pub enum $name<J> {
+            $($(#[$variant_doc])* $variant(J),)+
+        }
+
+        impl<J> $name<J> {
+            /// The job that was not accepted.
+            pub fn into_job(self) -> J {
+                match self {
+                    $(Self::$variant(job) => job,)+
+                }
+            }
+        }
+
+        /// Does not need `J: Debug`.
+        impl<J> fmt::Debug for $name<J> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Self::$variant(_) => f.write_str(concat!(stringify!($variant), "(..)")),)+
+                }
+            }
+        }
+
+        impl<J> fmt::Display for $name<J> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Self::$variant(_) => f.write_str($message),)+
+                }
+            }
+        }
+
+        impl<J> Error for $name<J> {}
+    };
+}
+
+hands_back_a_job! {
+    /// Why `submit` did not accept a job. The job is inside.
+    SubmitError {
+        /// The pool was closed before the job was accepted.
+        Closed => "the pool is closed",
+        /// The queue is full and the caller is one of the pool's own workers, which
+        /// would wait for itself.
+        WouldDeadlock => "a worker cannot wait for room in its own pool",
+    }
+}
+
+hands_back_a_job! {
+    /// Why `try_submit` did not accept a job. The job is inside.
+    TrySubmitError {
+        /// `job_capacity` jobs were waiting.
+        Full => "the jobs queue is full",
+        /// The pool was closed before the job was accepted.
+        Closed => "the pool is closed",
+    }
+}
+
+hands_back_a_job! {
+    /// Why `submit_timeout` did not accept a job. The job is inside.
+    SubmitTimeoutError {
+        /// The queue was full until the time was up.
+        Timeout => "the jobs queue stayed full",
+        /// The pool was closed before the job was accepted.
+        Closed => "the pool is closed",
+        /// The queue is full and the caller is one of the pool's own workers, which
+        /// would wait for itself.
+        WouldDeadlock => "a worker cannot wait for room in its own pool",
+    }
+}
+
+/// Why `submit_all` stopped before the end of its iterator.
+pub struct SubmitAllError<I: Iterator> {
+    pub(crate) accepted: u64,
+    pub(crate) would_deadlock: bool,
+    pub(crate) rejected: std::vec::IntoIter<I::Item>,
+    pub(crate) rest: I,
+}
+
+impl<I: Iterator> SubmitAllError<I> {
+    /// How many jobs were accepted before.
+    pub fn accepted(&self) -> u64 {
+        self.accepted
+    }
+
+    /// Whether it stopped because the caller is one of the pool's own workers and
+    /// would have had to wait; else the pool was closed.
+    pub fn would_deadlock(&self) -> bool {
+        self.would_deadlock
+    }
+
+    /// The jobs that were not accepted, in order: those already drawn from the
+    /// iterator, then the rest of it, untouched.
+    pub fn into_jobs(self) -> impl Iterator<Item = I::Item> {
+        self.rejected.chain(self.rest)
+    }
+}
+
+impl<I: Iterator> fmt::Debug for SubmitAllError<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SubmitAllError")
+            .field("accepted", &self.accepted)
+            .field("would_deadlock", &self.would_deadlock)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<I: Iterator> fmt::Display for SubmitAllError<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = if self.would_deadlock {
+            "a worker cannot wait for room in its own pool"
+        } else {
+            "the pool is closed"
+        };
+        write!(f, "{why}, after {} accepted jobs", self.accepted)
+    }
+}
+
+impl<I: Iterator> Error for SubmitAllError<I> {}
+
+/// Why a job has no result.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum JobError {
+    /// The job, or the making of its worker's state, panicked.
+    Panicked(JobPanic),
+    /// The pool was torn down by a panicking thread before the job started; the job
+    /// was dropped.
+    Cancelled,
+}
+
+impl fmt::Display for JobError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Panicked(panic) => write!(f, "the job panicked: {}", panic.message()),
+            Self::Cancelled => f.write_str("the job was cancelled before it started"),
+        }
+    }
+}
+
+impl Error for JobError {}
+
+/// What a panic left behind.
+///
+/// One pointer wide, so that it does not widen a result that has none.
+pub struct JobPanic(Box<Caught>);
+
+struct Caught {
+    message: String,
+    /// A payload is `Send` only; the lock, never contended, makes it `Sync`.
+    payload: Mutex<Payload>,
+}
+
+impl JobPanic {
+    pub(crate) fn new(payload: Payload) -> Self {
+        Self(Box::new(Caught { message: message(&payload).to_owned(), payload: Mutex::new(payload) }))
+    }
+
+    /// The panic's message, or a phrase that says it had none.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// What was passed to `panic_any`, for [`std::panic::resume_unwind`].
+    pub fn into_payload(self) -> Box<dyn std::any::Any + Send> {
+        self.0.payload.into_inner()
+    }
+}
+
+impl fmt::Debug for JobPanic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("JobPanic").field(&self.message()).finish()
+    }
+}
+
+/// Defines an error without content.
+macro_rules! plain_error {
+    (
+        $(#[$doc:meta])*
+        $name:ident { $($(#[$variant_doc:meta])* $variant:ident => $message:literal,)+ }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+        #[non_exhaustive]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)+
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self {
+                    $(Self::$variant => $message,)+
+                })
+            }
+        }
+
+        impl Error for $name {}
+    };
+}
+
+plain_error! {
+    /// Why [`Results::recv`](crate::Results::recv) has nothing to return.
+    RecvError {
+        /// The pool is closed and everything has been delivered.
+        Ended => "the pool has ended and all results are delivered",
+        /// The caller is one of the pool's own workers, and would have to wait.
+        WouldDeadlock => "a worker cannot wait for its own pool's results",
+    }
+}
+
+plain_error! {
+    /// Why [`Results::try_recv`](crate::Results::try_recv) has nothing to return.
+    TryRecvError {
+        /// No result is there now.
+        Empty => "no result is there now",
+        /// The pool is closed and everything has been delivered.
+        Ended => "the pool has ended and all results are delivered",
+    }
+}
+
+plain_error! {
+    /// Why [`Results::recv_timeout`](crate::Results::recv_timeout) has nothing to return.
+    RecvTimeoutError {
+        /// No result came until the time was up.
+        Timeout => "no result came in time",
+        /// The pool is closed and everything has been delivered.
+        Ended => "the pool has ended and all results are delivered",
+        /// The caller is one of the pool's own workers, and would have to wait.
+        WouldDeadlock => "a worker cannot wait for its own pool's results",
+    }
+}
+
+plain_error! {
+    /// Why the end of a pool could not be waited for.
+    JoinError {
+        /// The caller is one of the pool's own workers, which would wait for itself.
+        /// The pool is closed, and its threads end by themselves.
+        WouldDeadlock => "a worker cannot wait for its own pool to end",
+    }
+}

@@ -1,0 +1,791 @@
+//! The shared queue: any number of producers and consumers, strictly lock-free.
+//!
+//! **Promise.** First in, first out, by the order of the claims. Every item that
+//! was accepted leaves exactly once. A producer or consumer that is suspended for
+//! ever, wherever it stands, stops nobody: others pass its position over. It keeps
+//! what it had claimed, and pins one segment of memory. Nothing is allocated once
+//! the queue has seen its deepest moment.
+//!
+//! **Layout.** Positions are numbers that only grow. `tail` is `position << 1 |
+//! closed`, `head` a position. Position p lives in segment number `p / SEGMENT`.
+//! The directory maps it to memory: entry `number % entries` is
+//! `tag << 24 | segment`, where the tag is the segment number plus one. Inside, the
+//! cells stand in groups, each beside one word with a bit a cell, *decided*.
+//!
+//! **Transitions.**
+//!
+//! * install (producer): directory entry to a clean segment, by compare-and-swap.
+//! * claim to write (producer): `tail + 1`, by compare-and-swap. The cell is its.
+//! * publish (producer): write the cell, then set its bit. If the bit was clear,
+//!   the item is in. If it was set, the cell is *poisoned*: a consumer was here
+//!   first and has gone on. The producer takes its item back and claims again.
+//! * claim to read (consumer): `head + n`, by compare-and-swap, over published
+//!   cells (bit seen set). It reads them.
+//! * poison (consumer): where the head cell is unpublished while a cell behind it
+//!   is published, claim up to that cell, then set all these bits. Bits that were
+//!   set by then are items to read; the others are poisoned.
+//! * count: whoever touches a cell last (its consumer if it was full, its producer
+//!   if poisoned) adds one to the segment's `drained`. The one who completes the
+//!   count resets the segment and gives it back: nobody else can be inside.
+//! * contest (producer that found no room, and nothing published): asks consumers to
+//!   poison the head cell all the same.
+//! * close: sets the bit in `tail`. No claim to write succeeds after it, and
+//!   consumers poison what is not published, so draining waits for nobody.
+//!
+//! **Look before you claim.** A consumer never claims an unpublished cell unless a
+//! published one lies behind it. Else a consumer and a producer could poison and
+//! retry for ever; and if nothing at all is published, "empty" is the right answer.
+//! The exceptions are the closed queue, where nobody retries, and the contested cell:
+//! for each of these a push has ended with "full".
+//!
+//! **Invariants.**
+//!
+//! 1. `head <= tail`. A position below `tail` was claimed by one producer, a
+//!    position below `head` by one consumer.
+//! 2. If `tail == p` (or `head == p`) at the moment of a compare-and-swap, it has
+//!    been so since the caller read p, for positions never repeat. So the
+//!    directory entry with the right tag that was read in between is the live one,
+//!    and its segment cannot be recycled: position p is not yet counted.
+//! 3. A cell is read or written only by its producer until its bit is set, and
+//!    after that only by whoever found out that it is his: the claiming consumer
+//!    if the producer was first, the producer if the consumer was first.
+//! 4. Every position of a segment is counted once. A reset segment has no visitor.
+//!
+//! | edge       | release side                     | acquire side                      | carries                     | loom model                      |
+//! |------------|----------------------------------|-----------------------------------|-----------------------------|---------------------------------|
+//! | `cell`     | [`Injector::publish`], `decided` | [`Injector::pop`], `decided`      | the item                    | `consumer_sees_the_item`        |
+//! | `poison`   | [`Injector::pop`], `decided`     | [`Injector::publish`], `decided`  | that the consumer has gone  | `poisoned_producer_tries_again` |
+//! | `drained`  | [`Injector::count`], `drained`   | [`Injector::count`], `drained`    | all visits of the segment   | `recycled_segment_is_clean`     |
+//! | `install`  | [`Injector::install`], directory | every look at the directory       | the clean segment           | `segment_made_by_another`       |
+//! | `head`     | every claim to read, `head`      | [`Injector::head`]                | what the claimant wrote before | `capacity_is_never_exceeded` |
+//! | `contested` | [`Injector::contest`], then a light barrier | [`Injector::has_published`], after a heavy one | that the head is to be passed over | - |
+//! | `tail`     | every claim to write, `tail`     | [`Injector::pop`], `tail`         | a tail not behind the head  | `two_consumers_drain`           |
+//!
+//! The design is this crate's own. Its parts follow known ones: positions by
+//! compare-and-swap on two ends (M. Michael and M. Scott, 1996), cells that either
+//! side may settle first (poisoning, as in A. Morrison and Y. Afek's LCRQ, 2013,
+//! and C. Yang and J. Mellor-Crummey's wait-free queue, 2016), and recycling by an
+//! exact count of visits.
+
+mod segments;
+
+use crate::probe::probe;
+use crate::sync::{AtomicU64, Ordering, spin_loop};
+use crossbeam_utils::CachePadded;
+use segments::{GROUP, GROUPS, ID_BITS, ID_MASK, SEGMENT, Segment, Segments};
+use std::fmt;
+
+const CLOSED: u64 = 1;
+/// Directory tags have as many bits as the segment number leaves.
+const TAG_BITS: u32 = 64 - ID_BITS;
+/// Looks at an unpublished cell before it is poisoned: a producer that merely
+/// has not finished its two stores is spared a second round.
+const PATIENCE: usize = if cfg!(workcrew_loom) { 0 } else { 64 };
+/// Directory entries of an injector without a bound of its own.
+const ENTRIES_UNBOUNDED: usize = if cfg!(workcrew_loom) { 8 } else { 1 << 16 };
+
+/// A multi-producer, multi-consumer queue. See the module's page.
+pub(crate) struct Injector<T> {
+    /// `position << 1 | CLOSED`: where the next item enters.
+    tail: CachePadded<AtomicU64>,
+    /// Where the next item leaves.
+    head: CachePadded<AtomicU64>,
+    /// The last position that a refused producer asked to be passed over, plus one.
+    contested: AtomicU64,
+    directory: Box<[AtomicU64]>,
+    segments: Segments<T>,
+}
+
+// SAFETY: an item is written by one thread and read by one other (invariant 3),
+// hence `T: Send`; the queue never lends an item to two threads.
+unsafe impl<T: Send> Send for Injector<T> {}
+// SAFETY: as above; a shared queue hands out items by value only.
+unsafe impl<T: Send> Sync for Injector<T> {}
+
+/// Why an item was not accepted. It comes back.
+#[derive(Debug)]
+pub(crate) enum Rejected<T> {
+    /// The room test said no, and it was right at one moment during the call.
+    Full(T),
+    /// The queue was closed.
+    Closed(T),
+}
+
+/// What came of [`Injector::pop`].
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[must_use]
+pub(crate) struct Popped {
+    /// How many items went to the sink. None means that at one moment during the
+    /// call no published item was waiting.
+    pub(crate) taken: usize,
+    /// How many claimed positions turned out to hold nothing: their producers were
+    /// overtaken and will come again.
+    pub(crate) skipped: usize,
+}
+
+enum Look {
+    /// So many published cells from the head on, in this segment.
+    Published(usize, u32),
+    /// The position is not the head any more.
+    Stale,
+    /// The head cell is not published (or not even claimed).
+    Unpublished,
+}
+
+impl<T> Injector<T> {
+    /// A queue for at most `capacity` waiting items; the caller's room tests keep it.
+    pub(crate) fn bounded(capacity: usize) -> Self {
+        // Two segments more than full ones: the first and the last may be partly
+        // used.
+        Self::at((capacity / SEGMENT + 3).next_power_of_two(), 0)
+    }
+
+    /// A queue without a bound of its own: it is full only with 3.6 million items.
+    pub(crate) fn unbounded() -> Self {
+        Self::at(ENTRIES_UNBOUNDED, 0)
+    }
+
+    /// A queue with so many directory entries whose first position is `start`.
+    pub(crate) fn at(entries: usize, start: u64) -> Self {
+        debug_assert!(entries.is_power_of_two());
+        // Older than any tag that will be asked for.
+        let never = tag_of(start / SEGMENT as u64).wrapping_sub(1) << ID_BITS;
+        Self {
+            tail: CachePadded::new(AtomicU64::new(start << 1)),
+            head: CachePadded::new(AtomicU64::new(start)),
+            contested: AtomicU64::new(0),
+            directory: (0..entries).map(|_| AtomicU64::new(never)).collect(),
+            segments: Segments::new(),
+        }
+    }
+
+    /// Adds an item; returns its position.
+    ///
+    /// `admits(p)` is asked whether position p may be used at all; it must not say
+    /// no for ever while the queue empties. Lock-free: a retry means that another
+    /// thread's claim succeeded, or that a consumer took an item behind ours.
+    ///
+    /// # Errors
+    ///
+    /// Hands the item back when there is no room or the queue is closed.
+    pub(crate) fn push(
+        &self,
+        mut item: T,
+        mut admits: impl FnMut(u64) -> bool,
+    ) -> Result<u64, Rejected<T>> {
+        loop {
+            let (position, segment, _) = match self.claim(1, |position, _| {
+                usize::from(admits(position))
+            }) {
+                Ok(claim) => claim,
+                Err(Rejected::Full(())) => return Err(Rejected::Full(item)),
+                Err(Rejected::Closed(())) => return Err(Rejected::Closed(item)),
+            };
+            probe!("injector push: claimed, not written");
+            match self.publish(segment, position, item) {
+                Ok(()) => {
+                    probe!("injector push: published");
+                    return Ok(position);
+                }
+                Err(back) => item = back,
+            }
+            spin_loop();
+        }
+    }
+
+    /// Adds as many of `items` as there is room for, from the front and in order,
+    /// taking them out of their `Option`s. Returns how many went in.
+    ///
+    /// `admits(p, n)` says how many of the n positions from p on may be used. One
+    /// compare-and-swap for up to [`SEGMENT`] items. Lock-free like [`Self::push`].
+    ///
+    /// # Errors
+    ///
+    /// `Full` and `Closed` carry how many went in before; the others stay where
+    /// they are.
+    pub(crate) fn push_batch(
+        &self,
+        items: &mut [Option<T>],
+        mut admits: impl FnMut(u64, usize) -> usize,
+    ) -> Result<usize, Rejected<usize>> {
+        let mut done = 0;
+        while done < items.len() {
+            let (position, segment, count) = match self.claim(items.len() - done, &mut admits) {
+                Ok(claim) => claim,
+                Err(Rejected::Full(())) => return Err(Rejected::Full(done)),
+                Err(Rejected::Closed(())) => return Err(Rejected::Closed(done)),
+            };
+            probe!("injector push_batch: claimed, not written");
+            done += self.publish_run(segment, position, count, &mut items[done..]);
+        }
+        Ok(done)
+    }
+
+    /// Closes the queue to producers. Idempotent. This is the one moment that
+    /// separates accepted from rejected.
+    pub(crate) fn close(&self) {
+        // AcqRel: what the closer did before is seen by those who find it closed.
+        self.tail.fetch_or(CLOSED, Ordering::AcqRel);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.tail.load(Ordering::Acquire) & CLOSED != 0
+    }
+
+    /// For a producer that was refused a place. If the queue holds nothing but
+    /// positions whose producers have not published, consumers are asked to pass the
+    /// oldest one over. Returns whether that is so; then the caller tells a consumer.
+    ///
+    /// Else a producer that was suspended would keep its places for ever, and where
+    /// these are all there are, keep everybody out.
+    #[cold]
+    pub(crate) fn contest(&self) -> bool {
+        let head = self.head();
+        let tail = self.tail();
+        if tail == head
+            || !matches!(self.look(head, 1), Look::Unpublished)
+            || self.published_behind(head, tail)
+        {
+            return false;
+        }
+        probe!("injector contest: looked, not asked");
+        // [contested] Relaxed: the caller's light barrier orders it. The largest: a
+        // late producer must not take back what another asked for.
+        self.contested.fetch_max(head + 1, Ordering::Relaxed);
+        probe!("injector contest: asked, crew not told");
+        true
+    }
+
+    /// Whether a producer asked for this head to be passed over.
+    fn is_contested(&self, head: u64) -> bool {
+        // [contested] Relaxed: a sleeper asks after its heavy barrier; to others an
+        // old answer means another look.
+        self.contested.load(Ordering::Relaxed) == head + 1
+    }
+
+    /// Where the next item leaves: everything below was claimed by consumers.
+    pub(crate) fn head(&self) -> u64 {
+        // [head] Acquire: what the claimants wrote before their claims is seen.
+        self.head.load(Ordering::Acquire)
+    }
+
+    /// Where the next item enters: everything below was claimed by producers.
+    pub(crate) fn tail(&self) -> u64 {
+        self.tail.load(Ordering::Acquire) >> 1
+    }
+
+    /// How many positions are claimed by producers and not yet by consumers.
+    pub(crate) fn len(&self) -> usize {
+        // Head first: the tail read later is not behind it.
+        let head = self.head();
+        probe!("injector len: head read, tail not");
+        self.tail().wrapping_sub(head) as usize
+    }
+
+    /// Whether a published item waits, or a position that consumers shall pass over:
+    /// once closed, any; else a contested one.
+    ///
+    /// This is "is there work?" for a thread about to sleep: a position that is
+    /// claimed but not published is none, for its producer will look for sleepers
+    /// after it has published.
+    pub(crate) fn has_published(&self) -> bool {
+        let mut head = self.head();
+        loop {
+            // [tail] Acquire: a tail not behind the head.
+            let tail = self.tail.load(Ordering::Acquire);
+            if tail >> 1 == head {
+                return false;
+            }
+            match self.look(head, 1) {
+                Look::Published(..) => return true,
+                Look::Unpublished if tail & CLOSED != 0 || self.is_contested(head) => return true,
+                Look::Unpublished if self.published_behind(head, tail >> 1) => return true,
+                Look::Unpublished | Look::Stale => {}
+            }
+            let now = self.head();
+            if now == head {
+                return false;
+            }
+            head = now;
+        }
+    }
+
+    /// Takes up to `most` items, oldest first, with their positions.
+    ///
+    /// `announce(n)` is called before each attempt to claim n positions. The sink
+    /// should not panic: what it has not been given by then leaks. Lock-free: a
+    /// retry means that another consumer's claim succeeded.
+    pub(crate) fn pop(
+        &self,
+        most: usize,
+        mut announce: impl FnMut(usize),
+        mut sink: impl FnMut(u64, T),
+    ) -> Popped {
+        let mut popped = Popped::default();
+        let mut patience = PATIENCE;
+        // [head] Acquire: with this head comes a tail that is not behind it.
+        let mut head = self.head.load(Ordering::Acquire);
+        probe!("injector pop: head read, not looked");
+        while most > 0 {
+            let (run, id) = match self.look(head, most) {
+                Look::Published(run, id) => (run, id),
+                Look::Stale => {
+                    head = self.head.load(Ordering::Acquire);
+                    continue;
+                }
+                Look::Unpublished => {
+                    let Some((run, id)) = self.worth_poisoning(head, most) else {
+                        // Nothing published at or behind `head`, which is right
+                        // only if `head` was still the head after that look.
+                        let now = self.head.load(Ordering::Acquire);
+                        if now == head {
+                            return popped;
+                        }
+                        head = now;
+                        continue;
+                    };
+                    if patience > 0 {
+                        patience -= 1;
+                        spin_loop();
+                        continue;
+                    }
+                    announce(run);
+                    match self.claim_to_read(head, run) {
+                        Ok(()) => {
+                            let (taken, skipped) = self.settle(id, head, run, &mut sink);
+                            popped.skipped += skipped;
+                            if taken > 0 {
+                                popped.taken = taken;
+                                return popped;
+                            }
+                            announce(0);
+                            head += run as u64;
+                        }
+                        Err(now) => head = now,
+                    }
+                    continue;
+                }
+            };
+            announce(run);
+            match self.claim_to_read(head, run) {
+                Ok(()) => {
+                    probe!("injector pop: claimed, not read");
+                    self.read(id, head, run, &mut sink);
+                    popped.taken = run;
+                    return popped;
+                }
+                Err(now) => {
+                    probe!("injector pop: lost the race");
+                    head = now;
+                }
+            }
+        }
+        popped
+    }
+
+    /// Segments in use, for tests of recycling.
+    #[cfg(test)]
+    pub(crate) fn segments_in_use(&self) -> usize {
+        self.segments.in_use()
+    }
+}
+
+/// The producer's half.
+impl<T> Injector<T> {
+    /// Claims up to `want` positions of one segment for the caller to write.
+    #[inline]
+    fn claim(
+        &self,
+        want: usize,
+        mut admits: impl FnMut(u64, usize) -> usize,
+    ) -> Result<(u64, u32, usize), Rejected<()>> {
+        loop {
+            // Acquire: closed means that the closer's writes are seen; and the
+            // room test reads a head that is not ahead of this tail by more than
+            // what happened since.
+            let tail = self.tail.load(Ordering::Acquire);
+            if tail & CLOSED != 0 {
+                return Err(Rejected::Closed(()));
+            }
+            let position = tail >> 1;
+            let in_segment = SEGMENT - (position % SEGMENT as u64) as usize;
+            let count = admits(position, want.min(in_segment));
+            let segment = if count == 0 { None } else { self.segment_for_tail(position) };
+            let Some(segment) = segment else {
+                // Full, or the tail is old. It is full if the tail has not moved:
+                // then that was right at the moment when it was found.
+                if self.tail.load(Ordering::Relaxed) == tail {
+                    return Err(Rejected::Full(()));
+                }
+                spin_loop();
+                continue;
+            };
+            probe!("injector push: looked, not claimed");
+            // [tail] Release: passes on that the head (acquired in `admits` or in
+            // an earlier claim) is not ahead. Relaxed failure: we start afresh.
+            if self
+                .tail
+                .compare_exchange_weak(
+                    tail,
+                    tail + ((count as u64) << 1),
+                    Ordering::Release,
+                    Ordering::Relaxed,
+                )
+                .is_ok()
+            {
+                return Ok((position, segment, count));
+            }
+            spin_loop();
+        }
+    }
+
+    /// The segment where `position` lives, installed if need be. `None` if there
+    /// is no room for another segment, or the position is not the tail any more.
+    #[inline]
+    fn segment_for_tail(&self, position: u64) -> Option<u32> {
+        let number = position / SEGMENT as u64;
+        // [install] Acquire: the segment is clean before it is ours to use.
+        let entry = self.entry(number).load(Ordering::Acquire);
+        match age(entry, number) {
+            0 => Some(id_of(entry)),
+            age if age < 0 => self.install(position, number, entry),
+            _ => None,
+        }
+    }
+
+    #[cold]
+    fn install(&self, position: u64, number: u64, old: u64) -> Option<u32> {
+        // The entry's old segment must lie wholly below the head: those who look
+        // for the head must find it in the directory. (Those who have claimed
+        // positions below it know their segment.)
+        let waiting = position.checked_sub(self.head())? as usize;
+        if waiting + SEGMENT > (self.directory.len() - 1) * SEGMENT {
+            return None;
+        }
+        let id = self.segments.take()?;
+        probe!("injector push: segment taken, not installed");
+        let new = tag_of(number) << ID_BITS | u64::from(id);
+        // [install] Release: the clean segment comes before its number. Acquire on
+        // failure: then another's segment is ours to use.
+        match self.entry(number).compare_exchange(old, new, Ordering::Release, Ordering::Acquire) {
+            Ok(_) => Some(id),
+            Err(now) => {
+                probe!("injector push: another installed");
+                self.segments.give(id);
+                // Of another age by now? Then the claim will fail: the tail moved.
+                Some(id_of(now))
+            }
+        }
+    }
+
+    /// Writes a claimed cell and sets its bit.
+    ///
+    /// # Errors
+    ///
+    /// Hands the item back if a consumer has poisoned the cell.
+    #[inline]
+    fn publish(&self, id: u32, position: u64, item: T) -> Result<(), T> {
+        let segment = self.segments.get(id);
+        let (group, cell) = place(position);
+        let group = &segment.groups[group];
+        let mut item = Some(item);
+        self.write(segment, position, &mut item);
+        probe!("injector push: written, not published");
+        // [cell] Release: the item comes before its bit. [poison] Acquire: if the
+        // consumer was first, it will never look here again.
+        if group.decided.fetch_or(1 << cell, Ordering::AcqRel) & (1 << cell) == 0 {
+            return Ok(());
+        }
+        probe!("injector push: poisoned");
+        // SAFETY: we wrote the cell just now, and the bit was set by a consumer,
+        // which left the cell to us (invariant 3).
+        let item = group.cells[cell].with(|item| unsafe { item.read().assume_init() });
+        self.count(id, 1);
+        probe!("injector push: poisoned and counted, not claimed again");
+        Err(item)
+    }
+
+    /// Writes and publishes a claimed run, group by group. Where a consumer has
+    /// poisoned a cell, the next items move up, so that their order stays. Returns
+    /// how many items went in.
+    fn publish_run(&self, id: u32, from: u64, count: usize, items: &mut [Option<T>]) -> usize {
+        let segment = self.segments.get(id);
+        let end = from + count as u64;
+        let mut position = from;
+        let (mut done, mut lost) = (0, 0);
+        while position < end {
+            let (group, cell) = place(position);
+            let in_group = (GROUP - cell).min((end - position) as usize);
+            let mine = bits(cell, in_group);
+            let decided = &segment.groups[group].decided;
+            // Relaxed: a bit that we miss here fails the compare-and-swap.
+            let mut seen = decided.load(Ordering::Relaxed);
+            loop {
+                let good = mine & !seen;
+                for (nth, offset) in ones(good).enumerate() {
+                    let position = position + (offset - cell) as u64;
+                    self.write(segment, position, &mut items[done + nth]);
+                }
+                probe!("injector push_batch: written, not published");
+                // [cell] Release, [poison] Acquire: as in `publish`.
+                match decided.compare_exchange(seen, seen | good, Ordering::AcqRel, Ordering::Acquire) {
+                    Ok(_) => {
+                        probe!("injector push_batch: group published");
+                        done += good.count_ones() as usize;
+                        lost += (mine & !good).count_ones();
+                        break;
+                    }
+                    Err(now) => {
+                        probe!("injector push_batch: group changed");
+                        // Take them all back, they may have to move up.
+                        for (nth, offset) in ones(good).enumerate() {
+                            // SAFETY: written above, and our bits are not set by
+                            // us: the cells are still ours (invariant 3).
+                            items[done + nth] = Some(segment.groups[group].cells[offset]
+                                .with(|item| unsafe { item.read().assume_init() }));
+                        }
+                        seen = now;
+                    }
+                }
+            }
+            position += in_group as u64;
+        }
+        self.count(id, lost);
+        done
+    }
+
+    #[inline]
+    fn write(&self, segment: &Segment<T>, position: u64, item: &mut Option<T>) {
+        let (group, cell) = place(position);
+        let item = item.take().expect("each item is written once");
+        segment.groups[group].cells[cell].with_mut(|place| {
+            // SAFETY: the producer's claim makes the cell its own until its bit is
+            // set (invariant 3), and an empty cell needs no drop.
+            unsafe { (*place).write(item) };
+        });
+    }
+}
+
+/// The consumer's half.
+impl<T> Injector<T> {
+    /// Looks for published cells from `head` on, in one segment.
+    #[inline]
+    fn look(&self, head: u64, most: usize) -> Look {
+        let number = head / SEGMENT as u64;
+        // [install] Acquire: a clean segment, so old bits are not taken for new.
+        let entry = self.entry(number).load(Ordering::Acquire);
+        match age(entry, number) {
+            0 => {}
+            age if age < 0 => return Look::Unpublished,
+            _ => return Look::Stale,
+        }
+        let segment = self.segments.get(id_of(entry));
+        let (mut group, mut cell) = place(head);
+        let mut run = 0;
+        while run < most && group < GROUPS {
+            // [cell] Acquire: a set bit brings the item.
+            let decided = segment.groups[group].decided.load(Ordering::Acquire);
+            let ahead = ((decided >> cell).trailing_ones() as usize).min(GROUP - cell);
+            run += ahead;
+            if ahead < GROUP - cell {
+                break;
+            }
+            (group, cell) = (group + 1, 0);
+        }
+        if run == 0 { Look::Unpublished } else { Look::Published(run.min(most), id_of(entry)) }
+    }
+
+    /// How many positions from the unpublished `head` on are to be poisoned, if any,
+    /// and their segment.
+    #[cold]
+    fn worth_poisoning(&self, head: u64, most: usize) -> Option<(usize, u32)> {
+        // [tail] Acquire: with the caller's head came a tail not behind it.
+        let tail = self.tail.load(Ordering::Acquire);
+        let (closed, tail) = (tail & CLOSED != 0, tail >> 1);
+        let claimed = tail.saturating_sub(head) as usize;
+        if claimed == 0
+            || !(closed || self.is_contested(head) || self.published_behind(head, tail))
+        {
+            return None;
+        }
+        let number = head / SEGMENT as u64;
+        // [install] Acquire: as in `look`.
+        let entry = self.entry(number).load(Ordering::Acquire);
+        probe!("injector pop: worth poisoning, segment not looked at");
+        if age(entry, number) != 0 {
+            // Claimed positions have a segment, so the head has moved on: the
+            // caller will find out.
+            return None;
+        }
+        let (group, cell) = place(head);
+        let in_group = (GROUP - cell).min(claimed).min(most);
+        // [cell] Acquire: as in `look`; `settle` looks again anyway.
+        let decided = self.segments.get(id_of(entry)).groups[group].decided.load(Ordering::Acquire);
+        let first_full = (decided >> cell).trailing_zeros() as usize;
+        Some(((first_full + 1).min(in_group), id_of(entry)))
+    }
+
+    /// Whether a published cell lies between `head` and `tail`.
+    #[cold]
+    fn published_behind(&self, head: u64, tail: u64) -> bool {
+        let mut position = head;
+        while position < tail {
+            let number = position / SEGMENT as u64;
+            // [install] Acquire: as in `look`.
+            let entry = self.entry(number).load(Ordering::Acquire);
+            let (group, cell) = place(position);
+            let in_group = (GROUP - cell).min((tail - position) as usize);
+            if age(entry, number) == 0 {
+                // [cell] Acquire: who poisons on this ground must find it so.
+                let decided =
+                    self.segments.get(id_of(entry)).groups[group].decided.load(Ordering::Acquire);
+                if decided & bits(cell, in_group) != 0 {
+                    return true;
+                }
+            }
+            position += in_group as u64;
+        }
+        false
+    }
+
+    #[inline]
+    fn claim_to_read(&self, head: u64, count: usize) -> Result<(), u64> {
+        probe!("injector pop: looked, not claimed");
+        // [head] Release: whoever sees the new head sees what we wrote before
+        // (our announcement), and a tail not behind it. Acquire on failure: as for
+        // every head that is used.
+        self.head
+            .compare_exchange(head, head + count as u64, Ordering::Release, Ordering::Acquire)
+            .map(drop)
+    }
+
+    /// Reads a claimed run of published cells of one segment.
+    #[inline]
+    fn read(&self, id: u32, from: u64, count: usize, sink: &mut impl FnMut(u64, T)) {
+        let segment = self.segments.get(id);
+        for position in from..from + count as u64 {
+            let (group, cell) = place(position);
+            // SAFETY: published, claimed by us, and visited once (invariant 3).
+            let item = segment.groups[group].cells[cell]
+                .with(|item| unsafe { item.read().assume_init() });
+            sink(position, item);
+        }
+        probe!("injector pop: read, not counted");
+        self.count(id, count as u32);
+    }
+
+    /// Settles a claimed run of cells in one group of which some are unpublished:
+    /// reads the full ones, leaves the others to their producers.
+    #[cold]
+    fn settle(&self, id: u32, from: u64, count: usize, sink: &mut impl FnMut(u64, T)) -> (usize, usize) {
+        let segment = self.segments.get(id);
+        let (group, cell) = place(from);
+        let mine = bits(cell, count);
+        probe!("injector pop: claimed, not poisoned");
+        // [poison] Release: we never come back. [cell] Acquire: bits that are set
+        // bring their items.
+        let full = segment.groups[group].decided.fetch_or(mine, Ordering::AcqRel) & mine;
+        probe!("injector pop: poisoned");
+        let taken = full.count_ones() as usize;
+        for offset in ones(full) {
+            // SAFETY: the producer was first, so the cell is ours (invariant 3).
+            let item = segment.groups[group].cells[offset]
+                .with(|item| unsafe { item.read().assume_init() });
+            sink(from + (offset - cell) as u64, item);
+        }
+        self.count(id, taken as u32);
+        (taken, count - taken)
+    }
+}
+
+/// Both halves.
+impl<T> Injector<T> {
+    #[inline]
+    fn entry(&self, number: u64) -> &AtomicU64 {
+        &self.directory[number as usize & (self.directory.len() - 1)]
+    }
+
+    /// Counts positions that nobody will touch any more; the last one recycles.
+    #[inline]
+    fn count(&self, id: u32, positions: u32) {
+        if positions == 0 {
+            return;
+        }
+        let segment = self.segments.get(id);
+        // [drained] Release: our visit is over. Acquire: so are all the others, if
+        // we are the last.
+        let before = segment.drained.fetch_add(positions, Ordering::AcqRel);
+        if before + positions == SEGMENT as u32 {
+            probe!("injector: last visitor, not recycled");
+            for group in &segment.groups {
+                // Relaxed: alone here; `give` and [install] publish it.
+                group.decided.store(0, Ordering::Relaxed);
+            }
+            segment.drained.store(0, Ordering::Relaxed);
+            probe!("injector: segment clean, not given back");
+            self.segments.give(id);
+        }
+    }
+}
+
+impl<T> Drop for Injector<T> {
+    fn drop(&mut self) {
+        // No producer is left, so nothing will be poisoned that is not lost.
+        self.close();
+        while self.pop(SEGMENT, |_| {}, |_, item| drop(item)) != Popped::default() {}
+    }
+}
+
+impl<T> fmt::Debug for Injector<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Injector")
+            .field("len", &self.len())
+            .field("closed", &self.is_closed())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Group and cell of a position in its segment.
+#[inline]
+fn place(position: u64) -> (usize, usize) {
+    let offset = (position % SEGMENT as u64) as usize;
+    (offset / GROUP, offset % GROUP)
+}
+
+/// `count` set bits from bit `from` on.
+#[inline]
+fn bits(from: usize, count: usize) -> u32 {
+    ((1 << count) - 1) << from
+}
+
+/// The numbers of the set bits, from low to high.
+fn ones(mut word: u32) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let bit = (word != 0).then(|| word.trailing_zeros() as usize)?;
+        word &= word - 1;
+        Some(bit)
+    })
+}
+
+/// The tag of a segment number; it wraps after 2^40 segments.
+#[inline]
+fn tag_of(number: u64) -> u64 {
+    (number + 1) & ((1 << TAG_BITS) - 1)
+}
+
+#[inline]
+fn id_of(entry: u64) -> u32 {
+    (entry & ID_MASK) as u32
+}
+
+/// Zero if the entry is for this segment number, negative if for an older one.
+#[inline]
+fn age(entry: u64, number: u64) -> i64 {
+    let difference = (entry >> ID_BITS).wrapping_sub(tag_of(number));
+    // Sign-extend from the tag's width.
+    ((difference << ID_BITS) as i64) >> ID_BITS
+}
+
+#[cfg(all(test, not(workcrew_loom)))]
+#[path = "../../tests/unit/injector.rs"]
+mod tests;

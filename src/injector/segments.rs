@@ -1,0 +1,269 @@
+//! Recycled, type-stable memory for the injector: segments of cells.
+//!
+//! A segment is made once and lives as long as its injector; between two uses it
+//! waits on a free list. So a thread that comes late may look into a segment that
+//! serves another stretch of positions by now: it finds atomics there, never freed
+//! memory, and its compare-and-swap on `head` or `tail` then fails.
+//!
+//! **Free list.** A stack of segment numbers (Treiber 1986) whose top carries a
+//! tag of 40 bits that grows with every change, so that a number which left and
+//! came back is told apart. **Chunks.** Segment n lives in chunk `log2(n + 1)`;
+//! chunk c has `2^c` segments and is allocated when first needed, so an injector
+//! costs memory for its deepest moment and allocates nothing once warm.
+//!
+//! | edge    | release side                   | acquire side                   | carries                    | loom model                     |
+//! |---------|--------------------------------|--------------------------------|----------------------------|--------------------------------|
+//! | `free`  | [`Segments::give`], `free`     | [`Segments::take`], `free`     | the clean segment          | `recycled_segment_is_clean`    |
+//! | `chunk` | [`Segments::grow`], pointer    | [`Segments::get`], pointer     | the new segments           | `segment_made_by_another`      |
+
+use crate::probe::probe;
+use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, UnsafeCell, spin_loop};
+use crossbeam_utils::CachePadded;
+use std::mem::MaybeUninit;
+use std::ptr;
+
+/// Cells in a group: with seven, a group of words fills one cache line exactly,
+/// state word included.
+pub(super) const GROUP: usize = if cfg!(workcrew_loom) { 2 } else { 7 };
+/// Groups in a segment.
+pub(super) const GROUPS: usize = if cfg!(workcrew_loom) { 2 } else { 8 };
+/// Positions in a segment.
+pub(super) const SEGMENT: usize = GROUP * GROUPS;
+
+/// A segment number has 24 bits, beside a tag of 40.
+pub(super) const ID_BITS: u32 = 24;
+pub(super) const ID_MASK: u64 = (1 << ID_BITS) - 1;
+/// Segments that can exist at once, less one: the free list needs a "none".
+const MAX_SEGMENTS: u64 = ID_MASK;
+
+pub(super) type Cell<T> = UnsafeCell<MaybeUninit<T>>;
+
+/// Cells that share a cache line with the word that says whose they are.
+#[repr(align(64))]
+pub(super) struct Group<T> {
+    /// One bit a cell; see the injector for the protocol.
+    pub(super) decided: AtomicU32,
+    pub(super) cells: [Cell<T>; GROUP],
+}
+
+/// A stretch of [`SEGMENT`] positions.
+pub(super) struct Segment<T> {
+    /// How many of the positions are done with for good.
+    pub(super) drained: CachePadded<AtomicU32>,
+    /// The next free segment's number plus one, while on the free list.
+    next_free: AtomicU32,
+    pub(super) groups: [Group<T>; GROUPS],
+}
+
+impl<T> Segment<T> {
+    /// So many clean segments, made where they stay: with large items even one would
+    /// be too much for a stack.
+    fn chunk(segments: usize) -> Box<[Self]> {
+        let mut chunk = Box::new_uninit_slice(segments);
+        for segment in &mut chunk {
+            Self::init(segment);
+        }
+        // SAFETY: each segment was initialized above.
+        unsafe { chunk.assume_init() }
+    }
+
+    fn init(segment: &mut MaybeUninit<Self>) {
+        let segment = segment.as_mut_ptr();
+        // SAFETY: in bounds of the segment that is lent to us, here and below; no
+        // reference is made to what is not yet initialized.
+        let drained = unsafe { &raw mut (*segment).drained };
+        // SAFETY: in bounds, as above.
+        let next_free = unsafe { &raw mut (*segment).next_free };
+        // SAFETY: valid for writes, as parts of a segment that is lent to us.
+        unsafe { drained.write(CachePadded::new(AtomicU32::new(0))) };
+        // SAFETY: as above.
+        unsafe { next_free.write(AtomicU32::new(0)) };
+        for group in 0..GROUPS {
+            // SAFETY: in bounds, as above.
+            let group = unsafe { &raw mut (*segment).groups[group] };
+            // SAFETY: in bounds, as above.
+            let decided = unsafe { &raw mut (*group).decided };
+            // SAFETY: valid for writes, as above.
+            unsafe { decided.write(AtomicU32::new(0)) };
+            for cell in 0..GROUP {
+                // SAFETY: in bounds, as above.
+                let cell = unsafe { &raw mut (*group).cells[cell] };
+                // SAFETY: valid for writes, as above.
+                unsafe { cell.write(UnsafeCell::new(MaybeUninit::uninit())) };
+            }
+        }
+    }
+}
+
+pub(super) struct Segments<T> {
+    /// `tag << 24 | (number + 1)`, with 0 for "none".
+    free: CachePadded<AtomicU64>,
+    /// How many segments were ever taken fresh.
+    fresh: AtomicU32,
+    chunks: [AtomicPtr<Segment<T>>; ID_BITS as usize],
+}
+
+impl<T> Segments<T> {
+    pub(super) fn new() -> Self {
+        Self {
+            free: CachePadded::new(AtomicU64::new(0)),
+            fresh: AtomicU32::new(0),
+            chunks: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
+        }
+    }
+
+    /// The segment with this number, which some [`Segments::take`] has returned.
+    #[inline]
+    pub(super) fn get(&self, id: u32) -> &Segment<T> {
+        let (chunk, index) = locate(id);
+        // [chunk] Acquire: the segments are made before their pointer.
+        let first = self.chunks[chunk].load(Ordering::Acquire);
+        debug_assert!(!first.is_null(), "numbers are handed out after their chunk is made");
+        // SAFETY: `take` made the chunk before it returned the number, the number
+        // reached us through an acquire load, and chunks live as long as `self`.
+        unsafe { &*first.add(index) }
+    }
+
+    /// A clean segment: all words zero, nobody inside. `None` when there are
+    /// 2^24 already.
+    pub(super) fn take(&self) -> Option<u32> {
+        // [free] Acquire: the segment's last user cleaned it before giving it.
+        let mut free = self.free.load(Ordering::Acquire);
+        while let Some(id) = (free & ID_MASK).checked_sub(1) {
+            let id = id as u32;
+            // Relaxed: may be old if another thread takes `id` meanwhile; then the
+            // tag has grown and the compare-and-swap fails.
+            let next = u64::from(self.get(id).next_free.load(Ordering::Relaxed));
+            probe!("segments take: looked, not taken");
+            // [free] Acquire on success and failure, as above. Release is not
+            // needed: we publish nothing by leaving.
+            match self.free.compare_exchange_weak(
+                free,
+                next_tag(free) | next,
+                Ordering::Acquire,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => {
+                    probe!("segments take: recycled");
+                    return Some(id);
+                }
+                Err(seen) => free = seen,
+            }
+            spin_loop();
+        }
+        self.grow()
+    }
+
+    #[cold]
+    fn grow(&self) -> Option<u32> {
+        // Relaxed: only the number counts, and it is handed out once.
+        let id = self.fresh.fetch_add(1, Ordering::Relaxed);
+        if u64::from(id) >= MAX_SEGMENTS {
+            self.fresh.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        let (chunk, _) = locate(id);
+        probe!("segments take: number drawn, chunk not made");
+        // [chunk] Acquire: as in `get`, for the segment that the caller will use.
+        if self.chunks[chunk].load(Ordering::Acquire).is_null() {
+            let made = Box::into_raw(Segment::<T>::chunk(1 << chunk));
+            probe!("segments take: chunk made, not installed");
+            // [chunk] Release publishes the segments, Acquire takes over those
+            // of a thread that was faster.
+            let installed = self.chunks[chunk].compare_exchange(
+                ptr::null_mut(),
+                made.cast(),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            );
+            if installed.is_err() {
+                // SAFETY: ours from `into_raw` above, and shown to nobody.
+                drop(unsafe { Box::from_raw(made) });
+            }
+        }
+        Some(id)
+    }
+
+    /// Puts a clean segment back.
+    pub(super) fn give(&self, id: u32) {
+        let segment = self.get(id);
+        // Relaxed: a stale top fails the compare-and-swap.
+        let mut free = self.free.load(Ordering::Relaxed);
+        loop {
+            // Relaxed: published with the segment by the compare-and-swap below.
+            segment.next_free.store((free & ID_MASK) as u32, Ordering::Relaxed);
+            probe!("segments give: linked, not given");
+            // [free] Release: the cleaning comes before the next user. (Later
+            // changes of `free` are read-modify-writes and carry this on.)
+            match self.free.compare_exchange_weak(
+                free,
+                next_tag(free) | u64::from(id + 1),
+                Ordering::Release,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return,
+                Err(seen) => free = seen,
+            }
+            spin_loop();
+        }
+    }
+
+    /// How many segments are in use, for tests: none on the free list is.
+    #[cfg(test)]
+    pub(super) fn in_use(&self) -> usize {
+        let mut used = self.fresh.load(Ordering::Acquire) as usize;
+        let mut free = (self.free.load(Ordering::Acquire) & ID_MASK) as u32;
+        while free != 0 {
+            used -= 1;
+            free = self.get(free - 1).next_free.load(Ordering::Acquire);
+        }
+        used
+    }
+}
+
+impl<T> Drop for Segments<T> {
+    fn drop(&mut self) {
+        for (chunk, first) in self.chunks.iter().enumerate() {
+            // Relaxed: `&mut self`, everybody else is gone.
+            let first = first.load(Ordering::Relaxed);
+            if !first.is_null() {
+                let all = ptr::slice_from_raw_parts_mut(first, 1 << chunk);
+                // SAFETY: made by `Box::into_raw` in `grow`, with this length.
+                // The cells do not drop what they hold; the injector did that.
+                drop(unsafe { Box::from_raw(all) });
+            }
+        }
+    }
+}
+
+/// Chunk and index of a segment: 0 | 1 2 | 3 4 5 6 | ...
+#[inline]
+fn locate(id: u32) -> (usize, usize) {
+    let chunk = (id + 1).ilog2();
+    (chunk as usize, (id + 1 - (1 << chunk)) as usize)
+}
+
+/// The tag part of the next value of `free`; it wraps after 2^40 changes.
+#[inline]
+fn next_tag(free: u64) -> u64 {
+    (free & !ID_MASK).wrapping_add(1 << ID_BITS)
+}
+
+#[cfg(all(test, not(workcrew_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_are_numbered_chunk_by_chunk() {
+        let places: Vec<_> = (0..7).map(locate).collect();
+        assert_eq!(places, [(0, 0), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2), (2, 3)]);
+        let last = MAX_SEGMENTS as u32 - 1;
+        assert_eq!(locate(last), (ID_BITS as usize - 1, (1 << (ID_BITS - 1)) - 1));
+    }
+
+    #[test]
+    fn the_tag_wraps_without_touching_the_number() {
+        assert_eq!(next_tag(u64::MAX), 0);
+        assert_eq!(next_tag(5), 1 << ID_BITS);
+    }
+}

@@ -1,0 +1,46 @@
+//! A fixed crew of worker threads that runs jobs and hands back results: lock-free,
+//! without channels, model-checked.
+//!
+//! ```
+//! use workcrew::WorkerPool;
+//!
+//! let (pool, results) = WorkerPool::<u64, u64>::builder().workers(3).build(|job, _ctx| job * 2)?;
+//! pool.submit_all(1..=5)?;
+//! pool.close();
+//! let mut doubled: Vec<u64> = results.map(|outcome| outcome.result.unwrap()).collect();
+//! doubled.sort();
+//! assert_eq!(doubled, [2, 4, 6, 8, 10]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![cfg_attr(
+    not(any(test, workcrew_loom)),
+    warn(clippy::disallowed_types, clippy::disallowed_methods)
+)]
+
+mod deque;
+mod engine;
+mod error;
+mod gate;
+mod idle;
+mod injector;
+mod pace;
+mod parker;
+mod probe;
+mod sync;
+mod unwind;
+mod worker_pool;
+
+#[cfg(all(test, workcrew_loom))]
+#[path = "../loom-tests/mod.rs"]
+mod loom_tests;
+
+#[cfg(all(test, not(workcrew_loom)))]
+#[path = "../tests/unit/stall.rs"]
+mod stall;
+
+pub use error::{
+    BuildError, JobError, JobPanic, JoinError, RecvError, RecvTimeoutError, SubmitAllError,
+    SubmitError, SubmitTimeoutError, TryRecvError, TrySubmitError,
+};
+pub use worker_pool::{Builder, Context, Handle, Outcome, Results, Stats, WorkerPool, WorkerStats};

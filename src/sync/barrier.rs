@@ -1,0 +1,114 @@
+//! The two halves of a store-then-look handshake.
+//!
+//! Sleep protocols all have this shape: one side *publishes, then looks for
+//! sleepers*; the other *announces its sleep, then looks for work*. Each side's
+//! store must be visible to the other before its own load, or both look past each
+//! other and a wakeup is lost. Two full fences give that. But the publishing side
+//! runs once a job, the sleeping side once a nap, so on Linux the cost is moved:
+//! [`light`] only stops the compiler, and [`heavy`] asks the kernel
+//! (`membarrier`, private expedited) to run a full fence on every core that runs
+//! a thread of this process.
+//!
+//! **Proof of the pair.** Let P store x then load y with [`light`] between, and S
+//! store y then load x with [`heavy`] between. The kernel's fence on P's core
+//! falls either (a) before P's load of y completes its program-order
+//! predecessors, that is before P's store of x: then P's load of y comes after
+//! S's store of y became visible, and P sees it; or (b) after P's store of x: then
+//! that store is visible before `heavy` returns, and S sees it. So at least one
+//! of them sees the other. loom checks the protocols with `SeqCst` fences in the
+//! same two places.
+//!
+//! Either half may be strengthened to [`heavy`]; two [`light`]s are no handshake.
+
+#[cfg(all(target_os = "linux", not(workcrew_loom), not(miri)))]
+mod imp {
+    use std::sync::atomic::{AtomicU8, Ordering, compiler_fence, fence};
+
+    /// Not asked yet: [`light`] is a full fence, which pairs with anything.
+    const UNKNOWN: u8 = 0;
+    /// The kernel refused: both halves are full fences for ever.
+    const SYMMETRIC: u8 = 1;
+    /// The process is registered: the light half costs nothing.
+    const ASYMMETRIC: u8 = 2;
+
+    static MODE: AtomicU8 = AtomicU8::new(UNKNOWN);
+
+    #[inline]
+    pub(crate) fn light() {
+        // Relaxed: a stale UNKNOWN only costs a full fence. ASYMMETRIC is never
+        // taken back, and it is stored only after registration, from when on
+        // every heavy half in the process asks the kernel.
+        if MODE.load(Ordering::Relaxed) == ASYMMETRIC {
+            compiler_fence(Ordering::SeqCst);
+        } else {
+            fence(Ordering::SeqCst);
+        }
+    }
+
+    #[cold]
+    pub(crate) fn heavy() {
+        if MODE.load(Ordering::Relaxed) != SYMMETRIC
+            && !membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED)
+        {
+            // Before `prepare` every light half is a full fence, so one here will
+            // do. After it, only a filter on system calls that was installed
+            // later gets us here: from now on both halves are fences, and for
+            // the handshake under way [`WATCH`](crate::sync::WATCH) stands in.
+            let _ = MODE.compare_exchange(
+                ASYMMETRIC,
+                SYMMETRIC,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
+        }
+        fence(Ordering::SeqCst);
+    }
+
+    #[cold]
+    pub(crate) fn prepare() {
+        if MODE.load(Ordering::Relaxed) != UNKNOWN {
+            return;
+        }
+        let mode = if membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED)
+            && membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED)
+        {
+            ASYMMETRIC
+        } else {
+            SYMMETRIC
+        };
+        // Relaxed: nobody is published anything by the mode. It is decided once:
+        // a thread that saw ASYMMETRIC must never meet a heavy half that saw
+        // SYMMETRIC, so the first decision stands.
+        let _ = MODE.compare_exchange(UNKNOWN, mode, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    fn membarrier(command: libc::c_int) -> bool {
+        // SAFETY: membarrier takes three integers and touches no memory of ours.
+        unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
+    }
+}
+
+#[cfg(not(all(target_os = "linux", not(workcrew_loom), not(miri))))]
+mod imp {
+    use crate::sync::{Ordering, fence};
+
+    #[inline]
+    pub(crate) fn light() {
+        fence(Ordering::SeqCst);
+    }
+
+    pub(crate) fn heavy() {
+        fence(Ordering::SeqCst);
+    }
+
+    pub(crate) fn prepare() {}
+}
+
+/// The half for the side that publishes once a job: nearly free on Linux.
+pub(crate) use imp::light;
+
+/// The half for the side that is about to sleep.
+pub(crate) use imp::heavy;
+
+/// Registers the process with the kernel. Called once for each pool that is built.
+pub(crate) use imp::prepare;

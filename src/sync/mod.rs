@@ -1,0 +1,107 @@
+//! The one place that knows std from loom.
+//!
+//! Every other file takes its atomics, cells, locks, threads and barriers from
+//! here, so the code that loom explores (`--cfg workcrew_loom`) is the code that
+//! ships. What loom cannot express stays behind a function of this module:
+//!
+//! | facade | ships as | under loom |
+//! |---|---|---|
+//! | [`barrier::light`], [`barrier::heavy`] | compiler fence and `membarrier` on Linux, else two `SeqCst` fences | two `SeqCst` fences |
+//! | the atomics | std's | loom's, and see `watched` |
+//! | [`Futex`] | the Linux futex call, else a mutex and a condition variable | the mutex and the condition variable |
+//! | [`NAP`], [`WATCH`], [`YIELDS`] | timed waits and polite retries | none: every protocol must do without |
+
+#![cfg_attr(not(workcrew_loom), expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "this module is what the lint sends everybody else to"
+))]
+
+pub(crate) mod barrier;
+mod cell;
+mod futex;
+#[cfg(workcrew_loom)]
+mod lock;
+#[cfg(workcrew_loom)]
+mod watched;
+
+use std::num::NonZero;
+use std::time::Duration;
+
+pub(crate) use cell::UnsafeCell;
+pub(crate) use futex::Futex;
+
+#[cfg(not(workcrew_loom))]
+pub(crate) use std::{
+    hint::spin_loop,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+    },
+    thread::{self, yield_now},
+};
+
+#[cfg(not(all(target_os = "linux", not(miri))))]
+#[cfg(not(workcrew_loom))]
+pub(crate) use std::sync::atomic::fence;
+
+#[cfg(not(workcrew_loom))]
+pub(crate) use parking_lot::{Condvar, Mutex};
+
+#[cfg(workcrew_loom)]
+pub(crate) use lock::{Condvar, Mutex};
+#[cfg(workcrew_loom)]
+pub(crate) use loom::{
+    hint::spin_loop,
+    sync::{
+        Arc,
+        atomic::{Ordering, fence},
+    },
+    thread::{self, yield_now},
+};
+#[cfg(workcrew_loom)]
+pub(crate) use watched::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
+
+/// How often a thread that found nothing gives its core away and looks again
+/// before it goes to sleep. Chosen by W1b in `benches`: fewer makes threads park
+/// in mid-stream, more (or spinning) starves the thread that has the work.
+pub(crate) const YIELDS: usize = if cfg!(workcrew_loom) { 0 } else { 4 };
+
+/// How long a sleeper trusts the others: after this time it looks again by itself.
+///
+/// The protocols do not need it: no wakeup is lost, which loom proves with no
+/// timeout at all. It is there for a thread that is *suspended for ever* between
+/// being woken for a job and claiming it. At most one thread is woken for each
+/// job, so then nobody else is awake, and nobody but a clock can notice.
+pub(crate) const WATCH: Duration = if cfg!(test) {
+    Duration::from_millis(20)
+} else {
+    Duration::from_secs(1)
+};
+
+/// How long a thread outside the crew naps when it is much faster than the crew:
+/// long enough that a job of a microsecond pays for the nap's system call only
+/// once in a hundred times, short enough that a queue of 1,024 such jobs does not
+/// run dry meanwhile. Chosen by W1b at 1 µs in `benches`.
+pub(crate) const NAP: Duration = Duration::from_micros(150);
+
+/// What is shared and need not be modelled: functions and other trait objects. (To
+/// loom's `Arc` a `dyn Trait` is strange.)
+pub(crate) type Object<T> = std::sync::Arc<T>;
+
+/// The parallelism that the system offers, or 1.
+pub(crate) fn available_parallelism() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// Whether the calling thread unwinds. A model that panics has failed already.
+pub(crate) fn panicking() -> bool {
+    !cfg!(workcrew_loom) && std::thread::panicking()
+}
+
+/// Sleeps for [`NAP`], deaf to all wakes.
+pub(crate) fn nap() {
+    if !cfg!(workcrew_loom) {
+        std::thread::sleep(NAP);
+    }
+}

@@ -1,0 +1,42 @@
+//! What to do when the user's code panics.
+
+#![forbid(unsafe_code)]
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// What a panic carries.
+pub(crate) type Payload = Box<dyn Any + Send>;
+
+/// Runs the user's code; a panic comes back as a value.
+///
+/// `AssertUnwindSafe`: what the closure leaves half-done is either the user's own,
+/// or state that the caller throws away after a panic.
+pub(crate) fn catch<T>(user_code: impl FnOnce() -> T) -> Result<T, Payload> {
+    catch_unwind(AssertUnwindSafe(user_code))
+}
+
+/// Drops a user's value whose `drop` may panic. Returns whether it did.
+///
+/// The payload of such a panic is forgotten, for its own `drop` might panic too.
+pub(crate) fn drop_quietly<T>(value: T) -> bool {
+    catch(|| drop(value)).map_err(std::mem::forget).is_err()
+}
+
+/// As [`drop_quietly`], for each value.
+pub(crate) fn drop_each_quietly<T>(values: impl IntoIterator<Item = T>) {
+    for value in values {
+        drop_quietly(value);
+    }
+}
+
+/// The message of a panic, where it has one.
+pub(crate) fn message(payload: &Payload) -> &str {
+    if let Some(message) = payload.downcast_ref::<&'static str>() {
+        message
+    } else if let Some(message) = payload.downcast_ref::<String>() {
+        message
+    } else {
+        "(a panic without a message)"
+    }
+}

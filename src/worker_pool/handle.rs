@@ -1,0 +1,219 @@
+//! The submitters' end.
+
+#![forbid(unsafe_code)]
+
+use super::stats::{Stats, WorkerStats};
+use crate::engine::{Engine, Refused};
+use crate::error::{SubmitAllError, SubmitError, SubmitTimeoutError, TrySubmitError};
+use crate::injector::Rejected;
+use crate::sync::{Arc, Object};
+use crate::unwind;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// Jobs that [`Handle::submit_all`] publishes together at most: they stand on the
+/// stack meanwhile. Chosen by W1b in batches.
+const CHUNK: usize = if cfg!(workcrew_loom) { 2 } else { 32 };
+
+/// What a handle knows of the results, whose type it does not know.
+pub(super) trait Waiting: Send + Sync {
+    fn untaken(&self) -> usize;
+    fn discarded(&self) -> u64;
+    fn blocked_workers(&self) -> usize;
+}
+
+/// Submits jobs to a [`WorkerPool`](crate::WorkerPool) from anywhere.
+///
+/// Cheap to clone and to send. It does not keep the pool open: after the pool has
+/// been closed every submission comes back as `Closed`.
+///
+/// # Order
+///
+/// What one thread submits is taken in that order. While fewer than two jobs wait for
+/// each worker they also start in that order; with more, a worker takes its share of
+/// them at once and starts one after the other. Everything before `submit`
+/// happens-before the job.
+pub struct Handle<J> {
+    pub(super) engine: Arc<Engine<J>>,
+    pub(super) waiting: Object<dyn Waiting>,
+}
+
+impl<J: Send> Handle<J> {
+    /// Submits a job, waiting while `job_capacity` jobs wait to be started.
+    ///
+    /// Returns the job's index, which its [`Outcome`](crate::Outcome) will bear. With
+    /// one submitting thread the indices are 0, 1, 2, ...; with several, none is
+    /// given twice, they grow in the order of acceptance, and some may be skipped.
+    ///
+    /// # Errors
+    ///
+    /// Hands the job back: [`SubmitError::Closed`] if the pool was closed before it
+    /// was accepted, [`SubmitError::WouldDeadlock`] if the queue is full and the
+    /// caller is one of the pool's own workers.
+    ///
+    /// # Blocking
+    ///
+    /// While the queue is full. A submitter that is much faster than the crew, with
+    /// a queue that the crew will not empty in 0.4 ms, looks again every 0.2 ms or so
+    /// instead of being woken for each free place; else it is woken at once. While there is room it
+    /// is lock-free, but for the system call that wakes a sleeping worker.
+    #[inline]
+    pub fn submit(&self, job: J) -> Result<u64, SubmitError<J>> {
+        self.engine.submit(job, None).map_err(|refused| match refused {
+            Refused::Closed(job) => SubmitError::Closed(job),
+            Refused::WouldDeadlock(job) => SubmitError::WouldDeadlock(job),
+            Refused::TimedOut(_) => unreachable!("no time was set"),
+        })
+    }
+
+    /// Submits a job if there is room now. Lock-free.
+    ///
+    /// # Errors
+    ///
+    /// Hands the job back: [`TrySubmitError::Full`] if at one moment during the call
+    /// `job_capacity` jobs were waiting, [`TrySubmitError::Closed`] if the pool was
+    /// closed before.
+    #[inline]
+    pub fn try_submit(&self, job: J) -> Result<u64, TrySubmitError<J>> {
+        self.engine.try_submit(job).map_err(|rejected| match rejected {
+            Rejected::Full(job) => TrySubmitError::Full(job),
+            Rejected::Closed(job) => TrySubmitError::Closed(job),
+        })
+    }
+
+    /// As [`Handle::submit`], but waits at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// Hands the job back: as [`Handle::submit`], and
+    /// [`SubmitTimeoutError::Timeout`] when the time is up.
+    pub fn submit_timeout(&self, job: J, timeout: Duration) -> Result<u64, SubmitTimeoutError<J>> {
+        let job = match self.try_submit(job) {
+            Ok(index) => return Ok(index),
+            Err(TrySubmitError::Closed(job)) => return Err(SubmitTimeoutError::Closed(job)),
+            Err(TrySubmitError::Full(job)) => job,
+        };
+        // A time beyond the clock's reach is no deadline.
+        let deadline = Instant::now().checked_add(timeout);
+        self.engine.submit(job, deadline).map_err(|refused| match refused {
+            Refused::Closed(job) => SubmitTimeoutError::Closed(job),
+            Refused::TimedOut(job) => SubmitTimeoutError::Timeout(job),
+            Refused::WouldDeadlock(job) => SubmitTimeoutError::WouldDeadlock(job),
+        })
+    }
+
+    /// Submits all jobs of an iterator, in order, waiting where need be, and returns
+    /// how many that were.
+    ///
+    /// Up to 32 jobs are drawn from the iterator and published together. For cheap
+    /// jobs that is several times faster than [`Handle::submit`].
+    ///
+    /// # Errors
+    ///
+    /// Hands back the jobs that were drawn and not accepted, and the rest of the
+    /// iterator, if the pool was closed, or if it would have to wait in one of the
+    /// pool's own workers.
+    ///
+    /// # Panics
+    ///
+    /// If the iterator panics. The jobs that it had given are submitted before.
+    ///
+    /// # Blocking
+    ///
+    /// As [`Handle::submit`], for each batch.
+    pub fn submit_all<I>(&self, jobs: I) -> Result<u64, SubmitAllError<I::IntoIter>>
+    where
+        I: IntoIterator<Item = J>,
+    {
+        let mut rest = jobs.into_iter();
+        let mut accepted = 0;
+        let mut chunk = [const { None }; CHUNK];
+        loop {
+            let mut drawn = 0;
+            let end = unwind::catch(|| {
+                while drawn < CHUNK {
+                    let Some(job) = rest.next() else { break };
+                    chunk[drawn] = Some(job);
+                    drawn += 1;
+                }
+            });
+            let submitted = self.engine.submit_batch(&mut chunk[..drawn]);
+            if let Err(panic) = end {
+                std::panic::resume_unwind(panic);
+            }
+            match submitted {
+                Ok(()) => accepted += drawn as u64,
+                Err((some, why)) => {
+                    let rejected: Vec<J> = chunk.into_iter().flatten().collect();
+                    return Err(SubmitAllError {
+                        accepted: accepted + some as u64,
+                        would_deadlock: matches!(why, Refused::WouldDeadlock(())),
+                        rejected: rejected.into_iter(),
+                        rest,
+                    });
+                }
+            }
+            if drawn < CHUNK {
+                return Ok(accepted);
+            }
+        }
+    }
+
+    /// Closes the pool: nothing is accepted any more, what was accepted runs.
+    ///
+    /// Idempotent. There is one moment that separates accepted from rejected: a
+    /// submission that races it either succeeds, and the job runs, or hands the job
+    /// back. Threads that wait in `submit` wake up with `Closed`.
+    pub fn close(&self) {
+        self.engine.close();
+    }
+
+    /// Whether the pool accepts nothing any more.
+    pub fn is_closed(&self) -> bool {
+        self.engine.is_closed()
+    }
+
+    /// A snapshot of the pool's numbers, also after its end. Takes time in
+    /// proportion to the number of workers.
+    pub fn stats(&self) -> Stats {
+        let totals = self.engine.totals();
+        let started = totals.started;
+        let ended = totals.completed + totals.panicked;
+        let (cancelled, returned) = (totals.cancelled, totals.returned);
+        Stats {
+            accepted: totals.accepted,
+            queued: totals.accepted - started - cancelled - returned,
+            running: started - ended,
+            completed: totals.completed,
+            panicked: totals.panicked,
+            cancelled,
+            returned,
+            results_waiting: self.waiting.untaken() as u64,
+            results_discarded: self.waiting.discarded(),
+            blocked_submitters: self.engine.blocked_submitters() as u64,
+            blocked_workers: self.waiting.blocked_workers() as u64,
+            workers: self
+                .engine
+                .works()
+                .map(|work| WorkerStats {
+                    executed: work.executed,
+                    batches: work.batches,
+                    stolen: work.stolen,
+                    parked: work.parked,
+                })
+                .collect(),
+        }
+    }
+}
+
+impl<J> Clone for Handle<J> {
+    fn clone(&self) -> Self {
+        Self { engine: Arc::clone(&self.engine), waiting: Object::clone(&self.waiting) }
+    }
+}
+
+impl<J> fmt::Debug for Handle<J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,270 @@
+//! The typed front: jobs in, results out.
+
+#![forbid(unsafe_code)]
+
+mod builder;
+mod context;
+mod handle;
+mod outbox;
+mod results;
+mod runner;
+mod stats;
+
+use crate::error::JobError;
+pub use builder::Builder;
+pub use context::Context;
+pub use handle::Handle;
+pub use results::{Outcome, Results};
+pub use stats::{Stats, WorkerStats};
+
+use crate::engine::{Crew, Engine, Fate, is_inside};
+use crate::error::{JoinError, SubmitAllError, SubmitError, SubmitTimeoutError, TrySubmitError};
+use crate::sync::{self, Arc};
+use crate::unwind;
+use outbox::Outbox;
+use std::fmt;
+use std::time::Duration;
+
+/// A fixed crew of worker threads that run jobs of type `J` and hand back results
+/// of type `R`. Each worker may own a state of type `S`.
+///
+/// # Examples
+///
+/// ```
+/// use workcrew::WorkerPool;
+///
+/// let (pool, results) = WorkerPool::<u64, u64>::builder()
+///     .workers(3)
+///     .job_capacity(5)
+///     .build(|job, _ctx| job * 2)?;
+/// pool.submit_all(1..=5)?;
+/// pool.close();
+/// let sum: u64 = results.filter_map(|outcome| outcome.result.ok()).sum();
+/// assert_eq!(sum, 30);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Ending
+///
+/// | call | queued jobs | waits for | returns |
+/// |---|---|---|---|
+/// | [`close`](Self::close) | run | nothing | |
+/// | [`join`](Self::join) | run | all jobs, all threads | |
+/// | [`shutdown`](Self::shutdown) | run | all jobs, all threads | the workers' states |
+/// | [`shutdown_now`](Self::shutdown_now) | are handed back | running jobs, all threads | the queued jobs |
+/// | drop | run | all jobs, all threads | |
+/// | drop while panicking | are dropped; takers get [`JobError::Cancelled`] | running jobs, all threads | |
+///
+/// What waits for all jobs also waits for takers, if more results are to come than
+/// `result_capacity`. If nobody can take results because all [`Results`] were
+/// dropped, they are discarded and nobody waits. `let (pool, results) = ...` drops
+/// `results` before `pool`, so an early return does not hang.
+///
+/// # Panics in the user's code
+///
+/// A panicking job has the outcome [`JobError::Panicked`]; its worker lives on with a
+/// fresh state. A panic in the `Drop` of a state, or of a result that is discarded,
+/// is swallowed. A job's `Drop` that panics *while its job is panicking* ends the
+/// process, as everywhere in Rust.
+#[must_use = "dropping a pool waits for its end"]
+pub struct WorkerPool<J: Send + 'static, R: Send + 'static, S: Send + 'static = ()> {
+    handle: Handle<J>,
+    outbox: Arc<Outbox<R>>,
+    /// `None` once it was joined.
+    crew: Option<Crew<Option<S>>>,
+}
+
+impl<J: Send + 'static, R: Send + 'static> WorkerPool<J, R> {
+    /// Begins to configure a pool.
+    pub fn builder() -> Builder<J, R> {
+        Builder::new()
+    }
+}
+
+impl<J: Send + 'static, R: Send + 'static, S: Send + 'static> WorkerPool<J, R, S> {
+    /// As [`Handle::submit`].
+    ///
+    /// # Errors
+    ///
+    /// Hands the job back; see there.
+    #[inline]
+    pub fn submit(&self, job: J) -> Result<u64, SubmitError<J>> {
+        self.handle.submit(job)
+    }
+
+    /// As [`Handle::try_submit`].
+    ///
+    /// # Errors
+    ///
+    /// Hands the job back; see there.
+    #[inline]
+    pub fn try_submit(&self, job: J) -> Result<u64, TrySubmitError<J>> {
+        self.handle.try_submit(job)
+    }
+
+    /// As [`Handle::submit_timeout`].
+    ///
+    /// # Errors
+    ///
+    /// Hands the job back; see there.
+    pub fn submit_timeout(&self, job: J, timeout: Duration) -> Result<u64, SubmitTimeoutError<J>> {
+        self.handle.submit_timeout(job, timeout)
+    }
+
+    /// As [`Handle::submit_all`].
+    ///
+    /// # Errors
+    ///
+    /// Hands back the jobs that were not accepted; see there.
+    pub fn submit_all<I>(&self, jobs: I) -> Result<u64, SubmitAllError<I::IntoIter>>
+    where
+        I: IntoIterator<Item = J>,
+    {
+        self.handle.submit_all(jobs)
+    }
+
+    /// A handle that submits from elsewhere.
+    pub fn handle(&self) -> Handle<J> {
+        self.handle.clone()
+    }
+
+    /// How many workers there are.
+    pub fn workers(&self) -> usize {
+        self.handle.engine.workers()
+    }
+
+    /// As [`Handle::close`]: accepts nothing more; what was accepted runs.
+    pub fn close(&self) {
+        self.handle.close();
+    }
+
+    /// Whether the pool accepts nothing any more.
+    pub fn is_closed(&self) -> bool {
+        self.handle.is_closed()
+    }
+
+    /// As [`Handle::stats`].
+    pub fn stats(&self) -> Stats {
+        self.handle.stats()
+    }
+
+    /// Closes the pool and waits until all jobs have run and all threads have ended.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError::WouldDeadlock`] in one of the pool's own workers; then the pool is
+    /// closed, and ends by itself.
+    ///
+    /// # Blocking
+    ///
+    /// Until the last job has ended, and, if more than `result_capacity` results are
+    /// to come, until takers have taken them.
+    pub fn join(self) -> Result<(), JoinError> {
+        self.shutdown().map(unwind::drop_each_quietly)
+    }
+
+    /// As [`WorkerPool::join`], and returns the workers' states in order of their
+    /// ids. A worker whose state was lost in a panic and could not be made again
+    /// contributes none.
+    ///
+    /// # Errors
+    ///
+    /// As [`WorkerPool::join`].
+    ///
+    /// # Blocking
+    ///
+    /// As [`WorkerPool::join`].
+    pub fn shutdown(mut self) -> Result<Vec<S>, JoinError> {
+        self.abandon_if_inside();
+        self.close();
+        self.join_crew()
+    }
+
+    /// Closes the pool, lets running jobs end, and returns the queued ones in order
+    /// of their indices. Results can still be taken.
+    ///
+    /// Running jobs can ask [`Context::is_cancelled`].
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError::WouldDeadlock`] in one of the pool's own workers; then the pool is
+    /// closed, the queued jobs are dropped and their takers get
+    /// [`JobError::Cancelled`], and it ends by itself.
+    ///
+    /// # Blocking
+    ///
+    /// Until the running jobs have ended. Not for takers.
+    pub fn shutdown_now(mut self) -> Result<Vec<J>, JoinError> {
+        self.halt();
+        unwind::drop_each_quietly(self.join_crew()?);
+        let jobs = self.handle.engine.drain(Fate::Returned);
+        self.outbox.end();
+        Ok(jobs.into_iter().map(|(_, job)| job).collect())
+    }
+
+    fn halt(&self) {
+        self.abandon_if_inside();
+        self.handle.engine.halt();
+        self.outbox.hurry();
+    }
+
+    /// For before the crew is closed: in an own worker, nobody will join it.
+    fn abandon_if_inside(&self) {
+        if is_inside(self.handle.engine.key()) {
+            self.handle.engine.abandon();
+        }
+    }
+
+    fn join_crew(&mut self) -> Result<Vec<S>, JoinError> {
+        let Some(crew) = self.crew.take() else { return Ok(Vec::new()) };
+        if is_inside(self.handle.engine.key()) {
+            // The threads go on alone; the last one tells the takers.
+            return Err(JoinError::WouldDeadlock);
+        }
+        Ok(crew.join().into_iter().flatten().collect())
+    }
+}
+
+/// See the table at [`WorkerPool`]. In one of the pool's own workers it closes and
+/// does not wait.
+impl<J: Send + 'static, R: Send + 'static, S: Send + 'static> Drop for WorkerPool<J, R, S> {
+    fn drop(&mut self) {
+        if self.crew.is_none() {
+            return;
+        }
+        let cancel = sync::panicking();
+        if cancel {
+            self.halt();
+        } else {
+            self.abandon_if_inside();
+            self.close();
+        }
+        match self.join_crew() {
+            Ok(states) => unwind::drop_each_quietly(states),
+            Err(JoinError::WouldDeadlock) => return,
+        }
+        if cancel {
+            cancel_queued(&self.handle.engine, &self.outbox);
+        }
+    }
+}
+
+/// Drops the jobs that will not run, and tells their takers. For after the crew has
+/// left, or in the last worker that leaves.
+fn cancel_queued<J: Send, R: Send>(engine: &Engine<J>, outbox: &Outbox<R>) {
+    for (index, job) in engine.drain(Fate::Cancelled) {
+        unwind::drop_quietly(job);
+        outbox.put_back(Outcome { index, worker: 0, result: Err(JobError::Cancelled) });
+    }
+    outbox.end();
+}
+
+impl<J: Send + 'static, R: Send + 'static, S: Send + 'static> fmt::Debug for WorkerPool<J, R, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerPool").field("workers", &self.workers()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(workcrew_loom)))]
+#[path = "../../tests/unit/pool.rs"]
+mod tests;

@@ -1,0 +1,364 @@
+//! Where results wait: a stream for each worker, and those who take from them.
+//!
+//! **Promise.** A result can be taken as soon as [`Outlet::deliver`] has stored it,
+//! which happens before its worker does anything else. Each worker's results keep
+//! their order. Takers look at the streams in turn, so a result is passed over by
+//! at most one batch of each other stream. A taker that is suspended keeps what it
+//! had claimed and stops nobody.
+//!
+//! **Capacity.** A worker that has delivered waits before its next job while more
+//! than `capacity` results are untaken. So at most `capacity` results lie
+//! in the queue, and beyond them each *waiting* worker's own last one, which takers
+//! can take straight from its hand. (In Go's terms: the values that blocked senders
+//! hold.) A worker never waits while `capacity` or fewer are untaken.
+//!
+//! **A stream** is a ring ([`deque`]) and, behind it, a queue ([`Injector`]) for
+//! when the ring is full, or a suspended taker still sits in its next slot. Once a
+//! worker *spills* it goes on doing so until the spill queue is empty again, and
+//! takers take from the spill queue only as many as they saw there *before* they saw
+//! the ring empty: so the older results, in the ring, go first. (That the stream was
+//! spilling is not enough: it may have stopped, filled the ring, and begun again.)
+//!
+//! | edge     | release side                   | acquire side              | carries                   | loom model                  |
+//! |----------|--------------------------------|---------------------------|---------------------------|-----------------------------|
+//! | `spill`  | [`Outlet::store`], `spilling`  | [`Stream::take`]          | that the ring was full    | `spilled_results_keep_order` |
+//! | `ended`  | [`Outbox::end`], `ended`       | [`Outbox::has_ended`]     | all results               | `last_result_races_the_end` |
+//! | `takers` | [`Outbox::taker_left`]         | [`Outlet::deliver`]       | that nobody will take     | `last_taker_races_a_result` |
+
+#![forbid(unsafe_code)]
+
+use super::handle::Waiting;
+use super::{JobError, Outcome};
+use crate::deque::{self, Local, Steal, Stealer};
+use crate::gate::Gate;
+use crate::injector::{Injector, Rejected};
+use crate::probe::probe;
+use crate::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, Ordering, barrier, yield_now};
+use crate::unwind;
+use crossbeam_utils::CachePadded;
+
+/// Bytes that all rings of a pool take at most. Within it a ring has room for all
+/// that one worker can deliver before it waits: spilling costs two read-modify-writes
+/// more a result (1.6x in W1b-1024 with a quarter of the room).
+const RINGS_BYTES: usize = 1 << 22;
+
+/// Slots in a ring: no more than this, no fewer than two.
+const MAX_SLOTS: usize = if cfg!(workcrew_loom) { 2 } else { 1 << 12 };
+
+/// Most results that a taker claims at once.
+pub(super) const MAX_TAKE: usize = 64;
+
+#[derive(Debug)]
+struct Delivered<R> {
+    index: u64,
+    result: Result<R, JobError>,
+}
+
+#[derive(Debug)]
+struct Stream<R> {
+    ring: Stealer<Delivered<R>>,
+    spill: Injector<Delivered<R>>,
+    spilling: AtomicBool,
+    /// How many jobs waited when this worker last looked: a hint for takers.
+    backlog: AtomicUsize,
+}
+
+/// All streams of a pool, shared by its workers and takers.
+#[derive(Debug)]
+pub(crate) struct Outbox<R> {
+    streams: Box<[CachePadded<Stream<R>>]>,
+    /// Results that came back from takers, and of jobs that no worker ended.
+    strays: Injector<Outcome<R>>,
+    capacity: usize,
+    /// Where takers wait for results.
+    ready: Gate,
+    /// Where workers wait for room.
+    room: Gate,
+    takers: AtomicUsize,
+    ended: AtomicBool,
+    discarded: AtomicU64,
+}
+
+/// One worker's end of its stream.
+#[derive(Debug)]
+pub(crate) struct Outlet<R> {
+    worker: usize,
+    ring: Local<Delivered<R>>,
+}
+
+impl<R: Send> Outbox<R> {
+    /// An outbox with one taker, and each worker's outlet.
+    pub(super) fn new(workers: usize, capacity: usize) -> (Self, Vec<Outlet<R>>) {
+        let affordable = RINGS_BYTES / workers / (size_of::<Delivered<R>>() + size_of::<u64>());
+        let slots = affordable.min(capacity + 1).clamp(2, MAX_SLOTS);
+        let (streams, outlets) = (0..workers)
+            .map(|worker| {
+                let (local, stealer) = deque::ring(slots);
+                let stream = Stream {
+                    ring: stealer,
+                    spill: Injector::bounded(capacity.saturating_add(workers)),
+                    spilling: AtomicBool::new(false),
+                    backlog: AtomicUsize::new(0),
+                };
+                (CachePadded::new(stream), Outlet { worker, ring: local })
+            })
+            .unzip();
+        let outbox = Self {
+            streams: Vec::into_boxed_slice(streams),
+            strays: Injector::unbounded(),
+            capacity,
+            ready: Gate::new(),
+            room: Gate::new(),
+            takers: AtomicUsize::new(1),
+            ended: AtomicBool::new(false),
+            discarded: AtomicU64::new(0),
+        };
+        (outbox, outlets)
+    }
+
+    /// Results that lie here.
+    pub(super) fn untaken(&self) -> usize {
+        self.streams.iter().map(|stream| stream.len()).sum()
+    }
+
+    /// Takes up to a fair share from the first stream after `turn` that has any.
+    /// Returns how many went to the sink.
+    pub(super) fn take(&self, turn: &mut usize, mut sink: impl FnMut(Outcome<R>)) -> usize {
+        // Relaxed: fairness among takers needs no exact number.
+        let takers = self.takers.load(Ordering::Relaxed).max(1);
+        let mut taken = self.strays.pop(MAX_TAKE, |_| {}, |_, outcome| sink(outcome)).taken;
+        for _ in 0..self.streams.len() {
+            if taken > 0 {
+                break;
+            }
+            *turn = (*turn + 1) % self.streams.len();
+            let worker = *turn;
+            taken = self.streams[worker].take(takers, |Delivered { index, result }| {
+                sink(Outcome { index, worker, result });
+            });
+        }
+        if taken > 0 {
+            probe!("outbox take: claimed, room not told");
+            self.room.notify(taken);
+        }
+        taken
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    pub(super) fn ready(&self) -> &Gate {
+        &self.ready
+    }
+
+    /// How many jobs the workers have ahead of them: an estimate.
+    pub(super) fn backlog(&self) -> usize {
+        // Relaxed: a hint.
+        self.streams.iter().map(|stream| stream.backlog.load(Ordering::Relaxed)).max().unwrap_or(0)
+    }
+
+    /// No result will come any more; all have been delivered.
+    pub(super) fn end(&self) {
+        // [ended] Release: after all results.
+        self.ended.store(true, Ordering::Release);
+        probe!("outbox end: ended, takers not told");
+        self.ready.notify_all();
+    }
+
+    /// Ask this *before* looking for results that may not be there.
+    pub(super) fn has_ended(&self) -> bool {
+        // [ended] Acquire: the results are visible to a later look.
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Puts back what a taker had claimed, or what became of a job without a worker.
+    pub(super) fn put_back(&self, outcome: Outcome<R>) {
+        if let Err(Rejected::Full(outcome) | Rejected::Closed(outcome)) =
+            self.strays.push(outcome, |_| true)
+        {
+            self.discard(outcome.result);
+        }
+        probe!("outbox put_back: queued, takers not told");
+        // Passes a light barrier, for [takers] too.
+        self.ready.notify(1);
+        if self.nobody_takes() {
+            self.discard_all();
+        }
+    }
+
+    pub(super) fn taker_came(&self) {
+        // Relaxed: made from a taker that is still here.
+        self.takers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn taker_left(&self) {
+        // [takers] AcqRel: the last one sees what the others put back.
+        if self.takers.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // [takers] our leaving is visible before we look for what is left: a
+            // worker that still saw us has stored its result by then.
+            probe!("outbox taker_left: left, rest not discarded");
+            barrier::heavy();
+            self.discard_all();
+            // Nobody needs to wait for room now.
+            self.room.notify_all();
+        }
+    }
+
+    fn nobody_takes(&self) -> bool {
+        self.takers.load(Ordering::Acquire) == 0
+    }
+
+    fn discard(&self, result: Result<R, JobError>) {
+        // Relaxed: for statistics.
+        self.discarded.fetch_add(1, Ordering::Relaxed);
+        unwind::drop_quietly(result);
+    }
+
+    fn discard_all(&self) {
+        let mut turn = 0;
+        while self.take(&mut turn, |outcome| self.discard(outcome.result)) > 0 {}
+    }
+
+}
+
+impl<R> Stream<R> {
+    #[inline]
+    fn len(&self) -> usize {
+        // Relaxed: its own worker knows, and others may miss a result that is being
+        // spilled.
+        let spilled = if self.spilling.load(Ordering::Relaxed) { self.spill.len() } else { 0 };
+        self.ring.len() + spilled
+    }
+
+    fn take(&self, takers: usize, mut sink: impl FnMut(Delivered<R>)) -> usize {
+        let share = |len: usize| len.div_ceil(takers).min(MAX_TAKE);
+        // [spill] Acquire, and before the look into the ring: see the page.
+        let spilling = self.spilling.load(Ordering::Acquire);
+        let spilled = if spilling { share(self.spill.len()) } else { 0 };
+        loop {
+            match self.ring.drain(share(self.ring.len()), &mut sink) {
+                Steal::Taken(taken) => return taken,
+                Steal::Retry => {}
+                Steal::Empty => break,
+            }
+        }
+        if spilled == 0 {
+            return 0;
+        }
+        probe!("outbox take: ring empty, spill not looked at");
+        self.spill.pop(spilled, |_| {}, |_, delivered| sink(delivered)).taken
+    }
+}
+
+impl<R: Send> Outlet<R> {
+    /// Delivers a result, then waits while too many are untaken.
+    ///
+    /// `backlog` is how many jobs this worker knows to be waiting; `hurry` ends the
+    /// wait when nobody will take for a while (the pool is being torn down).
+    #[inline]
+    pub(super) fn deliver(
+        &mut self,
+        outbox: &Outbox<R>,
+        index: u64,
+        result: Result<R, JobError>,
+        backlog: usize,
+        hurry: impl Fn() -> bool,
+    ) {
+        if outbox.nobody_takes() {
+            outbox.discard(result);
+            return;
+        }
+        let stream = &outbox.streams[self.worker];
+        // Relaxed, both: one writer, and a hint.
+        if stream.backlog.load(Ordering::Relaxed) != backlog {
+            stream.backlog.store(backlog, Ordering::Relaxed);
+        }
+        probe!("outbox deliver: takers seen, not stored");
+        self.store(stream, Delivered { index, result });
+        probe!("outbox deliver: stored, takers not told");
+        // Passes a light barrier, for [takers] too.
+        outbox.ready.notify(1);
+        if outbox.nobody_takes() {
+            outbox.discard_all();
+            return;
+        }
+        probe!("outbox deliver: takers told, room not looked at");
+        if outbox.untaken() > outbox.capacity {
+            outbox.wait_for_room(hurry);
+        }
+    }
+
+    #[inline]
+    fn store(&mut self, stream: &Stream<R>, delivered: Delivered<R>) {
+        // Relaxed: only this worker writes it.
+        let spilling = stream.spilling.load(Ordering::Relaxed);
+        let delivered = if spilling && stream.spill.len() > 0 {
+            delivered
+        } else {
+            match self.ring.push(delivered) {
+                Ok(()) => {
+                    if spilling {
+                        // Relaxed: to a taker that misses it, the spill queue looks
+                        // empty.
+                        stream.spilling.store(false, Ordering::Relaxed);
+                    }
+                    return;
+                }
+                Err(back) => back,
+            }
+        };
+        probe!("outbox deliver: spills");
+        // [spill] Release: the older results are in the ring.
+        stream.spilling.store(true, Ordering::Release);
+        probe!("outbox deliver: spilling, not pushed");
+        let mut delivered = delivered;
+        while let Err(Rejected::Full(back) | Rejected::Closed(back)) =
+            stream.spill.push(delivered, |_| true)
+        {
+            // Never closed; full only if the untaken exceed the capacity by more
+            // than the number of workers, which they do not.
+            debug_assert!(false, "the spill queue holds all that can be untaken");
+            delivered = back;
+            yield_now();
+        }
+    }
+}
+
+/// An outbox for those who do not know the results' type.
+pub(super) struct View<R>(pub(super) Arc<Outbox<R>>);
+
+impl<R: Send> Waiting for View<R> {
+    fn untaken(&self) -> usize {
+        self.0.untaken()
+    }
+
+    fn discarded(&self) -> u64 {
+        // Relaxed: for statistics.
+        self.0.discarded.load(Ordering::Relaxed)
+    }
+
+    fn blocked_workers(&self) -> usize {
+        self.0.room.waiting()
+    }
+}
+
+impl<R: Send> Outbox<R> {
+    #[cold]
+    fn wait_for_room(&self, hurry: impl Fn() -> bool) {
+        let mut room = false;
+        self.room.wait_politely(false, None, || {
+            room = self.untaken() <= self.capacity;
+            (room || self.nobody_takes() || hurry()).then_some(())
+        });
+        if room {
+            // A result that leaves wakes one worker, but may make room for all.
+            self.room.notify(1);
+        }
+    }
+
+    /// Wakes workers that wait for room, so that they look at `hurry` again.
+    pub(super) fn hurry(&self) {
+        self.room.notify_all();
+    }
+}

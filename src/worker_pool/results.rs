@@ -1,0 +1,205 @@
+//! The takers' end.
+
+#![forbid(unsafe_code)]
+
+use super::JobError;
+use super::outbox::{MAX_TAKE, Outbox};
+use crate::engine::is_inside;
+use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
+use crate::pace::Pace;
+use crate::probe::probe;
+use crate::sync::Arc;
+use std::collections::VecDeque;
+use std::fmt;
+use std::iter::FusedIterator;
+use std::time::{Duration, Instant};
+
+/// With fewer jobs than this ahead, a taker may be waiting for one in particular.
+const NAP_BACKLOG: usize = 128;
+
+/// How one job ended.
+#[derive(Debug)]
+pub struct Outcome<R> {
+    /// What `submit` returned for the job; for a follow-up, the index of the
+    /// submitted job from which it descends.
+    pub index: u64,
+    /// The worker that ran the job: `0..workers`. For a cancelled job, 0.
+    pub worker: usize,
+    /// What the job returned, or why it did not.
+    pub result: Result<R, JobError>,
+}
+
+/// Takes results as they become available.
+///
+/// An iterator that waits for each next outcome and ends when the pool is closed
+/// and everything has been delivered. Clone it to take from several threads; each
+/// outcome goes to one of them.
+///
+/// A handle claims up to 64 results at a time, but not more than its share of what
+/// lies there (their number divided by that of the handles), and puts back what is
+/// left when it is dropped. When the last handle is dropped nobody can take results
+/// any more: those that lie there, and all later ones, are dropped and counted in
+/// [`Stats::results_discarded`](crate::Stats::results_discarded).
+///
+/// # Order
+///
+/// With one handle, each worker's outcomes come in the order in which they were
+/// produced. Across workers there is no order, but an outcome that is available is
+/// passed over by at most 64 of each other worker.
+#[must_use = "without a taker, results are discarded"]
+pub struct Results<R: Send> {
+    outbox: Arc<Outbox<R>>,
+    hand: Hand<R>,
+    /// How fast results come.
+    pace: Pace,
+}
+
+/// What a taker has claimed.
+struct Hand<R> {
+    /// Not yet handed out.
+    outcomes: VecDeque<Outcome<R>>,
+    /// The stream that was looked at last.
+    turn: usize,
+    /// Results that were ever claimed.
+    claimed: u64,
+}
+
+impl<R: Send> Hand<R> {
+    /// Claims a share of what lies there and returns the first.
+    #[inline]
+    fn refill(&mut self, outbox: &Outbox<R>) -> Result<Outcome<R>, TryRecvError> {
+        // Asked before the look: results delivered by then will be found.
+        let ended = outbox.has_ended();
+        let Self { outcomes, turn, claimed } = self;
+        *claimed += outbox.take(turn, |outcome| outcomes.push_back(outcome)) as u64;
+        probe!("results: taken, not handed out");
+        match outcomes.pop_front() {
+            Some(outcome) => Ok(outcome),
+            None if ended => Err(TryRecvError::Ended),
+            None => Err(TryRecvError::Empty),
+        }
+    }
+}
+
+impl<R: Send> Results<R> {
+    pub(super) fn new(outbox: Arc<Outbox<R>>) -> Self {
+        let outcomes = VecDeque::with_capacity(MAX_TAKE);
+        let hand = Hand { outcomes, turn: 0, claimed: 0 };
+        Self { outbox, hand, pace: Pace::new() }
+    }
+
+    /// Returns the next outcome, waiting for it if need be.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError::Ended`] when the pool is closed and all is delivered, and
+    /// [`RecvError::WouldDeadlock`] if nothing is there and the caller is one of the
+    /// pool's own workers.
+    ///
+    /// # Blocking
+    ///
+    /// Until a worker delivers or the pool ends. A taker that is much faster than
+    /// the crew, while over a hundred jobs wait, looks again every 0.2 ms or so
+    /// instead of being woken for each result; else it is woken at once.
+    #[inline]
+    pub fn recv(&mut self) -> Result<Outcome<R>, RecvError> {
+        match self.try_recv() {
+            Ok(outcome) => Ok(outcome),
+            Err(TryRecvError::Ended) => Err(RecvError::Ended),
+            Err(TryRecvError::Empty) => self.recv_by(None).map_err(|error| match error {
+                RecvTimeoutError::WouldDeadlock => RecvError::WouldDeadlock,
+                RecvTimeoutError::Ended | RecvTimeoutError::Timeout => RecvError::Ended,
+            }),
+        }
+    }
+
+    /// Returns the next outcome if one is there. Lock-free.
+    ///
+    /// # Errors
+    ///
+    /// [`TryRecvError::Empty`] if none is there now, [`TryRecvError::Ended`] if none
+    /// will come any more.
+    #[inline]
+    pub fn try_recv(&mut self) -> Result<Outcome<R>, TryRecvError> {
+        if let Some(outcome) = self.hand.outcomes.pop_front() {
+            return Ok(outcome);
+        }
+        self.hand.refill(&self.outbox)
+    }
+
+    /// Returns the next outcome, waiting at most `timeout` for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Results::recv`], and [`RecvTimeoutError::Timeout`] when the time is up.
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Outcome<R>, RecvTimeoutError> {
+        match self.try_recv() {
+            Ok(outcome) => Ok(outcome),
+            Err(TryRecvError::Ended) => Err(RecvTimeoutError::Ended),
+            // A time beyond the clock's reach is no deadline.
+            Err(TryRecvError::Empty) => self.recv_by(Instant::now().checked_add(timeout)),
+        }
+    }
+
+    #[cold]
+    fn recv_by(&mut self, deadline: Option<Instant>) -> Result<Outcome<R>, RecvTimeoutError> {
+        if is_inside(Arc::as_ptr(&self.outbox) as usize) {
+            return Err(RecvTimeoutError::WouldDeadlock);
+        }
+        let Self { outbox, hand, pace } = self;
+        let nap = pace.should_nap(hand.claimed, outbox.capacity())
+            && outbox.backlog() >= NAP_BACKLOG
+            && deadline.is_none();
+        let found = outbox.ready().wait_politely(nap, deadline, || {
+            match hand.refill(outbox) {
+                Ok(outcome) => Some(Ok(outcome)),
+                Err(TryRecvError::Ended) => Some(Err(RecvTimeoutError::Ended)),
+                Err(TryRecvError::Empty) => None,
+            }
+        });
+        found.unwrap_or(Err(RecvTimeoutError::Timeout))
+    }
+}
+
+/// Ends when the pool is closed and everything has been delivered.
+///
+/// # Panics
+///
+/// `next` panics if it would have to wait in one of the pool's own workers; use
+/// [`Results::recv`] there.
+impl<R: Send> Iterator for Results<R> {
+    type Item = Outcome<R>;
+
+    fn next(&mut self) -> Option<Outcome<R>> {
+        match self.recv() {
+            Ok(outcome) => Some(outcome),
+            Err(RecvError::Ended) => None,
+            Err(error @ RecvError::WouldDeadlock) => panic!("{error}"),
+        }
+    }
+}
+
+impl<R: Send> FusedIterator for Results<R> {}
+
+/// A further taker. Starts with nothing in hand.
+impl<R: Send> Clone for Results<R> {
+    fn clone(&self) -> Self {
+        self.outbox.taker_came();
+        Self::new(Arc::clone(&self.outbox))
+    }
+}
+
+impl<R: Send> Drop for Results<R> {
+    fn drop(&mut self) {
+        for outcome in self.hand.outcomes.drain(..) {
+            self.outbox.put_back(outcome);
+        }
+        self.outbox.taker_left();
+    }
+}
+
+impl<R: Send> fmt::Debug for Results<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Results").field("in_hand", &self.hand.outcomes.len()).finish_non_exhaustive()
+    }
+}

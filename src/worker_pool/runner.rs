@@ -1,0 +1,87 @@
+//! One worker's side of the contract: its state, its function, its outlet.
+
+#![forbid(unsafe_code)]
+
+use super::outbox::{Outbox, Outlet};
+use super::{Context, JobError};
+use crate::engine::{Desk, Ended, Entry, Run};
+use crate::error::JobPanic;
+use crate::sync::{Arc, Object};
+use crate::unwind::{self, Payload};
+
+/// Makes a worker's state.
+pub(super) type Init<S> = dyn Fn(usize) -> S + Send + Sync;
+
+pub(super) struct Runner<R, S, F> {
+    worker: usize,
+    /// `None` after a panic, as long as `init` panics too.
+    state: Option<S>,
+    init: Object<Init<S>>,
+    function: Arc<F>,
+    outbox: Arc<Outbox<R>>,
+    outlet: Outlet<R>,
+}
+
+impl<R: Send, S, F> Runner<R, S, F> {
+    /// A runner with its first state, or what `init` panicked with.
+    pub(super) fn new(
+        worker: usize,
+        init: Object<Init<S>>,
+        function: Arc<F>,
+        outbox: Arc<Outbox<R>>,
+        outlet: Outlet<R>,
+    ) -> Result<Self, Payload> {
+        let mut runner = Self { worker, state: None, init, function, outbox, outlet };
+        runner.renew()?;
+        Ok(runner)
+    }
+
+    pub(super) fn into_state(self) -> Option<S> {
+        self.state
+    }
+
+    fn renew(&mut self) -> Result<(), Payload> {
+        self.state = Some(unwind::catch(|| (self.init)(self.worker))?);
+        Ok(())
+    }
+}
+
+impl<J: Send, R: Send, S, F> Run<J> for Runner<R, S, F>
+where
+    F: Fn(J, &mut Context<'_, J, S>) -> R,
+{
+    fn run(&mut self, entry: Entry<J>, desk: &mut Desk<'_, J>) -> Ended {
+        let index = entry.index();
+        // A state that could not be made again after the last panic: now or never.
+        let state = match self.state {
+            Some(_) => Ok(()),
+            None => self.renew(),
+        };
+        let result = match state {
+            Ok(()) => {
+                let state = self.state.as_mut().expect("made above");
+                let mut context = Context { state, desk: desk.lend() };
+                unwind::catch(|| (self.function)(entry.job, &mut context))
+            }
+            Err(payload) => {
+                unwind::drop_quietly(entry.job);
+                Err(payload)
+            }
+        };
+        let (result, ended) = match result {
+            Ok(result) => (Ok(result), Ended::Completed),
+            Err(payload) => {
+                // What the panic left half-done goes, and a fresh state comes. If
+                // that panics as well, the next job will try again.
+                unwind::drop_quietly(self.state.take());
+                if let Err(payload) = self.renew() {
+                    unwind::drop_quietly(payload);
+                }
+                (Err(JobError::Panicked(JobPanic::new(payload))), Ended::Panicked)
+            }
+        };
+        let backlog = desk.backlog();
+        self.outlet.deliver(&self.outbox, index, result, backlog, || desk.is_cancelled());
+        ended
+    }
+}

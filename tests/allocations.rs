@@ -1,0 +1,139 @@
+//! No allocation for each job once a pool is warm, counted over all threads of the process.
+//!
+//! One test only, so that nothing else runs in this process.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+use workcrew::{Results, WorkerPool};
+
+struct Counting;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+// SAFETY: passes everything on to `System`, unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { System.realloc(old, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(old, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Enough to make one allocation in a hundred jobs stand out from the odd one.
+const JOBS: u64 = if cfg!(miri) { 500 } else { 100_000 };
+
+type Pool = WorkerPool<u64, u64>;
+
+fn pool(workers: usize, jobs: usize, results: usize) -> (Pool, Results<u64>) {
+    WorkerPool::<u64, u64>::builder()
+        .workers(workers)
+        .job_capacity(jobs)
+        .result_capacity(results)
+        .build(|job, ctx| {
+            if job == FAN_OUT {
+                (0..50).for_each(|job| ctx.push(job));
+            }
+            black_box(job)
+        })
+        .unwrap()
+}
+
+const FAN_OUT: u64 = u64::MAX;
+
+/// One thread submits, this one takes `outcomes` results.
+fn drive(pool: &Pool, results: &mut Results<u64>, outcomes: u64, submit: impl Fn(&Pool) + Sync + Send) {
+    thread::scope(|scope| {
+        scope.spawn(|| submit(pool));
+        for _ in 0..outcomes {
+            results.recv().unwrap().result.unwrap();
+        }
+    });
+}
+
+/// Fills all queues to the brim, so that they have seen their deepest moment.
+fn warm_up(pool: &Pool, results: &mut Results<u64>) {
+    for _ in 0..3 {
+        let mut submitted = 0;
+        while pool.stats().blocked_workers < pool.workers() as u64 {
+            submitted += u64::from(pool.try_submit(1).is_ok());
+            thread::yield_now();
+        }
+        while pool.try_submit(1).is_ok() {
+            submitted += 1;
+        }
+        for _ in 0..submitted {
+            results.recv().unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_warm_pool_does_not_allocate() {
+    let patterns: [(&str, u64, fn(&Pool)); 6] = [
+        ("submit", JOBS, |pool| (0..JOBS).for_each(|job| drop(pool.submit(job)))),
+        ("submit_all", JOBS, |pool| assert_eq!(pool.submit_all(0..JOBS).unwrap(), JOBS)),
+        ("submit_all in small batches", JOBS, |pool| {
+            (0..JOBS / 5).for_each(|job| assert_eq!(pool.submit_all([job; 5]).unwrap(), 5));
+        }),
+        ("try_submit until it is accepted", JOBS, |pool| {
+            for job in 0..JOBS {
+                while pool.try_submit(job).is_err() {
+                    thread::yield_now();
+                }
+            }
+        }),
+        ("submit_timeout", JOBS, |pool| {
+            for job in 0..JOBS {
+                let mut job = job;
+                while let Err(error) = pool.submit_timeout(job, Duration::from_micros(50)) {
+                    job = error.into_job();
+                }
+            }
+        }),
+        ("follow-ups", JOBS / 50 * 51, |pool| {
+            (0..JOBS / 50).for_each(|_| drop(pool.submit(FAN_OUT)));
+        }),
+    ];
+    for (workers, jobs, capacity) in [(1, 1, 1), (2, 5, 5), (2, 1024, 1024), (4, 7, 300)] {
+        for (name, outcomes, submit) in patterns {
+            let (pool, mut results) = pool(workers, jobs, capacity);
+            warm_up(&pool, &mut results);
+            // The pattern's own deepest moment: follow-ups have queues of their own.
+            drive(&pool, &mut results, outcomes, submit);
+            let before = ALLOCATIONS.load(Ordering::Relaxed);
+            drive(&pool, &mut results, outcomes, submit);
+            let allocated = ALLOCATIONS.load(Ordering::Relaxed) - before;
+            // The submitting thread itself costs a few; a deeper moment than ever a few more.
+            assert!(
+                allocated <= 16,
+                "{name}: {allocated} allocations for {outcomes} jobs with {workers} workers, \
+                 capacities {jobs} and {capacity}"
+            );
+            println!("{name}, {workers} workers, capacities {jobs} and {capacity}: {allocated}");
+        }
+    }
+}
+

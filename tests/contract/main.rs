@@ -1,0 +1,15 @@
+//! What `WorkerPool` promises, promise by promise.
+
+#![forbid(unsafe_code)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod building;
+mod ending;
+mod follow_ups;
+mod panics;
+mod states;
+mod submitting;
+mod taking;
+mod types;

@@ -1,0 +1,328 @@
+//! The rules about the text of `src` that no compiler checks. ARCHITECTURE.md has the reasons.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+/// The layers from the bottom up. A module imports from lower layers only, so not
+/// from its neighbours either. `lib.rs` stands above them all.
+const LAYERS: &[&[&str]] = &[
+    &["sync", "probe"],
+    &["unwind", "rng"],
+    &["error"],
+    &["deque", "injector", "parker", "gate"],
+    &["idle"],
+    &["engine"],
+    &["worker_pool"],
+];
+
+/// The modules that may name std's threads, locks and atomics, or loom.
+const FACADE: &[&str] = &["sync", "probe"];
+
+/// Lines of code, without comments, blank lines and the tests at the end. A longer
+/// file is asked: which two things are you?
+const LONGEST_FILE: usize = 500;
+
+#[test]
+fn imports_point_down_the_layers() {
+    let layer = |module: &str| LAYERS.iter().position(|modules| modules.contains(&module));
+    check(|file, wrong| {
+        if file.path == "src/lib.rs" {
+            return;
+        }
+        let Some(own) = layer(&file.module) else {
+            return wrong.push("the module needs a place in LAYERS".into());
+        };
+        for name in names_below(&file.code, "crate") {
+            match layer(name) {
+                _ if name == file.module => {}
+                Some(other) if other < own => {}
+                Some(_) => wrong.push(format!("imports `{name}`, which is not below it")),
+                None => wrong.push(format!("imports `crate::{name}`, which is no module")),
+            }
+        }
+        // `super::` may lead to the crate's root too.
+        for name in names_below(&file.code, "super") {
+            if name != file.module && layer(name).is_some() {
+                wrong.push(format!("write `crate::{name}`, not `super::{name}`"));
+            }
+        }
+    });
+}
+
+#[test]
+fn only_the_facade_knows_std_from_loom() {
+    check(|file, wrong| {
+        let code = file.without_tests();
+        if FACADE.contains(&file.module.as_str()) {
+            return;
+        }
+        for root in ["std", "core"] {
+            for name in names_below(code, root) {
+                if name == "sync" || name == "thread" {
+                    wrong.push(format!("uses `{root}::{name}`, not `crate::sync`"));
+                }
+            }
+        }
+        for root in ["loom", "parking_lot"] {
+            if !names_below(code, root).is_empty() {
+                wrong.push(format!("uses `{root}`, not `crate::sync`"));
+            }
+        }
+    });
+}
+
+/// What clippy.toml lists is forbidden by this line of `lib.rs`, and by nothing else.
+#[test]
+fn the_library_turns_clippys_lists_on() {
+    let line = "#![cfg_attr(not(any(test, workcrew_loom)), \
+                warn(clippy::disallowed_types, clippy::disallowed_methods))]";
+    let dense = |text: &str| text.split_whitespace().collect::<String>();
+    assert!(
+        dense(&read("src/lib.rs")).contains(&dense(line)),
+        "src/lib.rs lacks {line}"
+    );
+}
+
+#[test]
+fn unsafe_code_is_in_audited_files_only() {
+    let mut audited = audited_files();
+    let parents = audited.clone();
+    check(|file, wrong| {
+        let has_unsafe = words(&file.code).any(|word| word == "unsafe");
+        if audited.remove(&file.path) {
+            if !has_unsafe {
+                wrong.push("is listed in ARCHITECTURE.md, but has no unsafe code".into());
+            }
+        } else if has_unsafe {
+            wrong.push("has unsafe code, but is not listed in ARCHITECTURE.md".into());
+        } else if !file.code.trim_start().starts_with("#![forbid(unsafe_code)]")
+            // `forbid` would reach into the child modules.
+            && !parents.iter().any(|path| path.starts_with(&file.folder()))
+        {
+            wrong.push("does not open with #![forbid(unsafe_code)]".into());
+        }
+    });
+    assert!(
+        audited.is_empty(),
+        "ARCHITECTURE.md lists {audited:?}, which do not exist"
+    );
+}
+
+/// loom treats a `SeqCst` access as a weaker one, so it could not check what rests on it.
+#[test]
+fn seqcst_is_for_fences_only() {
+    check(|file, wrong| {
+        for (at, _) in file.code.match_indices("SeqCst") {
+            let before = file.code[..at].trim_end_matches("Ordering::").trim_end();
+            if file.module != "sync" && !before.ends_with("fence(") {
+                wrong.push("has `SeqCst` outside of `fence(Ordering::SeqCst)`".into());
+            }
+        }
+    });
+}
+
+#[test]
+fn there_are_no_channels() {
+    check(|file, wrong| {
+        if words(&file.code).any(|word| word == "mpsc") {
+            wrong.push("mentions `mpsc`".into());
+        }
+    });
+}
+
+#[test]
+fn probe_names_are_unique() {
+    let mut homes = BTreeMap::new();
+    check(|file, wrong| {
+        for call in file.code.split("probe!(").skip(1) {
+            let name = call
+                .trim_start()
+                .strip_prefix('"')
+                .and_then(|rest| rest.split('"').next());
+            let Some(name) = name else {
+                wrong.push("has a probe without a literal name".into());
+                continue;
+            };
+            if let Some(other) = homes.insert(name.to_owned(), file.path.clone()) {
+                wrong.push(format!("the probe \"{name}\" is in {other} too"));
+            }
+        }
+    });
+}
+
+#[test]
+fn files_are_about_one_thing() {
+    check(|file, wrong| {
+        let lines = file
+            .without_tests()
+            .lines()
+            .filter(|line| !line.trim().is_empty());
+        let lines = lines.count();
+        if lines > LONGEST_FILE {
+            wrong.push(format!(
+                "has {lines} lines of code, more than {LONGEST_FILE}"
+            ));
+        }
+    });
+}
+
+#[test]
+fn names_are_found_in_groups_and_outside_of_comments() {
+    assert_eq!(
+        names_below("use crate::a::X; f(crate::b)", "crate"),
+        ["a", "b"]
+    );
+    assert_eq!(
+        names_below("use crate::{\n self, a::{X, Y},\n b,};", "crate"),
+        ["self", "a", "b"]
+    );
+    assert_eq!(
+        names_below("use super::super::a; use super::*; b", "super"),
+        ["super", "a"]
+    );
+    assert!(names_below("mycrate::a", "crate").is_empty());
+    assert_eq!(
+        without_comment("\"http://x\"; // crate::a"),
+        "\"http://x\"; "
+    );
+}
+
+/// Holds `rule` against every file of `src`; it pushes what is wrong.
+#[track_caller]
+fn check(mut rule: impl FnMut(&Source, &mut Vec<String>)) {
+    let mut report = String::new();
+    for file in sources() {
+        let mut wrong = Vec::new();
+        rule(&file, &mut wrong);
+        report.extend(wrong.iter().map(|what| format!("\n{}: {what}", file.path)));
+    }
+    assert!(report.is_empty(), "{report}\n");
+}
+
+struct Source {
+    /// From the package's root, with slashes.
+    path: String,
+    /// The module right below the crate's root that the file belongs to.
+    module: String,
+    /// The text without comments.
+    code: String,
+}
+
+impl Source {
+    /// Tests are the last thing in a file, or have one of their own.
+    fn without_tests(&self) -> &str {
+        if self.path.ends_with("/tests.rs") {
+            return "";
+        }
+        self.code.split("\nmod tests {").next().unwrap_or_default()
+    }
+
+    /// Where the files of its child modules are.
+    fn folder(&self) -> String {
+        let stem = self.path.trim_end_matches(".rs");
+        format!(
+            "{}/",
+            stem.trim_end_matches("/mod").trim_end_matches("/lib")
+        )
+    }
+}
+
+fn sources() -> Vec<Source> {
+    let mut files = Vec::new();
+    let mut folders = vec!["src".to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(root().join(&folder)).unwrap() {
+            let entry = entry.unwrap();
+            let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
+            if entry.path().is_dir() {
+                folders.push(path);
+            } else if path.ends_with(".rs") {
+                let module = path
+                    .split('/')
+                    .nth(1)
+                    .unwrap()
+                    .trim_end_matches(".rs")
+                    .to_owned();
+                let text = read(&path);
+                let code = text
+                    .lines()
+                    .map(|line| without_comment(line).to_owned() + "\n")
+                    .collect();
+                files.push(Source { path, module, code });
+            }
+        }
+    }
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    files
+}
+
+/// The files between the audit markers of ARCHITECTURE.md: "- `src/deque.rs`: ...".
+fn audited_files() -> BTreeSet<String> {
+    let text = read("ARCHITECTURE.md");
+    let list = text
+        .split_once("<!-- audit -->")
+        .and_then(|(_, rest)| rest.split_once("<!-- /audit -->"));
+    let (list, _) = list.expect("ARCHITECTURE.md has <!-- audit --> and <!-- /audit -->");
+    list.split("- `")
+        .skip(1)
+        .filter_map(|item| Some(item.split_once('`')?.0.to_owned()))
+        .collect()
+}
+
+/// The first names in the paths that begin with `root`: of `crate::a::X` it is `a`,
+/// of `crate::{b::Y, c}` they are `b` and `c`.
+fn names_below<'a>(code: &'a str, root: &str) -> Vec<&'a str> {
+    let mut names = Vec::new();
+    let start = format!("{root}::");
+    for (at, _) in code.match_indices(&start) {
+        if code[..at].ends_with(is_word) {
+            continue;
+        }
+        let path = &code[at + start.len()..];
+        let mut depth = 0;
+        let mut name_may_begin = true;
+        for (at, c) in path.char_indices() {
+            match c {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                ',' if depth == 1 => name_may_begin = true,
+                c if c.is_whitespace() => {}
+                c => {
+                    if name_may_begin && is_word(c) {
+                        names.extend(words(&path[at..]).next());
+                    }
+                    name_may_begin = false;
+                }
+            }
+            if depth == 0 && !name_may_begin {
+                break;
+            }
+        }
+    }
+    names
+}
+
+fn words(code: &str) -> impl Iterator<Item = &str> {
+    code.split(|c| !is_word(c)).filter(|word| !word.is_empty())
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// A `//` after an odd number of quotes is inside a string.
+fn without_comment(line: &str) -> &str {
+    let mut before = line.match_indices("//").map(|(at, _)| &line[..at]);
+    before
+        .find(|code| code.matches('"').count() % 2 == 0)
+        .unwrap_or(line)
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}

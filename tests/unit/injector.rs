@@ -1,0 +1,389 @@
+//! The injector against a `VecDeque`, near the places where its numbers wrap, and against threads.
+
+use super::segments::{ID_BITS, SEGMENT};
+use super::{Injector, Popped, Rejected};
+use crate::probe::Stall;
+use proptest::prelude::*;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+/// The first segment number whose tag is zero again, times its size.
+const TAGS_WRAP: u64 = ((1 << (64 - ID_BITS)) - 1) * SEGMENT as u64;
+
+/// At the beginning, at the edge of a group and a segment, and before the tags wrap.
+const STARTS: [u64; 6] = [
+    0,
+    6,
+    SEGMENT as u64 - 1,
+    TAGS_WRAP - 3 * SEGMENT as u64,
+    TAGS_WRAP - 5,
+    TAGS_WRAP - SEGMENT as u64,
+];
+
+fn config() -> ProptestConfig {
+    ProptestConfig {
+        cases: if cfg!(miri) { 4 } else { 512 },
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Push,
+    Batch(usize),
+    Pop(usize),
+    Close,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        30 => Just(Step::Push),
+        20 => (0..150_usize).prop_map(Step::Batch),
+        40 => (0..100_usize).prop_map(Step::Pop),
+        1 => Just(Step::Close),
+    ];
+    prop::collection::vec(step, 0..if cfg!(miri) { 20 } else { 200 })
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn an_injector_behaves_like_a_bounded_queue_and_recycles_its_segments(
+        capacity in 1..300_usize,
+        start in prop::sample::select(&STARTS[..]),
+        steps in steps(),
+    ) {
+        let entries = (capacity / SEGMENT + 3).next_power_of_two();
+        let injector = Injector::at(entries, start);
+        let alive = Arc::new(());
+        // Positions and items.
+        let mut model: VecDeque<(u64, u32)> = VecDeque::new();
+        let (mut next, mut position, mut closed) = (0, start, false);
+        for step in steps {
+            let free = capacity - model.len();
+            let limit = position + free as u64;
+            match step {
+                Step::Push => {
+                    next += 1;
+                    match injector.push((next, Arc::clone(&alive)), |position| position < limit) {
+                        Ok(at) => {
+                            prop_assert!(!closed && free > 0);
+                            prop_assert_eq!(at, position);
+                            model.push_back((at, next));
+                            position += 1;
+                        }
+                        Err(Rejected::Full((back, _))) => {
+                            prop_assert!(!closed && free == 0);
+                            prop_assert_eq!(back, next);
+                        }
+                        Err(Rejected::Closed((back, _))) => {
+                            prop_assert!(closed);
+                            prop_assert_eq!(back, next);
+                        }
+                    }
+                }
+                Step::Batch(want) => {
+                    let mut items: Vec<_> = (1..=want as u32)
+                        .map(|offset| Some((next + offset, Arc::clone(&alive))))
+                        .collect();
+                    let admits = |position, want: usize| want.min((limit - position) as usize);
+                    let done = match injector.push_batch(&mut items, admits) {
+                        Ok(all) => {
+                            prop_assert_eq!(all, want);
+                            all
+                        }
+                        Err(Rejected::Full(some)) => {
+                            prop_assert!(!closed && some == free && some < want);
+                            some
+                        }
+                        Err(Rejected::Closed(some)) => {
+                            prop_assert!(closed);
+                            some
+                        }
+                    };
+                    if want > 0 {
+                        prop_assert_eq!(done, if closed { 0 } else { want.min(free) });
+                    }
+                    prop_assert!(items[..done].iter().all(Option::is_none));
+                    prop_assert!(items[done..].iter().all(Option::is_some), "rejected ones stay");
+                    for offset in 1..=done as u32 {
+                        model.push_back((position, next + offset));
+                        position += 1;
+                    }
+                    next += want as u32;
+                }
+                Step::Pop(most) => {
+                    let mut announced = Vec::new();
+                    let mut items = Vec::new();
+                    let popped = injector.pop(
+                        most,
+                        |count| announced.push(count),
+                        |at, (item, _)| items.push((at, item)),
+                    );
+                    prop_assert_eq!(popped.taken, items.len());
+                    prop_assert_eq!(popped.skipped, 0);
+                    prop_assert_eq!(popped.taken == 0, most == 0 || model.is_empty());
+                    prop_assert!(popped.taken <= most);
+                    if popped.taken > 0 {
+                        prop_assert_eq!(announced.last(), Some(&popped.taken));
+                    }
+                    prop_assert!(items.into_iter().eq(model.drain(..popped.taken)));
+                }
+                Step::Close => {
+                    injector.close();
+                    closed = true;
+                }
+            }
+            prop_assert_eq!(injector.len(), model.len());
+            prop_assert_eq!(injector.has_published(), !model.is_empty());
+            prop_assert_eq!(injector.is_closed(), closed);
+            prop_assert_eq!((injector.head(), injector.tail()), (position - model.len() as u64, position));
+            prop_assert!(injector.segments_in_use() <= model.len() / SEGMENT + 2);
+            prop_assert_eq!(Arc::strong_count(&alive), 1 + model.len());
+        }
+        drop(injector);
+        prop_assert_eq!(Arc::strong_count(&alive), 1);
+    }
+}
+
+#[test]
+fn a_full_directory_is_full_and_works_again_when_it_is_empty() {
+    for start in STARTS {
+        let injector = Injector::at(4, start);
+        let mut next = 0;
+        for _ in 0..if cfg!(miri) { 2 } else { 10 } {
+            let first = next;
+            while injector.push(next, |_| true).is_ok() {
+                next += 1;
+            }
+            let accepted = (next - first) as usize;
+            assert!((2 * SEGMENT..=4 * SEGMENT).contains(&accepted), "{accepted}");
+            let mut expected = first..next;
+            while injector.pop(50, |_| {}, |_, item| assert_eq!(Some(item), expected.next())).taken > 0 {}
+            assert_eq!(expected.next(), None);
+            assert!(injector.segments_in_use() <= 1);
+        }
+    }
+}
+
+fn crowd(injector: &Injector<Box<u64>>, capacity: u64, each: u64) {
+    const PRODUCERS: u64 = 3;
+    let start = injector.head();
+    let seen: Vec<_> = (0..PRODUCERS * each).map(|_| AtomicBool::new(false)).collect();
+    let (taken, skipped) = (AtomicU64::new(0), AtomicU64::new(0));
+    // A capacity, as an engine counts it.
+    let admits = |position: u64, want: usize| {
+        (injector.head() + capacity).saturating_sub(position).min(want as u64) as usize
+    };
+    thread::scope(|scope| {
+        for producer in 0..PRODUCERS {
+            scope.spawn(move || {
+                let mut item = producer * each;
+                let end = item + each;
+                while item < end {
+                    if item % 3 == 0 {
+                        let batch = (end - item).min(1 + item % 40);
+                        let mut items: Vec<_> =
+                            (item..item + batch).map(|item| Some(Box::new(item))).collect();
+                        let mut rest = &mut items[..];
+                        while !rest.is_empty() {
+                            let done = match injector.push_batch(rest, admits) {
+                                Ok(done) | Err(Rejected::Full(done)) => done,
+                                Err(Rejected::Closed(_)) => panic!("not closed yet"),
+                            };
+                            rest = &mut rest[done..];
+                            if done == 0 {
+                                thread::yield_now();
+                            }
+                        }
+                        item += batch;
+                    } else {
+                        let boxed = Box::new(item);
+                        match injector.push(boxed, |position| admits(position, 1) == 1) {
+                            Ok(_) => item += 1,
+                            Err(_) => thread::yield_now(),
+                        }
+                    }
+                }
+            });
+        }
+        for most in [1, 7, 64] {
+            let (seen, taken, skipped) = (&seen, &taken, &skipped);
+            scope.spawn(move || {
+                let mut last = [None; PRODUCERS as usize];
+                while taken.load(Ordering::Relaxed) < PRODUCERS * each {
+                    let popped = injector.pop(most, |_| {}, |_, item| {
+                        assert!(!seen[*item as usize].swap(true, Ordering::Relaxed), "{item} twice");
+                        let producer = (*item / each) as usize;
+                        assert!(last[producer] < Some(*item), "a producer's items keep their order");
+                        last[producer] = Some(*item);
+                    });
+                    taken.fetch_add(popped.taken as u64, Ordering::Relaxed);
+                    skipped.fetch_add(popped.skipped as u64, Ordering::Relaxed);
+                    if popped.taken == 0 {
+                        thread::yield_now();
+                    }
+                }
+            });
+        }
+    });
+    assert!(seen.into_iter().all(|seen| seen.into_inner()));
+    assert_eq!(injector.len(), 0);
+    assert_eq!(injector.tail() - start, taken.into_inner() + skipped.into_inner());
+    assert!(injector.segments_in_use() <= 1, "all but the current one are free");
+}
+
+#[test]
+fn every_item_leaves_once_and_every_position_is_accounted_for() {
+    let each = if cfg!(miri) { 25 } else { 20_000 };
+    for start in STARTS {
+        for capacity in [1, 3, 64, 1000] {
+            let injector = Injector::at((capacity / SEGMENT + 3).next_power_of_two(), start);
+            crowd(&injector, capacity as u64, each);
+        }
+    }
+    crowd(&Injector::unbounded(), 5000, each);
+}
+
+#[test]
+fn a_producer_that_races_the_close_is_in_or_gets_its_item_back() {
+    for round in 0..if cfg!(miri) { 5 } else { 2000 } {
+        let injector = Injector::at(4, STARTS[round % STARTS.len()]);
+        let accepted: u64 = thread::scope(|scope| {
+            let producers: Vec<_> = (0..3_u64)
+                .map(|producer| {
+                    let injector = &injector;
+                    scope.spawn(move || {
+                        let mut accepted = 0;
+                        for _ in 0..20 {
+                            match injector.push(Box::new(producer), |_| true) {
+                                Ok(_) => accepted += 1,
+                                Err(Rejected::Closed(back)) => assert_eq!(*back, producer),
+                                Err(Rejected::Full(_)) => panic!("there is room"),
+                            }
+                        }
+                        accepted
+                    })
+                })
+                .collect();
+            (0..round % 50).for_each(|_| thread::yield_now());
+            injector.close();
+            producers.into_iter().map(|producer| producer.join().unwrap()).sum()
+        });
+        let mut taken = 0;
+        loop {
+            let popped = injector.pop(100, |_| {}, |_, _| {});
+            taken += popped.taken as u64;
+            if popped == Popped::default() {
+                break;
+            }
+        }
+        assert_eq!(taken, accepted);
+    }
+}
+
+/// Suspends a thread in `push` at each of these points; the others must not notice.
+#[test]
+fn a_suspended_producer_stops_nobody_and_keeps_its_item() {
+    for point in [
+        "injector push: looked, not claimed",
+        "injector push: claimed, not written",
+        "injector push: written, not published",
+    ] {
+        for start in STARTS {
+            let injector = &Injector::at(4, start);
+            let stall = Stall::at(point, 0);
+            thread::scope(|scope| {
+                let watched = Arc::clone(&stall);
+                let suspended = scope.spawn(move || {
+                    watched.watch();
+                    injector.push(1000, |_| true).unwrap()
+                });
+                while !stall.holds_one() {
+                    thread::yield_now();
+                }
+                assert!(!injector.has_published(), "{point}");
+                assert_eq!(injector.pop(1, |_| {}, |_, _| {}).taken, 0);
+                let mut items = Vec::new();
+                for item in 0..300 {
+                    injector.push(item, |_| true).unwrap();
+                    assert!(injector.has_published());
+                    while injector.pop(9, |_| {}, |_, item| items.push(item)).taken == 0 {}
+                }
+                assert!(items.into_iter().eq(0..300), "{point}");
+                assert!(injector.segments_in_use() <= 3, "it pins one segment");
+                stall.release();
+                let position = suspended.join().unwrap();
+                let popped = injector.pop(9, |_| {}, |at, item| assert_eq!((at, item), (position, 1000)));
+                assert_eq!(popped.taken, 1);
+                assert_eq!(injector.len(), 0);
+                assert!(injector.segments_in_use() <= 1);
+            });
+        }
+    }
+}
+
+#[test]
+fn a_suspended_batch_keeps_its_order_when_it_is_overtaken() {
+    for pass in 0..3 {
+        let injector = &Injector::at(8, SEGMENT as u64 - 10);
+        let stall = Stall::at("injector push_batch: written, not published", pass);
+        thread::scope(|scope| {
+            let watched = Arc::clone(&stall);
+            let suspended = scope.spawn(move || {
+                watched.watch();
+                let mut items: Vec<_> = (1000..1030).map(Some).collect();
+                assert_eq!(injector.push_batch(&mut items, |_, want| want).unwrap(), 30);
+            });
+            while !stall.holds_one() {
+                thread::yield_now();
+            }
+            let mut items = Vec::new();
+            for item in 0..100 {
+                injector.push(item, |_| true).unwrap();
+                while injector.pop(9, |_| {}, |_, item| items.push(item)).taken == 0 {}
+            }
+            stall.release();
+            suspended.join().unwrap();
+            while injector.pop(9, |_| {}, |_, item| items.push(item)).taken > 0 {}
+            let (batch, others): (Vec<_>, Vec<_>) = items.into_iter().partition(|item| *item >= 1000);
+            assert!(batch.into_iter().eq(1000..1030));
+            assert!(others.into_iter().eq(0..100));
+        });
+    }
+}
+
+#[test]
+fn a_suspended_consumer_stops_nobody_and_keeps_its_items() {
+    for point in ["injector pop: looked, not claimed", "injector pop: claimed, not read"] {
+        let injector = &Injector::at(4, TAGS_WRAP - 5);
+        let stall = Stall::at(point, 0);
+        (0..10).for_each(|item| drop(injector.push(item, |_| true).unwrap()));
+        let mut items = Vec::new();
+        thread::scope(|scope| {
+            let watched = Arc::clone(&stall);
+            let suspended = scope.spawn(move || {
+                watched.watch();
+                let mut items = Vec::new();
+                let _ = injector.pop(4, |_| {}, |_, item| items.push(item));
+                items
+            });
+            while !stall.holds_one() {
+                thread::yield_now();
+            }
+            for item in 10..300 {
+                injector.push(item, |_| true).unwrap();
+                while injector.pop(9, |_| {}, |_, item| items.push(item)).taken > 0 {}
+            }
+            stall.release();
+            items.extend(suspended.join().unwrap());
+        });
+        items.sort_unstable();
+        assert!(items.into_iter().eq(0..300));
+        assert!(injector.segments_in_use() <= 1);
+    }
+}

@@ -1,0 +1,92 @@
+//! Whole pools, small enough for Miri, and what only the inside can test.
+
+use super::WorkerPool;
+use crate::engine::refusal;
+use crate::error::{BuildError, JobError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+#[test]
+fn a_small_pool_runs_everything_and_ends() {
+    for (workers, jobs, results) in [(1, 1, 1), (2, 3, 2), (3, 2, 10)] {
+        let (pool, taker) = WorkerPool::<Box<u64>, Box<u64>>::builder()
+            .workers(workers)
+            .job_capacity(jobs)
+            .result_capacity(results)
+            .init(|worker| Box::new(worker))
+            .build(|job, ctx| {
+                if *job == 0 {
+                    ctx.push(Box::new(100));
+                }
+                if *job % 7 == 6 {
+                    std::panic::resume_unwind(Box::new(()));
+                }
+                **ctx.state += 1;
+                job
+            })
+            .unwrap();
+        let outcomes = thread::scope(|scope| {
+            let takers = [taker.clone(), taker].map(|taker| scope.spawn(move || taker.count()));
+            for job in 0..10 {
+                pool.submit(Box::new(job)).unwrap();
+            }
+            pool.submit_all((10..20).map(Box::new)).unwrap();
+            assert_eq!(pool.shutdown().unwrap().len(), workers);
+            takers.map(|taker| taker.join().unwrap()).iter().sum::<usize>()
+        });
+        assert_eq!(outcomes, 21);
+    }
+}
+
+#[test]
+fn a_small_pool_hands_its_queued_jobs_back_or_cancels_them() {
+    for cancel in [false, true] {
+        let (pool, taker) = WorkerPool::<Box<u64>, ()>::builder()
+            .workers(1)
+            .job_capacity(10)
+            .build(|_, ctx| {
+                while !ctx.is_cancelled() {
+                    thread::yield_now();
+                }
+            })
+            .unwrap();
+        pool.submit_all((0..10).map(Box::new)).unwrap();
+        while pool.stats().running == 0 {
+            thread::yield_now();
+        }
+        if cancel {
+            let unwound = thread::spawn(move || {
+                let _pool = pool;
+                std::panic::resume_unwind(Box::new(()));
+            });
+            assert!(unwound.join().is_err());
+            let cancelled = |result: &Result<(), JobError>| matches!(result, Err(JobError::Cancelled));
+            assert_eq!(taker.filter(|outcome| cancelled(&outcome.result)).count(), 9);
+        } else {
+            assert_eq!(pool.shutdown_now().unwrap().len(), 9);
+            assert_eq!(taker.count(), 1);
+        }
+    }
+}
+
+#[test]
+fn if_the_system_refuses_a_thread_those_that_had_started_are_joined() {
+    for allowed in 0..4 {
+        let stopped = Arc::new(AtomicUsize::new(0));
+        let hook = Arc::clone(&stopped);
+        refusal::after(allowed);
+        let error = WorkerPool::<u64, u64>::builder()
+            .workers(4)
+            .on_stop(move |_| {
+                hook.fetch_add(1, Ordering::Relaxed);
+            })
+            .build(|job, _| job)
+            .map(drop)
+            .unwrap_err();
+        refusal::after(usize::MAX);
+        assert!(matches!(error, BuildError::Thread(_)), "{error:?}");
+        assert_eq!(stopped.load(Ordering::Relaxed), allowed);
+        assert_eq!(Arc::strong_count(&stopped), 1, "a thread is left");
+    }
+}

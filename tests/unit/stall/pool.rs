@@ -1,0 +1,426 @@
+//! Whole pools: a submitter, a worker, a taker or a closer stands somewhere, and all
+//! that others submit must still run and arrive.
+
+use super::{Point, Release, wait_or_dump, wait_until};
+use crate::probe::Stall;
+use crate::{Context, Handle, Results, TrySubmitError, WorkerPool};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, yield_now};
+use std::time::Duration;
+
+/// Who may be suspended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Role {
+    /// A thread that submits in all ways.
+    Submitter,
+    /// Worker 0 only.
+    OneWorker,
+    /// The first of all workers that comes by.
+    AnyWorker,
+    /// A thread that takes results, and now and then drops what it has in hand.
+    Taker,
+    /// The thread that closes the pool while others are blocked in `submit`.
+    Closer,
+    /// A worker at the end: nothing is left to run.
+    LastWorker,
+    /// The last taker leaves.
+    LastTaker,
+}
+
+/// The most that a thread may have claimed: 64 jobs, or 64 results.
+const CLAIM: usize = 64;
+
+/// More than one deque holds of these jobs, so that some go to the overflow.
+const FAMILY: usize = 40;
+
+/// Large, so that a deque has few slots.
+struct Job {
+    id: usize,
+    children: usize,
+    /// Runs until the book is opened.
+    waits: bool,
+    _bulk: [u64; 250],
+}
+
+/// What became of each job.
+#[derive(Default)]
+struct Book {
+    pages: Mutex<Vec<Page>>,
+    open: AtomicBool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Page {
+    accepted: bool,
+    /// Submitted when the thread was already suspended.
+    late: bool,
+    ran: u8,
+    arrived: u8,
+}
+
+impl Book {
+    fn job(&self, late: bool) -> Job {
+        let mut pages = self.pages.lock().unwrap();
+        let id = pages.len();
+        pages.push(Page { late, ..Page::default() });
+        let children = match id % 50 {
+            49 => FAMILY,
+            9 | 29 => 3,
+            _ => 0,
+        };
+        Job { id, children, waits: false, _bulk: [0; 250] }
+    }
+
+    fn child(&self, late: bool) -> Job {
+        Job { children: 0, ..self.job(late) }
+    }
+
+    fn with(&self, id: usize, change: impl FnOnce(&mut Page)) {
+        change(&mut self.pages.lock().unwrap()[id]);
+    }
+
+    fn accept(&self, id: usize) {
+        self.with(id, |page| page.accepted = true);
+    }
+
+    fn ran(&self, id: usize) -> bool {
+        self.pages.lock().unwrap()[id].ran > 0
+    }
+
+    fn count(&self, what: impl Fn(&Page) -> bool) -> usize {
+        self.pages.lock().unwrap().iter().filter(|page| what(page)).count()
+    }
+
+    fn dump(&self) -> String {
+        let pages = self.pages.lock().unwrap();
+        let stranded = pages.iter().enumerate().filter(|(_, page)| page.accepted && page.arrived == 0);
+        stranded.take(20).map(|(id, page)| format!("job {id}: {page:?}\n")).collect()
+    }
+
+    fn run(&self, job: Job, ctx: &mut Context<'_, Job>) -> usize {
+        let mut late = false;
+        self.with(job.id, |page| {
+            page.ran += 1;
+            late = page.late;
+        });
+        while job.waits && !self.open.load(SeqCst) {
+            yield_now();
+        }
+        for _ in 0..job.children {
+            let child = self.child(late);
+            self.accept(child.id);
+            ctx.push(child);
+        }
+        job.id
+    }
+}
+
+/// Submits in all ways until `stop`, for at most so many rounds.
+fn submit_mix(handle: &Handle<Job>, book: &Book, rounds: usize, stop: &dyn Fn() -> bool) {
+    for round in 0..rounds {
+        if stop() {
+            return;
+        }
+        match round % 6 {
+            0 => submit_singles(handle, book, 5, false),
+            1 => submit_batch(handle, book, 7, false),
+            2 => {
+                for _ in 0..5 {
+                    try_submit(handle, book);
+                }
+            }
+            3 => submit_batch(handle, book, 40, false),
+            4 => {
+                let job = book.job(false);
+                let id = job.id;
+                if handle.submit_timeout(job, Duration::from_secs(600)).is_ok() {
+                    book.accept(id);
+                }
+            }
+            _ => {
+                for _ in 0..2 {
+                    // So that the crew may fall asleep; nothing depends on it.
+                    thread::sleep(Duration::from_micros(200));
+                    submit_singles(handle, book, 1, false);
+                }
+            }
+        }
+    }
+}
+
+fn submit_singles(handle: &Handle<Job>, book: &Book, jobs: usize, late: bool) {
+    for _ in 0..jobs {
+        let job = book.job(late);
+        let id = job.id;
+        if handle.submit(job).is_ok() {
+            book.accept(id);
+        }
+    }
+}
+
+fn submit_batch(handle: &Handle<Job>, book: &Book, jobs: usize, late: bool) {
+    let jobs: Vec<_> = (0..jobs).map(|_| book.job(late)).collect();
+    let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
+    let accepted = match handle.submit_all(jobs) {
+        Ok(all) => all,
+        Err(error) => error.accepted,
+    };
+    ids[..accepted as usize].iter().for_each(|&id| book.accept(id));
+}
+
+fn try_submit(handle: &Handle<Job>, book: &Book) -> bool {
+    let job = book.job(false);
+    let id = job.id;
+    match handle.try_submit(job) {
+        Ok(_) => book.accept(id),
+        Err(TrySubmitError::Full(_) | TrySubmitError::Closed(_)) => return false,
+    }
+    true
+}
+
+/// Takes until the end.
+fn take_all(results: Results<usize>, book: &Book) {
+    for outcome in results {
+        let id = outcome.result.expect("no job panics");
+        book.with(id, |page| page.arrived += 1);
+    }
+}
+
+/// Takes in all ways, leaves now and then and comes back, until the end.
+fn take_mix(mut results: Results<usize>, book: &Book) {
+    for turn in 1_usize.. {
+        let outcome = match turn % 5 {
+            0 => results.try_recv().map_err(|error| error == crate::TryRecvError::Ended),
+            1 => results.recv_timeout(Duration::from_millis(1)).map_err(|error| error == crate::RecvTimeoutError::Ended),
+            _ => results.recv().map_err(|_| true),
+        };
+        match outcome {
+            Ok(outcome) => {
+                let id = outcome.result.expect("no job panics");
+                book.with(id, |page| page.arrived += 1);
+            }
+            Err(true) => return,
+            Err(false) => yield_now(),
+        }
+        if turn % 7 == 0 {
+            // What it has in hand goes back.
+            results = results.clone();
+        }
+    }
+}
+
+/// Gives each worker a job that runs until the book is opened, and fills the queue.
+fn keep_all_busy(handle: &Handle<Job>, book: &Book, workers: usize) {
+    let mut ids = Vec::new();
+    for _ in 0..workers {
+        let job = Job { waits: true, ..book.child(false) };
+        ids.push(job.id);
+        book.accept(job.id);
+        assert!(handle.submit(job).is_ok());
+    }
+    wait_until("all workers are busy", || ids.iter().all(|&id| book.ran(id)));
+    while try_submit(handle, book) {}
+}
+
+/// Plays one scene. Returns whether a thread was suspended at the point.
+pub(super) fn play(point: &Point, role: Role, workers: usize, capacity: usize, pass: usize) -> bool {
+    let (stall, before) = match point.after {
+        None => (Stall::at(point.name, pass), None),
+        Some(before) => (Stall::at(point.name, 0), Some(Stall::at(before, pass))),
+    };
+    let beside = point.beside.map(|name| Stall::at(name, 0));
+    let _release = Release([Some(&stall), before.as_ref(), beside.as_ref()]);
+    let watch = {
+        let (stall, before) = (Arc::clone(&stall), before.clone());
+        move || {
+            before.iter().for_each(Stall::watch);
+            stall.watch();
+        }
+    };
+    let book = Arc::new(Book::default());
+    let (pool, results) = {
+        let (book, watch) = (Arc::clone(&book), watch.clone());
+        WorkerPool::<Job, usize>::builder()
+            .workers(workers)
+            .job_capacity(capacity)
+            .result_capacity(capacity)
+            .on_start(move |worker| match role {
+                Role::OneWorker if worker == 0 => watch(),
+                Role::AnyWorker | Role::LastWorker => watch(),
+                _ => {}
+            })
+            .build(move |job, ctx| book.run(job, ctx))
+            .expect("threads can be made")
+    };
+    let handle = &pool.handle();
+    let (book, watch) = (&*book, &watch);
+    let wait = |what: &str, condition: &mut dyn FnMut() -> bool| {
+        wait_or_dump(what, || format!("{}\n{}", handle.stats(), book.dump()), condition);
+    };
+    let holds = || stall.holds_one();
+    // Who stands at the end, and not while jobs are submitted.
+    let ends = matches!(role, Role::Closer | Role::LastWorker);
+    let submitting = AtomicUsize::new(1);
+    let late = AtomicUsize::new(2);
+    let (ended, closed) = (AtomicBool::new(false), AtomicBool::new(false));
+    let blocked = AtomicUsize::new(2);
+    let helped = AtomicBool::new(false);
+
+    thread::scope(|scope| {
+        let discards = role == Role::LastTaker;
+        if let (Some(beside), true) = (&beside, point.beside_takes()) {
+            let results = results.clone();
+            scope.spawn(move || {
+                beside.watch();
+                take_all(results, book);
+            });
+            submit_singles(handle, book, 3, false);
+            wait("the helper stands", &mut || beside.holds_one());
+        }
+        let second = (role == Role::Taker).then(|| results.clone());
+        if discards {
+            scope.spawn(move || {
+                watch();
+                // Takes a few, so that some are in its hand, and leaves.
+                let mut results = results;
+                for _ in 0..3 {
+                    if let Ok(outcome) = results.recv() {
+                        let id = outcome.result.expect("no job panics");
+                        book.with(id, |page| page.arrived += 1);
+                    }
+                }
+            });
+        } else {
+            scope.spawn(|| {
+                take_all(results, book);
+                ended.store(true, SeqCst);
+            });
+        }
+
+        if let (Some(beside), false) = (&beside, point.beside_takes()) {
+            scope.spawn(|| {
+                beside.watch();
+                submit_mix(handle, book, 4, &|| false);
+                helped.store(true, SeqCst);
+            });
+            wait("the helper stands", &mut || beside.holds_one() || helped.load(SeqCst));
+        }
+        // The thread that is watched, if it is none of the crew.
+        match role {
+            Role::Taker => {
+                scope.spawn(|| {
+                    watch();
+                    take_mix(second.expect("made for this role"), book);
+                });
+            }
+            Role::Submitter => {
+                submitting.fetch_add(1, SeqCst);
+                scope.spawn(|| {
+                    watch();
+                    submit_mix(handle, book, 18, &holds);
+                    submitting.fetch_sub(1, SeqCst);
+                });
+            }
+            _ => {}
+        }
+
+        // First act: until somebody stands.
+        scope.spawn(|| {
+            if !ends {
+                submit_mix(handle, book, 18, &holds);
+            }
+            submitting.fetch_sub(1, SeqCst);
+        });
+        let idle = || submitting.load(SeqCst) == 0;
+        if let Some(before) = &before {
+            wait("a thread stands before the point", &mut || before.holds_one() || idle());
+            if before.holds_one() {
+                // Others surprise it, as far as they can.
+                for _ in 0..60 {
+                    try_submit(handle, book);
+                    yield_now();
+                }
+                before.release();
+            }
+        }
+        if ends {
+            submit_singles(handle, book, 3, false);
+        } else {
+            wait("somebody stands, or all is submitted", &mut || holds() || idle());
+            if let Some(beside) = &beside && !holds() {
+                // What the helper does when it comes late may be the rare event.
+                beside.release();
+                submit_mix(handle, book, 6, &holds);
+            }
+        }
+
+        // Second act: the others go on.
+        if holds() {
+            scope.spawn(|| {
+                submit_singles(handle, book, 12, true);
+                late.fetch_sub(1, SeqCst);
+            });
+            submit_batch(handle, book, 20, true);
+            submit_singles(handle, book, 3, true);
+            late.fetch_sub(1, SeqCst);
+            wait("what the others submitted has run, and arrived", &mut || {
+                let stranded = |page: &Page| page.late && (page.ran == 0 || !discards && page.arrived == 0);
+                late.load(SeqCst) == 0 && book.count(stranded) == 0
+            });
+            let lost = |page: &Page| page.accepted && (page.ran == 0 || !discards && page.arrived == 0);
+            let helpers = 1 + usize::from(beside.is_some());
+            wait("no more is missing than what was claimed", &mut || book.count(lost) <= helpers * CLAIM);
+        }
+
+        // Third act: the end, which may be where somebody stands.
+        if role == Role::Closer {
+            keep_all_busy(handle, book, workers);
+            for batch in [false, true] {
+                let blocked = &blocked;
+                scope.spawn(move || {
+                    if batch {
+                        submit_batch(handle, book, 3, false);
+                    } else {
+                        submit_singles(handle, book, 1, false);
+                    }
+                    blocked.fetch_sub(1, SeqCst);
+                });
+            }
+            wait("both are blocked", &mut || handle.stats().blocked_submitters == 2);
+            scope.spawn(|| {
+                watch();
+                handle.close();
+                closed.store(true, SeqCst);
+            });
+            wait("the closer stands or has closed", &mut || holds() || closed.load(SeqCst));
+            wait("blocked submitters learn that it is closed", &mut || blocked.load(SeqCst) == 0);
+            book.open.store(true, SeqCst);
+        } else {
+            handle.close();
+        }
+        if ends {
+            wait("a worker stands at the end, or takers have ended", &mut || holds() || ended.load(SeqCst));
+            if holds() {
+                wait("takers end", &mut || ended.load(SeqCst));
+            }
+        }
+        stall.release();
+        beside.iter().for_each(|beside| beside.release());
+    });
+    pool.join().expect("not in a worker");
+
+    let stats = handle.stats();
+    let accepted = book.count(|page| page.accepted);
+    assert_eq!(stats.accepted, accepted as u64, "{stats}");
+    assert_eq!(stats.completed, accepted as u64, "{stats}");
+    assert_eq!((stats.queued, stats.running, stats.panicked, stats.cancelled, stats.returned), (0, 0, 0, 0, 0), "{stats}");
+    assert_eq!(book.count(|page| page.ran != u8::from(page.accepted)), 0, "each accepted job runs once");
+    let arrived = book.count(|page| page.arrived == 1);
+    assert_eq!(book.count(|page| page.arrived > 1), 0, "each result arrives once");
+    assert_eq!(arrived as u64 + stats.results_discarded, accepted as u64, "{stats}");
+    if role != Role::LastTaker {
+        assert_eq!(stats.results_discarded, 0, "{stats}");
+    }
+    stall.holds_one()
+}

@@ -1,0 +1,182 @@
+//! `cargo xtask ci`: all that must hold before a change is merged.
+
+use crate::loom::{self, cargo_loom};
+use crate::process::{self, cargo, run_cargo, target_dir};
+use crate::{Outcome, USAGE};
+use std::collections::BTreeSet;
+use std::env::consts::EXE_SUFFIX;
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A name and what to do.
+type Step = (&'static str, fn() -> Outcome);
+
+/// The steps, the cheapest first. The rules about the text of the source (layers,
+/// unsafe code, `SeqCst`, no `mpsc`) are tests: see `tests/tidy.rs`.
+const STEPS: &[Step] = &[
+    ("fmt", fmt),
+    ("channels", channels),
+    ("clippy", clippy),
+    (TEST, test),
+    ("docs", docs),
+    ("msrv", msrv),
+    ("examples", examples),
+    ("loom", loom),
+    ("miri", miri),
+];
+
+/// The step that `--after-tests` leaves out.
+const TEST: &str = "test";
+
+/// The oldest toolchain that must build the library: `rust-version` in the root
+/// `Cargo.toml`, which has two parts, and a patch number.
+const MSRV: &str = concat!(env!("CARGO_PKG_RUST_VERSION"), ".0");
+
+/// Every example, with arguments that keep it short.
+const EXAMPLES: &[(&str, &[&str])] = &[
+    ("checksum", &["--workers", "2", "src"]),
+    ("worker_pool", &[]),
+];
+
+/// Every seed is another schedule. Isolation would forbid the clock, and strict
+/// provenance would forbid parking_lot, which keeps pointers in integers.
+const MIRI_FLAGS: &str =
+    "-Zmiri-disable-isolation -Zmiri-permissive-provenance -Zmiri-many-seeds=0..4";
+
+/// How long one example may take: a hang must not stop CI for ever.
+const EXAMPLE_LIMIT: Duration = Duration::from_secs(60);
+
+pub(crate) fn run(args: &[&str]) -> Outcome {
+    let chosen = |name: &str| match args {
+        [] => true,
+        ["--after-tests"] => name != TEST,
+        ["--only", only] => name == *only,
+        _ => false,
+    };
+    let steps: Vec<_> = STEPS.iter().filter(|(name, _)| chosen(name)).collect();
+    if steps.is_empty() {
+        return Err(format!("{USAGE}\n  STEP is one of: {}", step_names()));
+    }
+    for (name, step) in steps {
+        println!("\n== ci: {name}");
+        let start = Instant::now();
+        let outcome = step();
+        let word = if outcome.is_ok() { "ok" } else { "FAILED" };
+        let seconds = start.elapsed().as_secs_f32();
+        println!("== ci: {name} {word}, {seconds:.1} s");
+        outcome.map_err(|why| format!("ci: step `{name}` failed: {why}"))?;
+    }
+    Ok(())
+}
+
+pub(crate) fn step_names() -> String {
+    let names: Vec<_> = STEPS.iter().map(|(name, _)| *name).collect();
+    names.join(", ")
+}
+
+fn fmt() -> Outcome {
+    run_cargo("fmt --all --check")
+}
+
+/// The crate promises to contain no channel, not even inside a dependency.
+fn channels() -> Outcome {
+    let tree = "tree --package workcrew --edges normal --target all --prefix none";
+    let tree = process::read(&mut cargo(tree))?;
+    let names: BTreeSet<_> = tree.split_whitespace().collect();
+    for part in ["channel", "flume", "kanal"] {
+        if let Some(name) = names.iter().find(|name| name.contains(part)) {
+            return Err(format!("the library depends on {name}"));
+        }
+    }
+    Ok(())
+}
+
+fn clippy() -> Outcome {
+    run_cargo("clippy --workspace --all-targets -- -D warnings")?;
+    let clippy = "clippy --package workcrew --lib --tests --release -- -D warnings";
+    process::run(&mut cargo_loom(clippy))
+}
+
+fn test() -> Outcome {
+    run_cargo("test")
+}
+
+/// Private items too, since the protocols are explained there.
+fn docs() -> Outcome {
+    let doc = "doc --no-deps --package workcrew --document-private-items";
+    process::run(cargo(doc).env("RUSTDOCFLAGS", "-D warnings"))?;
+    run_cargo("test --doc")
+}
+
+fn msrv() -> Outcome {
+    let install = format!("toolchain install {MSRV} --profile minimal");
+    if !have(&format!("+{MSRV} --version"), &install) {
+        println!("!!! NOT CHECKED: Rust {MSRV} cannot be had here.");
+        println!("!!! Only clippy's `incompatible_msrv` has looked, and that for std alone.");
+        return Ok(());
+    }
+    run_cargo(&format!("+{MSRV} check --package workcrew --lib"))
+}
+
+/// Runs each example to its end, and leaves none out.
+fn examples() -> Outcome {
+    let files = fs::read_dir("examples").map_err(|error| format!("examples: {error}"))?;
+    let files = files.flatten().map(|file| file.path());
+    let files: BTreeSet<_> = files
+        .filter_map(|path| Some(path.file_stem()?.to_owned()))
+        .collect();
+    let listed: BTreeSet<_> = EXAMPLES.iter().map(|(name, _)| name.into()).collect();
+    if files != listed {
+        return Err(format!("there are {files:?}, but EXAMPLES has {listed:?}"));
+    }
+    run_cargo("build --examples")?;
+    for (name, args) in EXAMPLES {
+        println!("$ {name} {}", args.join(" "));
+        // Not by `cargo run`: if that were killed, the example would live on.
+        let program = target_dir("debug/examples").join(format!("{name}{EXE_SUFFIX}"));
+        let mut example = Command::new(program);
+        example
+            .args(*args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        let mut child = example
+            .spawn()
+            .map_err(|error| format!("{name}: {error}"))?;
+        match process::wait_at_most(&mut child, EXAMPLE_LIMIT)? {
+            Some(status) if status.success() => {}
+            Some(status) => return Err(format!("{name}: {status}")),
+            None => {
+                return Err(format!(
+                    "{name}: killed after {} s",
+                    EXAMPLE_LIMIT.as_secs()
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn loom() -> Outcome {
+    loom::run(&[])
+}
+
+/// The unit tests in Miri.
+fn miri() -> Outcome {
+    let install = "toolchain install nightly --profile minimal -c miri -c rust-src";
+    if !have("+nightly miri --version", install) {
+        return Err("Miri cannot be had here. Nothing else looks for undefined behaviour".into());
+    }
+    let test = "+nightly miri test --package workcrew --lib";
+    process::run(cargo(test).env("MIRIFLAGS", MIRI_FLAGS))
+}
+
+/// Whether `cargo` can do `check`, if need be after `rustup` did `install`.
+fn have(check: &str, install: &str) -> bool {
+    let works = || process::works(&mut cargo(check));
+    if !works() {
+        // Whether it helped is what the second look tells.
+        let _ = process::run(Command::new("rustup").args(install.split_whitespace()));
+    }
+    works()
+}

@@ -1,0 +1,36 @@
+//! The project's chores, one command each. `cargo xtask` prints what there is.
+
+mod ci;
+mod loom;
+mod process;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+Usage:
+  cargo loom [FILTER] [--timeout SECONDS]
+      Runs the loom models whose `file::name` contains FILTER, each in a process of its own.
+      With LOOM_DEEP=1 in the environment every bound is one preemption deeper (hours).
+  cargo xtask ci [--after-tests] [--only STEP]
+      Runs the steps of CI and stops at the first failure.
+      --after-tests leaves out what `cargo test` has done already.";
+
+/// What a chore comes to; a failure is a sentence for people.
+type Outcome<T = ()> = Result<T, String>;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let outcome = process::enter_workspace().and_then(|()| match args.split_first() {
+        Some((&"loom", rest)) => loom::run(rest),
+        Some((&"ci", rest)) => ci::run(rest),
+        _ => Err(format!("{USAGE}\n  STEP is one of: {}", ci::step_names())),
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Starting other programs.
+
+use crate::Outcome;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, thread};
+
+/// Makes the workspace's root the current directory, wherever we were called from.
+pub(crate) fn enter_workspace() -> Outcome {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    env::set_current_dir(root).map_err(|error| format!("cannot enter {root}: {error}"))
+}
+
+/// Where cargo builds, `part` of it.
+pub(crate) fn target_dir(part: &str) -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| PathBuf::from("target"), PathBuf::from)
+        .join(part)
+}
+
+/// `cargo` with arguments that contain no spaces.
+pub(crate) fn cargo(args: &str) -> Command {
+    let mut command = Command::new("cargo");
+    command.args(args.split_whitespace());
+    command
+}
+
+/// Runs `cargo`, see [`cargo`], to its end.
+pub(crate) fn run_cargo(args: &str) -> Outcome {
+    run(&mut cargo(args))
+}
+
+/// Runs `command` to its end, with its output on ours.
+pub(crate) fn run(command: &mut Command) -> Outcome {
+    println!("$ {}", show(command));
+    let status = command
+        .status()
+        .map_err(|error| format!("cannot start `{}`: {error}", show(command)))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("`{}` failed ({status})", show(command)))
+    }
+}
+
+/// Runs `command` to its end and returns what it prints to stdout.
+pub(crate) fn read(command: &mut Command) -> Outcome<String> {
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("cannot start `{}`: {error}", show(command)))?;
+    if !output.status.success() {
+        return Err(format!("`{}` failed ({})", show(command), output.status));
+    }
+    String::from_utf8(output.stdout).map_err(|error| format!("`{}`: {error}", show(command)))
+}
+
+/// Whether `command` can be run at all; says nothing.
+pub(crate) fn works(command: &mut Command) -> bool {
+    command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+/// Waits for `child`, which is killed when it takes longer than `limit`: then there is no status.
+pub(crate) fn wait_at_most(child: &mut Child, limit: Duration) -> Outcome<Option<ExitStatus>> {
+    let start = Instant::now();
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Ok(Some(status)),
+            Ok(None) if start.elapsed() < limit => thread::sleep(Duration::from_millis(5)),
+            Ok(None) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Ok(None);
+            }
+            Err(error) => return Err(format!("cannot wait for a process: {error}")),
+        }
+    }
+}
+
+/// The command as one would type it.
+fn show(command: &Command) -> String {
+    let mut text = String::new();
+    for (name, value) in command.get_envs() {
+        if let Some(value) = value {
+            text += &format!("{}={value:?} ", name.to_string_lossy());
+        }
+    }
+    text += &command.get_program().to_string_lossy();
+    for arg in command.get_args() {
+        text += &format!(" {}", arg.to_string_lossy());
+    }
+    text
+}
