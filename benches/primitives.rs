@@ -236,7 +236,11 @@ mod own {
             group,
             "workcrew",
             workcrew::__bench::injector(CAPACITY),
-            |queue, items| queue.push_batch(items),
+            |queue, items| {
+                let mut items: [_; BATCH as usize] =
+                    std::array::from_fn(|i| Some(items.start + i as u64));
+                queue.push_batch(&mut items);
+            },
             |queue| {
                 let mut sum = 0;
                 while queue.pop_batch(CAPACITY, |item| sum += item) > 0 {}

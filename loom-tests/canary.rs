@@ -2,9 +2,9 @@
 //! where every model passes and proves nothing, or if `explore` lets a vacuous
 //! model pass.
 
-use loom::thread;
 use super::explore::{Bound, Plan, explore};
 use crate::sync::{Arc, AtomicU64, Ordering, UnsafeCell, fence};
+use loom::thread;
 use std::sync::atomic::AtomicUsize;
 
 const PLAN: Plan<'_> = Plan {

@@ -8,11 +8,16 @@ use crate::sync::thread;
 
 /// Pushes what fits.
 fn push(local: &mut Local<Parcel>, number: u64) -> bool {
-    local.push(Parcel::new(number)).map_err(Parcel::open).is_ok()
+    local
+        .push(Parcel::new(number))
+        .map_err(Parcel::open)
+        .is_ok()
 }
 
 fn pop_all(local: &mut Local<Parcel>) -> Vec<u64> {
-    std::iter::from_fn(|| local.pop()).map(Parcel::open).collect()
+    std::iter::from_fn(|| local.pop())
+        .map(Parcel::open)
+        .collect()
 }
 
 /// One attempt.
@@ -25,7 +30,10 @@ fn steal(stealer: &Stealer<Parcel>, most: usize) -> Vec<u64> {
 
 /// Each of `taken` in order, and all of them together are 1 to `last`, each once.
 fn assert_all_once<const N: usize>(taken: [Vec<u64>; N], last: u64) {
-    assert!(taken.iter().all(|one| one.is_sorted()), "out of order: {taken:?}");
+    assert!(
+        taken.iter().all(|one| one.is_sorted()),
+        "out of order: {taken:?}"
+    );
     let mut all = taken.concat();
     all.sort_unstable();
     assert_eq!(all, (1..=last).collect::<Vec<_>>(), "{taken:?}");
@@ -33,7 +41,11 @@ fn assert_all_once<const N: usize>(taken: [Vec<u64>; N], last: u64) {
 
 #[test]
 fn thief_sees_the_item() {
-    let plan = Plan { bound: Bound::Exhaustive, floor: 10, events: &["deque steal: claimed"] };
+    let plan = Plan {
+        bound: Bound::Exhaustive,
+        floor: 10,
+        events: &["deque steal: claimed"],
+    };
     explore("thief_sees_the_item", plan, || {
         let (mut local, stealer) = ring(2);
         let thief = thread::spawn(move || steal(&stealer, 2));
@@ -94,8 +106,8 @@ fn second_thief_is_not_too_late() {
     };
     explore("second_thief_is_not_too_late", plan, || {
         let (mut local, stealer) = ring(2);
-        let thieves = [stealer.clone(), stealer]
-            .map(|stealer| thread::spawn(move || steal(&stealer, 1)));
+        let thieves =
+            [stealer.clone(), stealer].map(|stealer| thread::spawn(move || steal(&stealer, 1)));
         push(&mut local, 1);
         let [first, second] = thieves.map(|thief| thief.join().unwrap());
         assert_all_once([first, second, pop_all(&mut local)], 1);
@@ -109,7 +121,11 @@ fn positions_wrap_under_a_thief() {
     let plan = Plan {
         bound: Bound::Preemptions(3),
         floor: 500,
-        events: &["deque steal: claimed", "deque pop: lost to a thief", "model: third in"],
+        events: &[
+            "deque steal: claimed",
+            "deque pop: lost to a thief",
+            "model: third in",
+        ],
     };
     explore("positions_wrap_under_a_thief", plan, || {
         let (mut local, stealer) = ring_at(2, u64::MAX);
@@ -161,7 +177,11 @@ fn batch_thief_races_the_owner() {
 /// What is staged is invisible until it is published, and then seen in one piece.
 #[test]
 fn staged_items_appear_together() {
-    let plan = Plan { bound: Bound::Exhaustive, floor: 5, events: &["deque steal: claimed"] };
+    let plan = Plan {
+        bound: Bound::Exhaustive,
+        floor: 5,
+        events: &["deque steal: claimed"],
+    };
     explore("staged_items_appear_together", plan, || {
         let (mut local, stealer) = ring(2);
         let thief = thread::spawn(move || {
@@ -191,8 +211,8 @@ fn two_batch_thieves_race_the_owner() {
         let (mut local, stealer) = ring(2);
         push(&mut local, 1);
         push(&mut local, 2);
-        let thieves = [stealer.clone(), stealer]
-            .map(|stealer| thread::spawn(move || steal(&stealer, 2)));
+        let thieves =
+            [stealer.clone(), stealer].map(|stealer| thread::spawn(move || steal(&stealer, 2)));
         let last = if push(&mut local, 3) {
             visit("model: slot freed by a thief");
             3

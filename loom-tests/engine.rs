@@ -1,1 +1,451 @@
-//! Models of `crate::engine`.
+//! Models of [`crate::engine`] without a front: jobs are numbers, or wait for each
+//! other. Deques have two slots.
+
+use super::explore::{Bound, Plan, explore};
+use super::parcel::Board;
+use crate::engine::{Desk, Ended, Engine, Entry, Exit, Fate, Run, Worker};
+use crate::injector::Rejected;
+use crate::parker::Parker;
+use crate::probe::visit;
+use crate::sync::{Arc, WATCH, thread};
+// std's, on purpose: they count what really happens in the execution, and order nothing.
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What the jobs of a model share.
+struct Site {
+    engine: Engine<u64>,
+    /// How many jobs have begun.
+    begun: AtomicU64,
+    /// Bit n: job n has ended.
+    ended: AtomicU64,
+    /// For jobs that wait, and for the main thread.
+    signals: [Parker; 2],
+    done: Parker,
+}
+
+/// Runs job n by `rule(n)`.
+struct Runner<F> {
+    site: Arc<Site>,
+    rule: F,
+}
+
+impl<F: Fn(&Site, u64, &mut Desk<'_, u64>)> Run<u64> for Runner<F> {
+    fn run(&mut self, entry: Entry<u64>, desk: &mut Desk<'_, u64>) -> Ended {
+        let job = entry.job;
+        self.site.begun.fetch_add(1, Ordering::Relaxed);
+        (self.rule)(&self.site, job, desk);
+        let before = self.site.ended.fetch_or(1 << job, Ordering::Relaxed);
+        assert_eq!(before & 1 << job, 0, "job {job} ran twice");
+        Ended::Completed
+    }
+}
+
+type Workers<const N: usize> = [thread::JoinHandle<Exit>; N];
+
+/// An engine with workers that begin when the closure they get is called.
+fn site<const N: usize, F>(capacity: usize, rule: F) -> (Arc<Site>, impl FnOnce() -> Workers<N>)
+where
+    F: Fn(&Site, u64, &mut Desk<'_, u64>) + Copy + 'static,
+{
+    let (engine, locals) = Engine::new(N, capacity, 0);
+    let site = Arc::new(Site {
+        engine,
+        begun: AtomicU64::new(0),
+        ended: AtomicU64::new(0),
+        signals: [Parker::new(), Parker::new()],
+        done: Parker::new(),
+    });
+    let start = {
+        let site = Arc::clone(&site);
+        move || {
+            let mut locals = locals.into_iter().enumerate();
+            [(); N].map(|()| {
+                let (id, local) = locals.next().unwrap();
+                let site = Arc::clone(&site);
+                thread::spawn(move || {
+                    let mut runner = Runner {
+                        site: Arc::clone(&site),
+                        rule,
+                    };
+                    Worker::new(&site.engine, id, local).work(&mut runner)
+                })
+            })
+        }
+    };
+    (site, start)
+}
+
+fn submit(site: &Site, job: u64) {
+    site.engine.submit(job, None).expect("it is open");
+}
+
+fn close_and_join<const N: usize>(site: &Site, workers: Workers<N>, jobs: u64) {
+    site.engine.close();
+    for worker in workers {
+        assert_eq!(worker.join().unwrap(), Exit::Drained);
+    }
+    assert_eq!(site.ended.load(Ordering::Relaxed), (1 << jobs) - 1);
+    let totals = site.engine.totals();
+    assert_eq!((totals.accepted, totals.completed), (jobs, jobs));
+}
+
+#[test]
+fn submit_races_park() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 100,
+        events: &[
+            "idle sleep: work at the last look",
+            "idle wake: chosen, not woken",
+        ],
+    };
+    explore("submit_races_park", plan, || {
+        let (site, start) = site(2, |site, _, _| site.done.unpark());
+        let workers: Workers<1> = start();
+        submit(&site, 0);
+        assert!(site.done.park(WATCH));
+        close_and_join(&site, workers, 1);
+    });
+}
+
+/// Each job waits for the other, so both workers must come.
+#[test]
+fn two_jobs_need_two_workers() {
+    let plan = Plan {
+        bound: Bound::Preemptions(1),
+        floor: 100,
+        events: &[
+            "idle sleep: work at the last look",
+            "idle found: still counted",
+        ],
+    };
+    explore("two_jobs_need_two_workers", plan, || {
+        let (site, start) = site(2, |site, job, _| {
+            site.signals[job as usize ^ 1].unpark();
+            site.signals[job as usize].park(WATCH);
+        });
+        let workers: Workers<2> = start();
+        submit(&site, 0);
+        submit(&site, 1);
+        for worker in {
+            site.engine.close();
+            workers
+        } {
+            assert_eq!(worker.join().unwrap(), Exit::Drained);
+        }
+    });
+}
+
+/// A batch sits in the deque of a worker that does not come back; another must take
+/// it from there.
+#[test]
+fn batch_is_stolen_from_a_busy_worker() {
+    let plan = Plan {
+        bound: Bound::Preemptions(1),
+        floor: 100,
+        events: &[
+            "engine claim: claimed, batch not published",
+            "engine steal: claimed, not published",
+        ],
+    };
+    explore("batch_is_stolen_from_a_busy_worker", plan, || {
+        let (site, start) = site(4, |site, job, _| match job {
+            3 => site.signals[0].unpark(),
+            // Until the last has run. (Others may wait meanwhile: there are two
+            // workers and this is the first of a batch of two.)
+            0 => {
+                site.signals[0].park(WATCH);
+            }
+            _ => {}
+        });
+        for job in 0..4 {
+            submit(&site, job);
+        }
+        let workers: Workers<2> = start();
+        close_and_join(&site, workers, 4);
+    });
+}
+
+/// The job that runs pushes the last one; the other worker must not go home before.
+#[test]
+fn last_job_races_last_worker() {
+    let plan = Plan {
+        bound: Bound::Preemptions(1),
+        floor: 100,
+        events: &[
+            "engine push: counted, not queued",
+            "engine: drained, crew not told",
+        ],
+    };
+    explore("last_job_races_last_worker", plan, || {
+        let (site, start) = site(2, |_, job, desk| {
+            if job == 0 {
+                desk.push(1);
+            }
+        });
+        submit(&site, 0);
+        site.engine.close();
+        let workers: Workers<2> = start();
+        for worker in workers {
+            assert_eq!(worker.join().unwrap(), Exit::Drained);
+            // The follow-up had run by then, on whichever worker.
+            assert_eq!(site.ended.load(Ordering::Relaxed), 0b11);
+        }
+    });
+}
+
+/// More follow-ups than the deque has room for.
+#[test]
+fn follow_ups_overflow() {
+    let plan = Plan {
+        bound: Bound::Preemptions(1),
+        floor: 100,
+        events: &[
+            "engine push: overflow",
+            "engine steal: claimed, not published",
+        ],
+    };
+    explore("follow_ups_overflow", plan, || {
+        let (site, start) = site(2, |site, job, desk| match job {
+            0 => {
+                (1..=3).for_each(|job| desk.push(job));
+                // Until another has run the first.
+                site.signals[0].park(WATCH);
+            }
+            1 => site.signals[0].unpark(),
+            _ => {}
+        });
+        let workers: Workers<2> = start();
+        submit(&site, 0);
+        close_and_join(&site, workers, 4);
+    });
+}
+
+/// Jobs 0 and 1 begin, 1 does not end, all others wait: never more than two of them.
+#[test]
+fn capacity_is_never_exceeded() {
+    let plan = Plan {
+        bound: Bound::Preemptions(1),
+        floor: 100,
+        events: &[
+            "engine claim: claimed, batch not published",
+            "engine: taken from a deque, room not yet counted",
+            "model: full",
+        ],
+    };
+    explore("capacity_is_never_exceeded", plan, || {
+        let (site, start) = site(2, |site, job, _| {
+            if job == 1 {
+                site.signals[1].park(WATCH);
+            }
+        });
+        submit(&site, 0);
+        submit(&site, 1);
+        let workers: Workers<1> = start();
+        let mut accepted = 2;
+        for _ in 0..3 {
+            match site.engine.try_submit(accepted) {
+                Ok(_) => {
+                    accepted += 1;
+                    // One may have been claimed and not begun.
+                    let begun = site.begun.load(Ordering::Relaxed);
+                    let claimed = (begun + 1).min(2);
+                    assert!(accepted <= 2 + claimed, "{accepted} jobs, {begun} begun");
+                }
+                Err(Rejected::Full(_)) => visit("model: full"),
+                Err(Rejected::Closed(_)) => unreachable!(),
+            }
+        }
+        site.signals[1].unpark();
+        close_and_join(&site, workers, accepted);
+    });
+}
+
+/// Blocked submitters are told of room.
+#[test]
+fn full_queue_races_the_submitter() {
+    let plan = Plan {
+        bound: Bound::Preemptions(1),
+        floor: 100,
+        events: &["gate wait: permit taken", "gate wait: looked, not asleep"],
+    };
+    explore("full_queue_races_the_submitter", plan, || {
+        let (site, start) = site(1, |site, job, _| {
+            if job == 1 {
+                site.done.unpark();
+            }
+        });
+        let workers: Workers<1> = start();
+        for job in 0..2 {
+            submit(&site, job);
+        }
+        assert!(site.done.park(WATCH));
+        close_and_join(&site, workers, 2);
+    });
+}
+
+#[test]
+fn submit_races_close() {
+    let plan = Plan {
+        bound: Bound::Preemptions(1),
+        floor: 100,
+        events: &["model: rejected", "engine: drained, crew not told"],
+    };
+    explore("submit_races_close", plan, || {
+        let (site, start) = site(2, |_, _, _| {});
+        let workers: Workers<1> = start();
+        let closer = thread::spawn({
+            let site = Arc::clone(&site);
+            move || site.engine.close()
+        });
+        let accepted = match site.engine.submit(0, None) {
+            Ok(_) => 1,
+            Err(_) => {
+                visit("model: rejected");
+                0
+            }
+        };
+        let [worker] = workers;
+        assert_eq!(worker.join().unwrap(), Exit::Drained);
+        closer.join().unwrap();
+        assert_eq!(site.ended.load(Ordering::Relaxed), accepted);
+    });
+}
+
+/// A producer is overtaken by the other, passed over by the worker, and meets the
+/// close when it comes again. The sums must be right at every moment.
+#[test]
+fn poisoned_submit_races_close() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 100,
+        events: &["injector push: poisoned", "injector pop: poisoned"],
+    };
+    explore("poisoned_submit_races_close", plan, || {
+        let (site, start) = site(4, |_, _, _| {});
+        let workers: Workers<1> = start();
+        let other = thread::spawn({
+            let site = Arc::clone(&site);
+            move || u64::from(site.engine.submit(0, None).is_ok())
+        });
+        site.engine.close();
+        let [worker] = workers;
+        assert_eq!(worker.join().unwrap(), Exit::Drained);
+        let totals = site.engine.totals();
+        let accepted = other.join().unwrap();
+        assert_eq!(site.ended.load(Ordering::Relaxed), accepted);
+        assert!(
+            totals.completed == accepted && totals.accepted == accepted,
+            "{totals:?}"
+        );
+    });
+}
+
+/// Somebody asks for the sums while a job is accepted, run, and makes another.
+#[test]
+fn totals_race_the_jobs() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 100,
+        events: &["engine push: counted, not queued", "model: running"],
+    };
+    explore("totals_race_the_jobs", plan, || {
+        let (site, start) = site(2, |_, job, desk| {
+            if job == 0 {
+                desk.push(1);
+            }
+        });
+        submit(&site, 0);
+        site.engine.close();
+        let workers: Workers<1> = start();
+        let totals = site.engine.totals();
+        assert!(totals.accepted >= totals.started, "{totals:?}");
+        assert!(totals.started >= totals.completed, "{totals:?}");
+        if totals.started > totals.completed {
+            visit("model: running");
+        }
+        close_and_join(&site, workers, 2);
+    });
+}
+
+#[test]
+fn halt_races_two_sleepers() {
+    let plan = Plan {
+        bound: Bound::Preemptions(1),
+        floor: 100,
+        events: &[
+            "idle sleep: work at the last look",
+            "idle wake: chosen, not woken",
+        ],
+    };
+    explore("halt_races_two_sleepers", plan, || {
+        let (site, start) = site(2, |_, _, _| {});
+        let workers: Workers<2> = start();
+        site.engine.halt();
+        for worker in workers {
+            worker.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn close_races_two_sleepers() {
+    let plan = Plan {
+        bound: Bound::Preemptions(1),
+        floor: 100,
+        events: &[
+            "idle sleep: work at the last look",
+            "engine: drained, crew not told",
+        ],
+    };
+    explore("close_races_two_sleepers", plan, || {
+        let (site, start) = site(2, |_, _, _| {});
+        let workers: Workers<2> = start();
+        close_and_join(&site, workers, 0);
+    });
+}
+
+/// What the halting thread did before is seen by a job that asks. Jobs are run or
+/// drained, each once.
+#[test]
+fn halt_races_a_job() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 100,
+        events: &["model: cancelled", "model: drained"],
+    };
+    explore("halt_races_a_job", plan, || {
+        let board = Arc::new(Board::new());
+        let (engine, mut locals) = Engine::new(1, 2, 0);
+        let engine = Arc::new(engine);
+        engine.try_submit(0).unwrap();
+        let worker = thread::spawn({
+            let (engine, board, local) =
+                (Arc::clone(&engine), Arc::clone(&board), locals.remove(0));
+            move || {
+                struct Asks(Arc<Board>, u64);
+                impl Run<u64> for Asks {
+                    fn run(&mut self, _: Entry<u64>, desk: &mut Desk<'_, u64>) -> Ended {
+                        if desk.is_cancelled() {
+                            visit("model: cancelled");
+                            assert_eq!(self.0.read(), 7);
+                        }
+                        self.1 += 1;
+                        Ended::Completed
+                    }
+                }
+                let mut runner = Asks(board, 0);
+                let _ = Worker::new(&engine, 0, local).work(&mut runner);
+                runner.1
+            }
+        });
+        board.write(7);
+        engine.halt();
+        let run = worker.join().unwrap();
+        let drained = engine.drain(Fate::Returned).len() as u64;
+        if drained > 0 {
+            visit("model: drained");
+        }
+        assert_eq!(run + drained, 1);
+    });
+}

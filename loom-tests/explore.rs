@@ -103,7 +103,10 @@ fn tell_where_it_failed() {
         let tell = panic::take_hook();
         panic::set_hook(Box::new(move |what| {
             tell(what);
-            eprintln!("the failing execution, by threads and probes:\n{}", probe::take_trace());
+            eprintln!(
+                "the failing execution, by threads and probes:\n{}",
+                probe::take_trace()
+            );
         }));
     });
 }

@@ -33,7 +33,10 @@ impl Hall {
     fn enter(&self) -> Option<()> {
         let mut seen = self.places.load(Ordering::Relaxed);
         while seen > 0 {
-            match self.places.compare_exchange(seen, seen - 1, Ordering::Relaxed, Ordering::Relaxed) {
+            match self
+                .places
+                .compare_exchange(seen, seen - 1, Ordering::Relaxed, Ordering::Relaxed)
+            {
                 Ok(_) => return Some(()),
                 Err(now) => seen = now,
             }
@@ -47,7 +50,10 @@ fn notify_races_the_last_look() {
     let plan = Plan {
         bound: Bound::Exhaustive,
         floor: 50,
-        events: &["gate wait: looked, not asleep", "gate notify: permit left, nobody woken yet"],
+        events: &[
+            "gate wait: looked, not asleep",
+            "gate notify: permit left, nobody woken yet",
+        ],
     };
     explore("notify_races_the_last_look", plan, || {
         let hall = Hall::new();
@@ -66,7 +72,7 @@ fn notify_races_the_last_look() {
 fn each_event_wakes_one() {
     let plan = Plan {
         bound: Bound::Preemptions(2),
-        floor: 5000,
+        floor: 1000,
         events: &["gate wait: permit taken", "gate wait: looked, not asleep"],
     };
     explore("each_event_wakes_one", plan, || {
@@ -114,7 +120,8 @@ fn notify_all_races_two_waiters() {
         let waiters = [(); 2].map(|()| {
             let hall = Arc::clone(&hall);
             thread::spawn(move || {
-                hall.gate.wait(None, || hall.open.load(Ordering::Relaxed).then_some(()))
+                hall.gate
+                    .wait(None, || hall.open.load(Ordering::Relaxed).then_some(()))
             })
         });
         hall.open.store(true, Ordering::Relaxed);

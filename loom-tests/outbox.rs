@@ -1,1 +1,234 @@
-//! Models of `crate::outbox`.
+//! Models of [`crate::worker_pool`]'s outbox, through [`Results`]. Rings have two slots.
+
+use super::explore::{Bound, Plan, explore};
+use super::parcel::Parcel;
+use crate::Results;
+use crate::sync::{Arc, thread};
+use crate::worker_pool::outbox::{Outbox, Outlet};
+
+type Shared = Arc<Outbox<Parcel>>;
+
+fn outbox<const WORKERS: usize>(
+    capacity: usize,
+) -> (Shared, [Outlet<Parcel>; WORKERS], Results<Parcel>) {
+    let (outbox, outlets) = Outbox::new(WORKERS, capacity);
+    let outbox = Arc::new(outbox);
+    let results = Results::new(Arc::clone(&outbox));
+    (outbox, outlets.try_into().unwrap(), results)
+}
+
+fn deliver(outbox: &Shared, outlet: &mut Outlet<Parcel>, number: u64) {
+    outlet.deliver(outbox, number, Ok(Parcel::new(number)), 0, || false);
+}
+
+/// A worker that delivers `numbers`.
+fn spawn_worker<const N: usize>(
+    outbox: &Shared,
+    mut outlet: Outlet<Parcel>,
+    numbers: [u64; N],
+) -> thread::JoinHandle<()> {
+    let outbox = Arc::clone(outbox);
+    thread::spawn(move || {
+        for number in numbers {
+            deliver(&outbox, &mut outlet, number);
+        }
+    })
+}
+
+fn try_recv(results: &mut Results<Parcel>) -> Option<u64> {
+    results
+        .try_recv()
+        .ok()
+        .map(|outcome| outcome.result.unwrap().open())
+}
+
+fn recv(results: &mut Results<Parcel>) -> u64 {
+    results
+        .recv()
+        .expect("it has not ended")
+        .result
+        .unwrap()
+        .open()
+}
+
+#[test]
+fn result_races_a_sleeping_taker() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 100,
+        events: &["gate wait: looked, not asleep", "gate wait: permit taken"],
+    };
+    explore("result_races_a_sleeping_taker", plan, || {
+        let (outbox, [outlet], mut results) = outbox(2);
+        let worker = spawn_worker(&outbox, outlet, [1]);
+        assert_eq!(recv(&mut results), 1);
+        worker.join().unwrap();
+    });
+}
+
+/// The taker is between its look into the ring and its look at the spill queue, while
+/// the worker goes back to the ring and spills again.
+#[test]
+fn spilled_results_keep_order() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 100,
+        events: &[
+            "outbox take: ring empty, spill not looked at",
+            "outbox deliver: spills",
+        ],
+    };
+    explore("spilled_results_keep_order", plan, || {
+        let (outbox, [mut outlet], mut results) = outbox(8);
+        // Two in the ring, one spilled; all taken, and still spilling.
+        for number in 1..=3 {
+            deliver(&outbox, &mut outlet, number);
+        }
+        for number in 1..=3 {
+            assert_eq!(try_recv(&mut results), Some(number));
+        }
+        let worker = spawn_worker(&outbox, outlet, [4, 5, 6]);
+        let mut taken: Vec<_> = (0..2).filter_map(|_| try_recv(&mut results)).collect();
+        worker.join().unwrap();
+        taken.extend(std::iter::from_fn(|| try_recv(&mut results)));
+        assert_eq!(taken, [4, 5, 6]);
+    });
+}
+
+/// A ring that is full, and a taker in it.
+#[test]
+fn taker_races_the_first_spill() {
+    let plan = Plan {
+        bound: Bound::Preemptions(1),
+        floor: 100,
+        events: &[
+            "outbox take: ring empty, spill not looked at",
+            "outbox deliver: spills",
+        ],
+    };
+    explore("taker_races_the_first_spill", plan, || {
+        let (outbox, [mut outlet], mut results) = outbox(8);
+        deliver(&outbox, &mut outlet, 1);
+        let worker = spawn_worker(&outbox, outlet, [2, 3, 4]);
+        for number in 1..=4 {
+            assert_eq!(recv(&mut results), number);
+        }
+        worker.join().unwrap();
+    });
+}
+
+#[test]
+fn last_result_races_the_end() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 100,
+        events: &[
+            "outbox end: ended, takers not told",
+            "gate wait: permit taken",
+        ],
+    };
+    explore("last_result_races_the_end", plan, || {
+        let (outbox, [mut outlet], mut results) = outbox(2);
+        let worker = thread::spawn(move || {
+            deliver(&outbox, &mut outlet, 1);
+            outbox.end();
+        });
+        let all: Vec<_> = std::iter::from_fn(|| results.next())
+            .map(|outcome| outcome.result.unwrap().open())
+            .collect();
+        assert_eq!(all, [1]);
+        worker.join().unwrap();
+    });
+}
+
+/// Whoever comes later, the taker that leaves or the result, discards it; and the
+/// worker does not wait for room.
+#[test]
+fn last_taker_races_a_result() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 100,
+        events: &[
+            "outbox taker_left: left, rest not discarded",
+            "outbox deliver: stored, takers not told",
+            "gate wait: permit taken",
+        ],
+    };
+    explore("last_taker_races_a_result", plan, || {
+        let (outbox, [outlet], results) = outbox(0);
+        let worker = spawn_worker(&outbox, outlet, [1, 2]);
+        drop(results);
+        worker.join().unwrap();
+        assert_eq!(outbox.untaken(), 0);
+    });
+}
+
+/// A taker leaves with a claimed result in its hand, the other one waits.
+#[test]
+fn leaving_taker_puts_back() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 100,
+        events: &[
+            "outbox put_back: queued, takers not told",
+            "gate wait: permit taken",
+        ],
+    };
+    explore("leaving_taker_puts_back", plan, || {
+        let (outbox, [mut outlet], mut results) = outbox(4);
+        for number in 1..=2 {
+            deliver(&outbox, &mut outlet, number);
+        }
+        // Claims both.
+        assert_eq!(try_recv(&mut results), Some(1));
+        let mut other = results.clone();
+        let taker = thread::spawn(move || recv(&mut other));
+        drop(results);
+        assert_eq!(taker.join().unwrap(), 2);
+    });
+}
+
+/// No result may lie in the queue, so the worker waits with each in its hand.
+#[test]
+fn full_outbox_races_the_taker() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 100,
+        events: &[
+            "outbox take: claimed, room not told",
+            "gate wait: permit taken",
+        ],
+    };
+    explore("full_outbox_races_the_taker", plan, || {
+        let (outbox, [outlet], mut results) = outbox(0);
+        let worker = spawn_worker(&outbox, outlet, [1, 2]);
+        assert_eq!(recv(&mut results), 1);
+        assert_eq!(recv(&mut results), 2);
+        worker.join().unwrap();
+    });
+}
+
+/// Both workers wait, and the second result that leaves makes room for both.
+#[test]
+fn room_is_for_all_who_wait() {
+    let plan = Plan {
+        bound: Bound::Preemptions(1),
+        floor: 100,
+        events: &[
+            "outbox take: claimed, room not told",
+            "gate wait: permit taken",
+        ],
+    };
+    explore("room_is_for_all_who_wait", plan, || {
+        let (outbox, outlets, mut results) = outbox::<2>(0);
+        let mut number = 0;
+        let workers = outlets.map(|outlet| {
+            number += 1;
+            spawn_worker(&outbox, outlet, [number])
+        });
+        let first = recv(&mut results);
+        assert_eq!(first + recv(&mut results), 3);
+        // Without any further call.
+        workers.map(|worker| worker.join().unwrap());
+    });
+}

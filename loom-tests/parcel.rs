@@ -22,7 +22,10 @@ impl Parcel {
         let content = Box::new(UnsafeCell::new(0));
         // SAFETY: nobody else has it yet.
         content.with_mut(|content| unsafe { *content = number });
-        Self { content, tracked: Track::new(()) }
+        Self {
+            content,
+            tracked: Track::new(()),
+        }
     }
 
     /// What is in it.

@@ -7,7 +7,11 @@ use crate::sync::{Arc, AtomicBool, Ordering, WATCH, thread};
 
 #[test]
 fn unpark_then_park_sees() {
-    let plan = Plan { bound: Bound::Exhaustive, floor: 10, events: &["parker: about to sleep"] };
+    let plan = Plan {
+        bound: Bound::Exhaustive,
+        floor: 10,
+        events: &["parker: about to sleep"],
+    };
     explore("unpark_then_park_sees", plan, || {
         let parker = Arc::new(Parker::new());
         let board = Arc::new(Board::new());
@@ -27,7 +31,11 @@ fn unpark_then_park_sees() {
 /// Two tokens may become one, but then it brings both.
 #[test]
 fn two_unparkers_are_both_seen() {
-    let plan = Plan { bound: Bound::Preemptions(3), floor: 100, events: &["parker: about to sleep"] };
+    let plan = Plan {
+        bound: Bound::Preemptions(3),
+        floor: 100,
+        events: &["parker: about to sleep"],
+    };
     explore("two_unparkers_are_both_seen", plan, || {
         let parker = Arc::new(Parker::new());
         let flags = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
@@ -49,7 +57,11 @@ fn two_unparkers_are_both_seen() {
 /// A sleeper that is woken without a token says so, and the token still comes.
 #[test]
 fn sleeper_is_disturbed() {
-    let plan = Plan { bound: Bound::Preemptions(3), floor: 100, events: &["model: no token"] };
+    let plan = Plan {
+        bound: Bound::Preemptions(3),
+        floor: 100,
+        events: &["model: no token"],
+    };
     explore("sleeper_is_disturbed", plan, || {
         let parker = Arc::new(Parker::new());
         let board = Arc::new(Board::new());

@@ -110,7 +110,9 @@ pub(crate) fn ring_at<T>(capacity: usize, start: u64) -> (Local<T>, Stealer<T>) 
         tail: CachePadded::new(AtomicU64::new(start)),
         slots,
     });
-    let stealer = Stealer { ring: Arc::clone(&ring) };
+    let stealer = Stealer {
+        ring: Arc::clone(&ring),
+    };
     (Local { ring, next: start }, stealer)
 }
 
@@ -261,19 +263,17 @@ impl<T> Stealer<T> {
     }
 
     #[inline]
-    fn claim(
-        &self,
-        most: usize,
-        share: impl FnOnce(usize) -> usize,
-        sink: impl FnMut(T),
-    ) -> Steal {
+    fn claim(&self, most: usize, share: impl FnOnce(usize) -> usize, sink: impl FnMut(T)) -> Steal {
         // [gone] Acquire: with this head comes a tail that is not behind it.
         let head = self.ring.head.load(Ordering::Acquire);
         probe!("deque steal: head read, tail not");
         // [item] Acquire: the items below this tail are written.
         let tail = self.ring.tail.load(Ordering::Acquire);
         let len = tail.wrapping_sub(head) as usize;
-        debug_assert!((len as i64) >= 0, "[gone] brings a tail at or after the head");
+        debug_assert!(
+            (len as i64) >= 0,
+            "[gone] brings a tail at or after the head"
+        );
         if len == 0 || most == 0 {
             return Steal::Empty;
         }
@@ -298,7 +298,11 @@ impl<T> Stealer<T> {
             return Steal::Retry;
         }
         probe!("deque steal: claimed");
-        let mut claim = Claim { ring: &self.ring, next: head, left: count };
+        let mut claim = Claim {
+            ring: &self.ring,
+            next: head,
+            left: count,
+        };
         claim.by_ref().for_each(sink);
         Steal::Taken(count)
     }
@@ -358,25 +362,35 @@ impl<T> Drop for Ring<T> {
         let head = self.head.load(Ordering::Relaxed);
         let tail = self.tail.load(Ordering::Relaxed);
         let left = tail.wrapping_sub(head) as usize;
-        drop(Claim { ring: self, next: head, left });
+        drop(Claim {
+            ring: self,
+            next: head,
+            left,
+        });
     }
 }
 
 impl<T> Clone for Stealer<T> {
     fn clone(&self) -> Self {
-        Self { ring: Arc::clone(&self.ring) }
+        Self {
+            ring: Arc::clone(&self.ring),
+        }
     }
 }
 
 impl<T> fmt::Debug for Local<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Local").field("len", &self.len()).finish_non_exhaustive()
+        f.debug_struct("Local")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
     }
 }
 
 impl<T> fmt::Debug for Stealer<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stealer").field("len", &self.len()).finish_non_exhaustive()
+        f.debug_struct("Stealer")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -3,8 +3,8 @@
 
 #![forbid(unsafe_code)]
 
-use crate::unwind::{Payload, message};
 use crate::sync::Mutex;
+use crate::unwind::{Payload, message};
 use std::error::Error;
 use std::{fmt, io};
 
@@ -43,7 +43,11 @@ impl fmt::Display for BuildError {
             Self::CapacityTooLarge(limit) => write!(f, "a capacity is at most {limit}"),
             Self::Thread(_) => f.write_str("the operating system refused a thread"),
             Self::Startup { worker, panic } => {
-                write!(f, "worker {worker} could not start: it panicked: {}", panic.message())
+                write!(
+                    f,
+                    "worker {worker} could not start: it panicked: {}",
+                    panic.message()
+                )
             }
         }
     }
@@ -228,7 +232,10 @@ struct Caught {
 
 impl JobPanic {
     pub(crate) fn new(payload: Payload) -> Self {
-        Self(Box::new(Caught { message: message(&payload).to_owned(), payload: Mutex::new(payload) }))
+        Self(Box::new(Caught {
+            message: message(&payload).to_owned(),
+            payload: Mutex::new(payload),
+        }))
     }
 
     /// The panic's message, or a phrase that says it had none.

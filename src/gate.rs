@@ -33,8 +33,9 @@
 
 #![forbid(unsafe_code)]
 
+use crate::pace::Patience;
 use crate::probe::probe;
-use crate::sync::{self, Futex, Ordering, WATCH, YIELDS, barrier};
+use crate::sync::{self, Futex, Ordering, WATCH, barrier};
 use std::time::{Duration, Instant};
 
 const PERMIT: u32 = 1;
@@ -62,7 +63,9 @@ pub(crate) struct Gate {
 
 impl Gate {
     pub(crate) fn new() -> Self {
-        Self { word: Futex::new(0) }
+        Self {
+            word: Futex::new(0),
+        }
     }
 
     /// How many threads wait here now.
@@ -110,30 +113,39 @@ impl Gate {
         // [enter] heavy, since nobody calls this once a job.
         barrier::heavy();
         // [permit] Release: as in `admit`.
-        let _ = self.word.word.fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
-            let seen = Snapshot(word);
-            (seen.waiting() > seen.permits()).then(|| seen.waiting() * (WAITER + PERMIT))
-        });
+        let _ = self
+            .word
+            .word
+            .fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
+                let seen = Snapshot(word);
+                (seen.waiting() > seen.permits()).then(|| seen.waiting() * (WAITER + PERMIT))
+            });
         probe!("gate notify_all: permits left, nobody woken yet");
         self.word.wake(u32::MAX);
     }
 
-    /// As [`Gate::wait`], after a few looks between which others may run, or after one
-    /// nap.
+    /// As [`Gate::wait`], after one nap, or after as many looks as `patience` allows.
     pub(crate) fn wait_politely<T>(
         &self,
         nap: bool,
+        patience: &mut Patience,
+        hot: bool,
         deadline: Option<Instant>,
         mut look: impl FnMut() -> Option<T>,
     ) -> Option<T> {
-        let (rounds, pause): (_, fn()) = if nap { (1, sync::nap) } else { (YIELDS, sync::yield_now) };
-        for _ in 0..rounds {
-            pause();
+        if nap {
+            sync::nap();
             if let Some(found) = look() {
                 return Some(found);
             }
         }
-        self.wait(deadline, look)
+        while !nap && patience.pause(hot) {
+            if let Some(found) = look() {
+                patience.found();
+                return Some(found);
+            }
+        }
+        patience.sleep(|| self.wait(deadline, look))
     }
 
     /// Waits until `look` returns something, at most until `deadline` (under loom:
@@ -240,9 +252,9 @@ impl Gate {
 fn time_left(deadline: Option<Instant>) -> Option<Duration> {
     match deadline {
         None => Some(Duration::MAX),
-        Some(deadline) => {
-            deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
-        }
+        Some(deadline) => deadline
+            .checked_duration_since(Instant::now())
+            .filter(|left| !left.is_zero()),
     }
 }
 

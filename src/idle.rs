@@ -84,7 +84,11 @@ impl Snapshot {
     fn less_one_searcher(self) -> Self {
         debug_assert!(self.searching() > 0, "only a searcher leaves the search");
         let word = self.0 - SEARCHER;
-        Self(if self.searching() == 1 { word & !CALLED } else { word })
+        Self(if self.searching() == 1 {
+            word & !CALLED
+        } else {
+            word
+        })
     }
 
     /// Another top, and one more change of the stack.
@@ -118,7 +122,11 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new(worker: usize) -> Self {
-        Self { worker, searching: false, token_owed: false }
+        Self {
+            worker,
+            searching: false,
+            token_owed: false,
+        }
     }
 
     pub(crate) fn is_searching(&self) -> bool {
@@ -129,7 +137,10 @@ impl Place {
 impl Idle {
     pub(crate) fn new(workers: usize) -> Self {
         assert!(workers <= MAX_WORKERS);
-        let seat = || Seat { parker: Parker::new(), next: AtomicU32::new(0) };
+        let seat = || Seat {
+            parker: Parker::new(),
+            next: AtomicU32::new(0),
+        };
         Self {
             word: CachePadded::new(AtomicU64::new(0)),
             seats: (0..workers).map(|_| CachePadded::new(seat())).collect(),
@@ -202,6 +213,9 @@ impl Idle {
         let mut seen = self.load(Ordering::Acquire);
         let sleepers = loop {
             let sleepers: Vec<usize> = self.stack(seen).collect();
+            if sleepers.is_empty() {
+                return;
+            }
             probe!("idle wake_all: sleepers seen, not chosen");
             let searchers = sleepers.len() as u64 * SEARCHER;
             match self.change(seen, Snapshot(seen.with_top(0).0 + searchers)) {
@@ -240,7 +254,8 @@ impl Idle {
         Ok(())
     }
 
-    /// The worker has found nothing at first sight and begins to search.
+    /// The worker has found nothing at first sight and begins to search, if it does not
+    /// do so already.
     pub(crate) fn begin_search(&self, place: &mut Place) {
         if !place.searching {
             place.searching = true;

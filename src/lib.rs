@@ -18,6 +18,10 @@
     warn(clippy::disallowed_types, clippy::disallowed_methods)
 )]
 
+#[cfg(feature = "bench-internals")]
+#[doc(hidden)]
+#[path = "bench.rs"]
+pub mod __bench;
 mod deque;
 mod engine;
 mod error;

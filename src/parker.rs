@@ -31,7 +31,9 @@ pub(crate) struct Parker {
 
 impl Parker {
     pub(crate) fn new() -> Self {
-        Self { state: Futex::new(EMPTY) }
+        Self {
+            state: Futex::new(EMPTY),
+        }
     }
 
     /// Sleeps until a token is there and takes it, or until `limit` has passed

@@ -41,7 +41,10 @@ mod counting {
     /// Takes the visits since the last call, in order, a line each.
     pub(crate) fn take_trace() -> String {
         let trace = std::mem::take(&mut *TRACE.lock().unwrap());
-        trace.iter().map(|(thread, name)| format!("  {thread:?} {name}\n")).collect()
+        trace
+            .iter()
+            .map(|(thread, name)| format!("  {thread:?} {name}\n"))
+            .collect()
     }
 
     /// A new execution begins.
@@ -87,7 +90,10 @@ mod stalling {
         pub(crate) fn at(point: &'static str, pass: usize) -> Arc<Self> {
             Arc::new(Self {
                 point,
-                state: Mutex::new(State { pass, ..State::default() }),
+                state: Mutex::new(State {
+                    pass,
+                    ..State::default()
+                }),
                 changed: Condvar::new(),
             })
         }
@@ -128,7 +134,13 @@ mod stalling {
     pub(crate) fn visit(name: &'static str) {
         // A thread that is going away has no stall any more.
         let stall = WATCHED
-            .try_with(|watched| watched.borrow().iter().find(|stall| stall.point == name).cloned())
+            .try_with(|watched| {
+                watched
+                    .borrow()
+                    .iter()
+                    .find(|stall| stall.point == name)
+                    .cloned()
+            })
             .ok()
             .flatten();
         if let Some(stall) = stall {

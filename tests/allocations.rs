@@ -64,7 +64,12 @@ fn pool(workers: usize, jobs: usize, results: usize) -> (Pool, Results<u64>) {
 const FAN_OUT: u64 = u64::MAX;
 
 /// One thread submits, this one takes `outcomes` results.
-fn drive(pool: &Pool, results: &mut Results<u64>, outcomes: u64, submit: impl Fn(&Pool) + Sync + Send) {
+fn drive(
+    pool: &Pool,
+    results: &mut Results<u64>,
+    outcomes: u64,
+    submit: impl Fn(&Pool) + Sync + Send,
+) {
     thread::scope(|scope| {
         scope.spawn(|| submit(pool));
         for _ in 0..outcomes {
@@ -93,8 +98,12 @@ fn warm_up(pool: &Pool, results: &mut Results<u64>) {
 #[test]
 fn a_warm_pool_does_not_allocate() {
     let patterns: [(&str, u64, fn(&Pool)); 6] = [
-        ("submit", JOBS, |pool| (0..JOBS).for_each(|job| drop(pool.submit(job)))),
-        ("submit_all", JOBS, |pool| assert_eq!(pool.submit_all(0..JOBS).unwrap(), JOBS)),
+        ("submit", JOBS, |pool| {
+            (0..JOBS).for_each(|job| drop(pool.submit(job)))
+        }),
+        ("submit_all", JOBS, |pool| {
+            assert_eq!(pool.submit_all(0..JOBS).unwrap(), JOBS)
+        }),
         ("submit_all in small batches", JOBS, |pool| {
             (0..JOBS / 5).for_each(|job| assert_eq!(pool.submit_all([job; 5]).unwrap(), 5));
         }),
@@ -136,4 +145,3 @@ fn a_warm_pool_does_not_allocate() {
         }
     }
 }
-

@@ -36,23 +36,37 @@ impl Busy {
                 job
             })
             .unwrap();
-        Self { pool, results, barrier, workers }
+        Self {
+            pool,
+            results,
+            barrier,
+            workers,
+        }
     }
 
     /// With all workers busy and the queue full: no job more, by no form, and the stats say so.
     fn expect_full(&self, capacity: u64) {
         for _ in 0..3 {
-            assert!(matches!(self.pool.try_submit(1), Err(TrySubmitError::Full(1))));
+            assert!(matches!(
+                self.pool.try_submit(1),
+                Err(TrySubmitError::Full(1))
+            ));
         }
         let stats = self.pool.stats();
-        assert_eq!((stats.queued, stats.running), (capacity, self.workers as u64), "{stats}");
+        assert_eq!(
+            (stats.queued, stats.running),
+            (capacity, self.workers as u64),
+            "{stats}"
+        );
         assert_conserved(&stats);
     }
 
     fn finish(&mut self, jobs: usize) {
         self.barrier.wait();
         assert_eq!(self.results.by_ref().take(jobs).count(), jobs);
-        eventually("the workers have counted their jobs", || self.pool.stats().running == 0);
+        eventually("the workers have counted their jobs", || {
+            self.pool.stats().running == 0
+        });
     }
 }
 
@@ -122,7 +136,9 @@ fn eight_slow_jobs_in_a_batch_leave_no_room_for_a_9th() {
                 assert_eq!(error.accepted(), 0);
                 assert!(error.into_jobs().eq(8..20));
             });
-            eventually("the submitter waits", || pool.stats().blocked_submitters == 1);
+            eventually("the submitter waits", || {
+                pool.stats().blocked_submitters == 1
+            });
             assert_eq!(pool.stats().accepted, 8);
             pool.close();
         });
@@ -207,7 +223,10 @@ fn submitters_that_race_for_the_last_places_do_not_exceed_the_capacity() {
                     })
                 })
                 .collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .sum()
         });
         assert_eq!(accepted, 7, "round {round}");
         busy.expect_full(7);
@@ -261,7 +280,9 @@ fn the_capacity_is_not_exceeded_while_everything_moves() {
                     thread::yield_now();
                 }
             });
-            eventually("nearly all is done", || pool.stats().completed >= jobs / 10 * 11);
+            eventually("nearly all is done", || {
+                pool.stats().completed >= jobs / 10 * 11
+            });
             running.store(false, Ordering::Relaxed);
         });
         pool.join().unwrap();
@@ -317,5 +338,12 @@ fn every_snapshot_under_load_adds_up() {
     // A fifth of all jobs panics, another fifth pushes one.
     assert_eq!(stats.accepted, 2 * jobs + 2 * jobs.div_ceil(5));
     assert_eq!(stats.panicked, 2 * jobs.div_ceil(5));
-    assert_eq!(stats.workers.iter().map(|worker| worker.executed).sum::<u64>(), stats.accepted);
+    assert_eq!(
+        stats
+            .workers
+            .iter()
+            .map(|worker| worker.executed)
+            .sum::<u64>(),
+        stats.accepted
+    );
 }

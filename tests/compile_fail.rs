@@ -15,7 +15,10 @@ use std::process::Command;
 fn what_threads_may_not_share_does_not_compile() {
     let cases = trybuild::TestCases::new();
     cases.pass("tests/compile_fail/twin_*.rs");
-    let rustc = Command::new("rustc").arg("--version").output().expect("rustc is in the path");
+    let rustc = Command::new("rustc")
+        .arg("--version")
+        .output()
+        .expect("rustc is in the path");
     if String::from_utf8_lossy(&rustc.stdout).starts_with("rustc 1.95.") {
         cases.compile_fail("tests/compile_fail/bad_*.rs");
     } else {
@@ -30,14 +33,21 @@ fn each_bad_program_differs_from_its_twin_in_one_line() {
     let mut pairs = 0;
     for entry in fs::read_dir(&folder).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        let Some(case) = name.strip_prefix("bad_").filter(|name| name.ends_with(".rs")) else {
+        let Some(case) = name
+            .strip_prefix("bad_")
+            .filter(|name| name.ends_with(".rs"))
+        else {
             continue;
         };
         let read = |name: String| fs::read_to_string(folder.join(name)).unwrap();
         let (bad, twin) = (read(name.clone()), read(format!("twin_{case}")));
         let (bad, twin): (Vec<_>, Vec<_>) = (bad.lines().collect(), twin.lines().collect());
         assert_eq!(bad.len(), twin.len(), "{name}");
-        let differing = bad.iter().zip(&twin).filter(|(bad, twin)| bad != twin).count();
+        let differing = bad
+            .iter()
+            .zip(&twin)
+            .filter(|(bad, twin)| bad != twin)
+            .count();
         assert_eq!(differing, 1, "{name}");
         pairs += 1;
     }

@@ -40,7 +40,10 @@ fn every_accepted_job_has_exactly_one_outcome() {
             println!("seed {seed} took {:?}", start.elapsed());
         }
     }
-    println!("{runs} runs, {jobs} jobs, {:?}, {slow} runs took long", start.elapsed());
+    println!(
+        "{runs} runs, {jobs} jobs, {:?}, {slow} runs took long",
+        start.elapsed()
+    );
 }
 
 /// What became of each job, by its number.
@@ -90,7 +93,13 @@ impl Books {
     fn job(self: &Arc<Self>, depth: u8) -> Job {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         self.alive.fetch_add(1, Ordering::Relaxed);
-        Job { id, depth, end: None, books: Arc::clone(self), settled: false }
+        Job {
+            id,
+            depth,
+            end: None,
+            books: Arc::clone(self),
+            settled: false,
+        }
     }
 }
 
@@ -133,8 +142,14 @@ enum End {
     CloseThenDrop,
 }
 
-const ENDS: [End; 6] =
-    [End::Join, End::Shutdown, End::ShutdownNow, End::Drop, End::DropInPanic, End::CloseThenDrop];
+const ENDS: [End; 6] = [
+    End::Join,
+    End::Shutdown,
+    End::ShutdownNow,
+    End::Drop,
+    End::DropInPanic,
+    End::CloseThenDrop,
+];
 
 type Pool = WorkerPool<Job, Receipt, Dice>;
 
@@ -146,7 +161,8 @@ fn end_it(end: End, pool: Pool, inside: bool) {
         End::ShutdownNow => match pool.shutdown_now() {
             Ok(jobs) => {
                 assert!(!inside);
-                jobs.into_iter().for_each(|job| job.settle(|page| &page.returned));
+                jobs.into_iter()
+                    .for_each(|job| job.settle(|page| &page.returned));
             }
             Err(_) => assert!(inside),
         },
@@ -167,7 +183,11 @@ fn work(mut job: Job, ctx: &mut Context<'_, Job, Dice>, own: &Mutex<Option<Pool>
         thread::yield_now();
     }
     if job.depth > 0 && ctx.state.one_in(4) {
-        let many = if ctx.state.one_in(50) { 300 } else { 1 + ctx.state.below(3) };
+        let many = if ctx.state.one_in(50) {
+            300
+        } else {
+            1 + ctx.state.below(3)
+        };
         for _ in 0..many {
             if (job.books.next.load(Ordering::Relaxed) as usize) < MOST_JOBS / 2 {
                 let follow_up = job.books.job(job.depth - 1);
@@ -181,7 +201,10 @@ fn work(mut job: Job, ctx: &mut Context<'_, Job, Dice>, own: &Mutex<Option<Pool>
         end_it(end, pool, true);
     }
     job.books.alive.fetch_add(1, Ordering::Relaxed);
-    let receipt = Receipt { id: job.id, books: Arc::clone(&job.books) };
+    let receipt = Receipt {
+        id: job.id,
+        books: Arc::clone(&job.books),
+    };
     if ctx.state.one_in(10) {
         resume_unwind(Box::new(receipt));
     }
@@ -245,7 +268,9 @@ fn submitter(handle: &Handle<Job>, books: &Arc<Books>, mut dice: Dice) {
                 // An iterator that panics. If the pool is closed at the same time its jobs are
                 // dropped with the panic; the books tell by what became of them.
                 let jobs: Vec<_> = (0..dice.below(40)).map(|_| job().0).collect();
-                let jobs = jobs.into_iter().chain(std::iter::once_with(|| resume_unwind(Box::new(()))));
+                let jobs = jobs
+                    .into_iter()
+                    .chain(std::iter::once_with(|| resume_unwind(Box::new(()))));
                 let unwound = catch_unwind(AssertUnwindSafe(|| drop(handle.submit_all(jobs))));
                 assert!(unwound.is_err() || handle.is_closed());
             }
@@ -282,7 +307,10 @@ fn taker(mut results: Results<Receipt>, mut dice: Dice, patience: u64) -> u64 {
         match outcome.result {
             Ok(_) | Err(JobError::Cancelled) => {}
             Err(JobError::Panicked(panic)) => {
-                assert!(panic.into_payload().is::<Receipt>(), "no other panic in a job");
+                assert!(
+                    panic.into_payload().is::<Receipt>(),
+                    "no other panic in a job"
+                );
             }
             Err(other) => panic!("{other}"),
         }
@@ -336,7 +364,11 @@ fn run(seed: u64) -> u64 {
     let takers: Vec<_> = (0..TAKERS)
         .map(|n| {
             let leaves = impatient || dice.one_in(4);
-            let patience = if leaves && (impatient || n > 0) { dice.below(100) } else { u64::MAX };
+            let patience = if leaves && (impatient || n > 0) {
+                dice.below(100)
+            } else {
+                u64::MAX
+            };
             let (results, dice) = (results.clone(), Dice::new(seed << 8 | 128 | n));
             thread::spawn(move || taker(results, dice, patience))
         })
@@ -363,14 +395,21 @@ fn run(seed: u64) -> u64 {
     if let Some(pool) = from_outside {
         end_it(end, pool, false);
     }
-    submitters.into_iter().for_each(|thread| thread.join().unwrap());
-    let taken: u64 = takers.into_iter().map(|thread| thread.join().unwrap()).sum();
+    submitters
+        .into_iter()
+        .for_each(|thread| thread.join().unwrap());
+    let taken: u64 = takers
+        .into_iter()
+        .map(|thread| thread.join().unwrap())
+        .sum();
     eventually("all jobs have their outcomes", || {
         let stats = handle.stats();
         handle.is_closed() && stats.queued == 0 && stats.running == 0 && stats.results_waiting == 0
     });
     // A pool that ends by itself may still be dropping what it cancelled.
-    eventually("nothing is left", || books.alive.load(Ordering::Relaxed) == 0);
+    eventually("nothing is left", || {
+        books.alive.load(Ordering::Relaxed) == 0
+    });
     eventually("all outcomes were taken or discarded", || {
         let stats = handle.stats();
         let outcomes = stats.completed + stats.panicked + stats.cancelled;
@@ -380,20 +419,32 @@ fn run(seed: u64) -> u64 {
     let stats = handle.stats();
     assert_conserved(&stats);
     let (mut accepted, mut ended, mut cancelled, mut returned) = (0, 0, 0, 0);
-    for (id, page) in books.pages.iter().enumerate().take(books.next.load(Ordering::Relaxed) as usize) {
+    for (id, page) in books
+        .pages
+        .iter()
+        .enumerate()
+        .take(books.next.load(Ordering::Relaxed) as usize)
+    {
         let get = |mark: &AtomicU8| u64::from(mark.load(Ordering::Relaxed));
         let ran = get(&page.ran);
         assert_eq!(ran, get(&page.ended), "seed {seed}: job {id}: {page:?}");
         let fates = ran + get(&page.returned) + get(&page.cancelled) + get(&page.rejected);
         assert_eq!(fates, 1, "seed {seed}: job {id}: {page:?}");
-        assert!(get(&page.accepted) + get(&page.rejected) <= 1, "seed {seed}: job {id}: {page:?}");
+        assert!(
+            get(&page.accepted) + get(&page.rejected) <= 1,
+            "seed {seed}: job {id}: {page:?}"
+        );
         // Neither accepted nor rejected to our knowledge: it came from the panicking iterator.
         accepted += ran + get(&page.returned) + get(&page.accepted) * get(&page.cancelled);
         ended += ran;
         cancelled += get(&page.cancelled);
         returned += get(&page.returned);
     }
-    assert_eq!(stats.completed + stats.panicked, ended, "seed {seed}\n{stats}");
+    assert_eq!(
+        stats.completed + stats.panicked,
+        ended,
+        "seed {seed}\n{stats}"
+    );
     assert_eq!(stats.returned, returned, "seed {seed}\n{stats}");
     assert!(stats.cancelled <= cancelled, "seed {seed}\n{stats}");
     assert!(stats.accepted >= accepted, "seed {seed}\n{stats}");

@@ -8,12 +8,12 @@ use std::path::Path;
 /// from its neighbours either. `lib.rs` stands above them all.
 const LAYERS: &[&[&str]] = &[
     &["sync", "probe"],
-    &["unwind", "rng"],
+    &["unwind", "pace"],
     &["error"],
     &["deque", "injector", "parker", "gate"],
     &["idle"],
     &["engine"],
-    &["worker_pool"],
+    &["worker_pool", "bench"],
 ];
 
 /// The modules that may name std's threads, locks and atomics, or loom.
@@ -21,7 +21,7 @@ const FACADE: &[&str] = &["sync", "probe"];
 
 /// Lines of code, without comments, blank lines and the tests at the end. A longer
 /// file is asked: which two things are you?
-const LONGEST_FILE: usize = 500;
+const LONGEST_FILE: usize = 600;
 
 #[test]
 fn imports_point_down_the_layers() {

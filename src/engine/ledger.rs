@@ -58,7 +58,10 @@ pub(crate) struct Work {
 #[inline]
 fn add(counter: &AtomicU64, amount: u64, ordering: Ordering) {
     // Relaxed load: our own value.
-    counter.store(counter.load(Ordering::Relaxed).wrapping_add(amount), ordering);
+    counter.store(
+        counter.load(Ordering::Relaxed).wrapping_add(amount),
+        ordering,
+    );
 }
 
 impl Ledger {
@@ -161,7 +164,11 @@ pub(crate) struct Ledgers(Box<[CachePadded<Ledger>]>);
 
 impl Ledgers {
     pub(crate) fn new(workers: usize) -> Self {
-        Self((0..workers).map(|_| CachePadded::new(Ledger::new())).collect())
+        Self(
+            (0..workers)
+                .map(|_| CachePadded::new(Ledger::new()))
+                .collect(),
+        )
     }
 
     #[inline]
@@ -171,7 +178,10 @@ impl Ledgers {
 
     fn sum(&self, counter: impl Fn(&Ledger) -> &AtomicU64) -> u64 {
         // Acquire serves all edges of this file.
-        self.0.iter().map(|ledger| counter(ledger).load(Ordering::Acquire)).sum()
+        self.0
+            .iter()
+            .map(|ledger| counter(ledger).load(Ordering::Acquire))
+            .sum()
     }
 
     /// Deferred minus nothing: read it last.

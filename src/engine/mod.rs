@@ -35,9 +35,9 @@ use crate::deque::{self, Local, Stealer};
 use crate::gate::Gate;
 use crate::idle::Idle;
 use crate::injector::{Injector, Rejected};
+use crate::pace::{Pace, Patience};
 use crate::probe::probe;
-use crate::pace::Pace;
-use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, barrier};
+use crate::sync::{self, AtomicBool, AtomicU64, AtomicUsize, Ordering, barrier};
 use crossbeam_utils::CachePadded;
 use ledger::Ledgers;
 use std::time::Instant;
@@ -59,11 +59,17 @@ pub(crate) struct Entry<J> {
 
 impl<J> Entry<J> {
     fn submitted(index: u64, job: J) -> Self {
-        Self { job, origin: index << 1 }
+        Self {
+            job,
+            origin: index << 1,
+        }
     }
 
     fn follow_up(index: u64, job: J) -> Self {
-        Self { job, origin: index << 1 | 1 }
+        Self {
+            job,
+            origin: index << 1 | 1,
+        }
     }
 
     /// The index that the job, or the one it descends from, was given on submission.
@@ -127,6 +133,8 @@ pub(crate) struct Engine<J> {
     pace: Pace,
     /// Workers leave as soon as their present job has ended.
     halted: AtomicBool,
+    /// Whether one worker can run beside one thread of the user's.
+    two_cores: bool,
     /// Nobody will join the crew: its last worker takes care of what is left.
     abandoned: AtomicBool,
     /// Workers that have not left.
@@ -154,6 +162,7 @@ impl<J: Send> Engine<J> {
             limit: CachePadded::new(AtomicU64::new(capacity as u64)),
             pace: Pace::new(),
             halted: AtomicBool::new(false),
+            two_cores: sync::available_parallelism() > 1,
             abandoned: AtomicBool::new(false),
             present: AtomicUsize::new(workers),
             cancelled: AtomicU64::new(0),
@@ -166,7 +175,9 @@ impl<J: Send> Engine<J> {
     /// Accepts a job if there is room now.
     #[inline]
     pub(crate) fn try_submit(&self, job: J) -> Result<u64, Rejected<J>> {
-        let pushed = self.injector.push(job, |position| self.admits(position, 1) == 1);
+        let pushed = self
+            .injector
+            .push(job, |position| self.admits(position, 1) == 1);
         match &pushed {
             Ok(_) => self.idle.notify(),
             Err(Rejected::Full(_)) => self.contest(),
@@ -201,16 +212,21 @@ impl<J: Send> Engine<J> {
         }
         let mut job = Some(job);
         let nap = self.should_nap(deadline);
-        let tried = self.room.wait_politely(nap, deadline, || {
-            match self.try_submit(job.take()?) {
-                Ok(index) => Some(Ok(index)),
-                Err(Rejected::Closed(back)) => Some(Err(Refused::Closed(back))),
-                Err(Rejected::Full(back)) => {
-                    job = Some(back);
-                    None
-                }
-            }
-        });
+        let tried =
+            self.room.wait_politely(
+                nap,
+                &mut Patience::default(),
+                false,
+                deadline,
+                || match self.try_submit(job.take()?) {
+                    Ok(index) => Some(Ok(index)),
+                    Err(Rejected::Closed(back)) => Some(Err(Refused::Closed(back))),
+                    Err(Rejected::Full(back)) => {
+                        job = Some(back);
+                        None
+                    }
+                },
+            );
         match (tried, job) {
             (Some(result), _) => result,
             (None, Some(job)) => Err(Refused::TimedOut(job)),
@@ -236,7 +252,13 @@ impl<J: Send> Engine<J> {
                 None if is_inside(self.key) => Err(Refused::WouldDeadlock(())),
                 None => self
                     .room
-                    .wait_politely(self.should_nap(None), None, attempt)
+                    .wait_politely(
+                        self.should_nap(None),
+                        &mut Patience::default(),
+                        false,
+                        None,
+                        attempt,
+                    )
                     .expect("without a deadline there is no end but success"),
             };
             done += tried.map_err(|why| (done, why))?;
@@ -246,7 +268,10 @@ impl<J: Send> Engine<J> {
 
     /// Accepts what there is room for; `Err` if the queue is closed and nothing was.
     fn try_submit_batch(&self, jobs: &mut [Option<J>]) -> Result<usize, ()> {
-        let accepted = match self.injector.push_batch(jobs, |position, want| self.admits(position, want)) {
+        let accepted = match self
+            .injector
+            .push_batch(jobs, |position, want| self.admits(position, want))
+        {
             Ok(all) => all,
             Err(Rejected::Full(0)) => {
                 self.contest();
@@ -278,7 +303,13 @@ impl<J: Send> Engine<J> {
     #[cold]
     fn count_limit(&self, position: u64) -> u64 {
         // Order: see [`ledger`]. Equal readings in a row are those of one moment.
-        let read = || (self.ledgers.resumed(), self.injector.head(), self.ledgers.all_deferred());
+        let read = || {
+            (
+                self.ledgers.resumed(),
+                self.injector.head(),
+                self.ledgers.all_deferred(),
+            )
+        };
         let mut reading = read();
         loop {
             let (resumed, head, deferred) = reading;
@@ -298,7 +329,9 @@ impl<J: Send> Engine<J> {
 
     /// Whether a submitter that found the queue full should nap.
     fn should_nap(&self, deadline: Option<Instant>) -> bool {
-        self.pace.should_nap(self.injector.tail(), self.capacity as usize) && deadline.is_none()
+        self.pace
+            .should_nap(self.injector.tail(), self.capacity as usize)
+            && deadline.is_none()
     }
 
     /// Accepts nothing from now on. Idempotent.
@@ -355,7 +388,9 @@ impl<J: Send> Engine<J> {
             while deque.drain(usize::MAX, &mut sink) != deque::Steal::Empty {}
         }
         loop {
-            let popped = self.injector.pop(usize::MAX, |_| {}, |index, job| jobs.push((index, job)));
+            let popped =
+                self.injector
+                    .pop(usize::MAX, |_| {}, |index, job| jobs.push((index, job)));
             // The crew has left, so its ledgers may be ours.
             self.ledgers.of(0).skip(popped.skipped);
             if popped.taken == 0 {
@@ -400,14 +435,34 @@ impl<J: Send> Engine<J> {
 
     /// Sums such that `accepted >= started >= completed + panicked`.
     pub(crate) fn totals(&self) -> Totals {
-        // The later stage is read first, so no job is seen ended but not started.
+        // The later stage is read first, so no job is seen ended but not started. If
+        // the reader is held up in between it may see more jobs running than there are
+        // workers, so it reads again, but not for ever.
+        let mut totals = self.read_totals();
+        for _ in 0..8 {
+            if totals.started - totals.completed - totals.panicked <= self.workers() as u64 {
+                break;
+            }
+            totals = self.read_totals();
+        }
+        totals
+    }
+
+    fn read_totals(&self) -> Totals {
         let cancelled = self.cancelled.load(Ordering::Acquire);
         let returned = self.returned.load(Ordering::Acquire);
         let completed = self.ledgers.completed();
         let panicked = self.ledgers.panicked();
         let started = self.ledgers.started();
         let accepted = self.accepted();
-        Totals { accepted, started, completed, panicked, cancelled, returned }
+        Totals {
+            accepted,
+            started,
+            completed,
+            panicked,
+            cancelled,
+            returned,
+        }
     }
 
     pub(crate) fn works(&self) -> impl Iterator<Item = Work> {

@@ -5,8 +5,8 @@
 use super::{Engine, Entry, Run};
 use crate::deque::{Local, Steal};
 use crate::idle::Place;
+use crate::pace::Patience;
 use crate::probe::probe;
-use crate::sync::{YIELDS, yield_now};
 use std::cell::Cell;
 
 /// After so many follow-ups in a row from its own deque a worker looks at the shared
@@ -50,6 +50,7 @@ pub(crate) struct Worker<'a, J> {
     follow_ups: u32,
     /// How many jobs waited in the injector at the last claim.
     backlog: usize,
+    patience: Patience,
 }
 
 /// What a running job may reach of its worker.
@@ -69,7 +70,10 @@ impl<J: Send> Desk<'_, J> {
 
     /// The same desk for a shorter time.
     pub(crate) fn lend(&mut self) -> Desk<'_, J> {
-        Desk { local: self.local, ..*self }
+        Desk {
+            local: self.local,
+            ..*self
+        }
     }
 
     /// The index of the job that runs, or of the one it descends from.
@@ -109,7 +113,16 @@ impl<'a, J: Send> Worker<'a, J> {
         if !cfg!(workcrew_loom) {
             INSIDE.set(engine.key);
         }
-        Self { engine, id, local, place: Place::new(id), turn: 0, follow_ups: 0, backlog: 0 }
+        Self {
+            engine,
+            id,
+            local,
+            place: Place::new(id),
+            turn: 0,
+            follow_ups: 0,
+            backlog: 0,
+            patience: Patience::default(),
+        }
     }
 
     /// Runs jobs until the engine ends.
@@ -134,7 +147,6 @@ impl<'a, J: Send> Worker<'a, J> {
 
     /// The next job, after as much sleep as it takes.
     fn next(&mut self) -> Result<Entry<J>, Exit> {
-        let mut looks = 0;
         loop {
             if self.engine.is_halted() {
                 // Not searching any more, and nobody need be woken: all are.
@@ -142,6 +154,7 @@ impl<'a, J: Send> Worker<'a, J> {
                 return Err(Exit::Halted);
             }
             if let Some(entry) = self.find() {
+                self.patience.found();
                 return Ok(entry);
             }
             if self.engine.is_drained() {
@@ -151,13 +164,18 @@ impl<'a, J: Send> Worker<'a, J> {
                 return Err(Exit::Drained);
             }
             self.engine.idle.begin_search(&mut self.place);
-            if looks < YIELDS {
-                looks += 1;
-                yield_now();
-            } else {
-                looks = 0;
-                self.engine.ledgers.of(self.id).park();
-                self.engine.idle.sleep(&mut self.place, || self.engine.has_work());
+            if !self
+                .patience
+                .pause(self.engine.two_cores && self.backlog <= 1)
+            {
+                let Self {
+                    engine,
+                    patience,
+                    place,
+                    ..
+                } = self;
+                engine.ledgers.of(self.id).park();
+                patience.sleep(|| engine.idle.sleep(place, || engine.has_work()));
             }
         }
     }
@@ -166,11 +184,17 @@ impl<'a, J: Send> Worker<'a, J> {
     #[inline]
     fn find(&mut self) -> Option<Entry<J>> {
         self.turn = self.turn.wrapping_add(1);
-        let shared_first = self.follow_ups >= FAIRNESS;
-        if shared_first {
+        // Two kinds of job could wait for ever: those behind follow-ups that beget
+        // follow-ups in our own deque, and those behind submitters that never pause.
+        let out_of_turn = if self.follow_ups >= FAIRNESS {
             self.follow_ups = 0;
-        }
-        let found = if shared_first { self.claim().or_else(|| self.overflowed()) } else { None }
+            self.claim().or_else(|| self.overflowed())
+        } else if self.turn % FAIRNESS == 0 {
+            self.overflowed().or_else(|| self.steal())
+        } else {
+            None
+        };
+        let found = out_of_turn
             .or_else(|| self.own())
             .or_else(|| self.claim())
             .or_else(|| self.overflowed())
@@ -186,7 +210,11 @@ impl<'a, J: Send> Worker<'a, J> {
         let entry = self.local.pop()?;
         debug_assert!(!self.place.is_searching(), "nobody else fills our deque");
         // Submitted jobs run out by themselves, and keep their order.
-        self.follow_ups = if entry.counts_against_capacity() { 0 } else { self.follow_ups + 1 };
+        self.follow_ups = if entry.counts_against_capacity() {
+            0
+        } else {
+            self.follow_ups + 1
+        };
         self.resume(&entry);
         Some(entry)
     }
@@ -218,10 +246,15 @@ impl<'a, J: Send> Worker<'a, J> {
         // Room first: what is claimed must have a place.
         let share = 1 + self.local.room(share - 1);
         let deferred = ledger.deferred();
+        let mut announced = 0;
         let mut first = None;
         let popped = engine.injector.pop(
             share,
-            |claim| ledger.set_deferred(deferred + (claim as u64).saturating_sub(1)),
+            |claim| {
+                let more = claim.saturating_sub(1);
+                announced = announced.max(more);
+                ledger.set_deferred(deferred + more as u64);
+            },
             |position, job| {
                 let entry = Entry::submitted(position, job);
                 if first.is_none() {
@@ -237,8 +270,12 @@ impl<'a, J: Send> Worker<'a, J> {
         ledger.set_deferred(deferred + kept as u64);
         if popped.skipped > 0 {
             ledger.skip(popped.skipped);
-            // Each of them is room for a submitter.
-            engine.room.notify(popped.skipped);
+        }
+        // Room that was announced to be taken, or claimed by a producer that was
+        // overtaken, and is free after all.
+        let freed = popped.skipped + announced.saturating_sub(kept);
+        if freed > 0 {
+            engine.room.notify(freed);
         }
         let first = first?;
         probe!("engine claim: claimed, batch not published");
@@ -260,9 +297,14 @@ impl<'a, J: Send> Worker<'a, J> {
     /// The oldest follow-up that found its worker's deque full.
     fn overflowed(&mut self) -> Option<Entry<J>> {
         let mut found = None;
-        let _ = self.engine.overflow.pop(1, |_| {}, |_, entry| found = Some(entry));
+        let _ = self
+            .engine
+            .overflow
+            .pop(1, |_| {}, |_, entry| found = Some(entry));
         let found = found?;
-        self.engine.idle.found(&mut self.place, self.engine.overflow.len() > 0);
+        self.engine
+            .idle
+            .found(&mut self.place, self.engine.overflow.len() > 0);
         Some(found)
     }
 

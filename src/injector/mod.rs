@@ -67,17 +67,17 @@
 //! and C. Yang and J. Mellor-Crummey's wait-free queue, 2016), and recycling by an
 //! exact count of visits.
 
+mod directory;
 mod segments;
 
 use crate::probe::probe;
 use crate::sync::{AtomicU64, Ordering, spin_loop};
 use crossbeam_utils::CachePadded;
-use segments::{GROUP, GROUPS, ID_BITS, ID_MASK, SEGMENT, Segment, Segments};
+use directory::{age, directory, id_of, tag_of};
+use segments::{GROUP, GROUPS, ID_BITS, SEGMENT, Segment, Segments};
 use std::fmt;
 
 const CLOSED: u64 = 1;
-/// Directory tags have as many bits as the segment number leaves.
-const TAG_BITS: u32 = 64 - ID_BITS;
 /// Looks at an unpublished cell before it is poisoned: a producer that merely
 /// has not finished its two stores is spared a second round.
 const PATIENCE: usize = if cfg!(workcrew_loom) { 0 } else { 64 };
@@ -154,7 +154,7 @@ impl<T> Injector<T> {
             tail: CachePadded::new(AtomicU64::new(start << 1)),
             head: CachePadded::new(AtomicU64::new(start)),
             contested: AtomicU64::new(0),
-            directory: (0..entries).map(|_| AtomicU64::new(never)).collect(),
+            directory: directory(entries, never),
             segments: Segments::new(),
         }
     }
@@ -174,13 +174,12 @@ impl<T> Injector<T> {
         mut admits: impl FnMut(u64) -> bool,
     ) -> Result<u64, Rejected<T>> {
         loop {
-            let (position, segment, _) = match self.claim(1, |position, _| {
-                usize::from(admits(position))
-            }) {
-                Ok(claim) => claim,
-                Err(Rejected::Full(())) => return Err(Rejected::Full(item)),
-                Err(Rejected::Closed(())) => return Err(Rejected::Closed(item)),
-            };
+            let (position, segment, _) =
+                match self.claim(1, |position, _| usize::from(admits(position))) {
+                    Ok(claim) => claim,
+                    Err(Rejected::Full(())) => return Err(Rejected::Full(item)),
+                    Err(Rejected::Closed(())) => return Err(Rejected::Closed(item)),
+                };
             probe!("injector push: claimed, not written");
             match self.publish(segment, position, item) {
                 Ok(()) => {
@@ -410,7 +409,11 @@ impl<T> Injector<T> {
             let position = tail >> 1;
             let in_segment = SEGMENT - (position % SEGMENT as u64) as usize;
             let count = admits(position, want.min(in_segment));
-            let segment = if count == 0 { None } else { self.segment_for_tail(position) };
+            let segment = if count == 0 {
+                None
+            } else {
+                self.segment_for_tail(position)
+            };
             let Some(segment) = segment else {
                 // Full, or the tail is old. It is full if the tail has not moved:
                 // then that was right at the moment when it was found.
@@ -467,7 +470,10 @@ impl<T> Injector<T> {
         let new = tag_of(number) << ID_BITS | u64::from(id);
         // [install] Release: the clean segment comes before its number. Acquire on
         // failure: then another's segment is ours to use.
-        match self.entry(number).compare_exchange(old, new, Ordering::Release, Ordering::Acquire) {
+        match self
+            .entry(number)
+            .compare_exchange(old, new, Ordering::Release, Ordering::Acquire)
+        {
             Ok(_) => Some(id),
             Err(now) => {
                 probe!("injector push: another installed");
@@ -528,7 +534,12 @@ impl<T> Injector<T> {
                 }
                 probe!("injector push_batch: written, not published");
                 // [cell] Release, [poison] Acquire: as in `publish`.
-                match decided.compare_exchange(seen, seen | good, Ordering::AcqRel, Ordering::Acquire) {
+                match decided.compare_exchange(
+                    seen,
+                    seen | good,
+                    Ordering::AcqRel,
+                    Ordering::Acquire,
+                ) {
                     Ok(_) => {
                         probe!("injector push_batch: group published");
                         done += good.count_ones() as usize;
@@ -541,8 +552,10 @@ impl<T> Injector<T> {
                         for (nth, offset) in ones(good).enumerate() {
                             // SAFETY: written above, and our bits are not set by
                             // us: the cells are still ours (invariant 3).
-                            items[done + nth] = Some(segment.groups[group].cells[offset]
-                                .with(|item| unsafe { item.read().assume_init() }));
+                            items[done + nth] = Some(
+                                segment.groups[group].cells[offset]
+                                    .with(|item| unsafe { item.read().assume_init() }),
+                            );
                         }
                         seen = now;
                     }
@@ -592,7 +605,11 @@ impl<T> Injector<T> {
             }
             (group, cell) = (group + 1, 0);
         }
-        if run == 0 { Look::Unpublished } else { Look::Published(run.min(most), id_of(entry)) }
+        if run == 0 {
+            Look::Unpublished
+        } else {
+            Look::Published(run.min(most), id_of(entry))
+        }
     }
 
     /// How many positions from the unpublished `head` on are to be poisoned, if any,
@@ -603,8 +620,7 @@ impl<T> Injector<T> {
         let tail = self.tail.load(Ordering::Acquire);
         let (closed, tail) = (tail & CLOSED != 0, tail >> 1);
         let claimed = tail.saturating_sub(head) as usize;
-        if claimed == 0
-            || !(closed || self.is_contested(head) || self.published_behind(head, tail))
+        if claimed == 0 || !(closed || self.is_contested(head) || self.published_behind(head, tail))
         {
             return None;
         }
@@ -620,7 +636,9 @@ impl<T> Injector<T> {
         let (group, cell) = place(head);
         let in_group = (GROUP - cell).min(claimed).min(most);
         // [cell] Acquire: as in `look`; `settle` looks again anyway.
-        let decided = self.segments.get(id_of(entry)).groups[group].decided.load(Ordering::Acquire);
+        let decided = self.segments.get(id_of(entry)).groups[group]
+            .decided
+            .load(Ordering::Acquire);
         let first_full = (decided >> cell).trailing_zeros() as usize;
         Some(((first_full + 1).min(in_group), id_of(entry)))
     }
@@ -637,8 +655,9 @@ impl<T> Injector<T> {
             let in_group = (GROUP - cell).min((tail - position) as usize);
             if age(entry, number) == 0 {
                 // [cell] Acquire: who poisons on this ground must find it so.
-                let decided =
-                    self.segments.get(id_of(entry)).groups[group].decided.load(Ordering::Acquire);
+                let decided = self.segments.get(id_of(entry)).groups[group]
+                    .decided
+                    .load(Ordering::Acquire);
                 if decided & bits(cell, in_group) != 0 {
                     return true;
                 }
@@ -655,7 +674,12 @@ impl<T> Injector<T> {
         // (our announcement), and a tail not behind it. Acquire on failure: as for
         // every head that is used.
         self.head
-            .compare_exchange(head, head + count as u64, Ordering::Release, Ordering::Acquire)
+            .compare_exchange(
+                head,
+                head + count as u64,
+                Ordering::Release,
+                Ordering::Acquire,
+            )
             .map(drop)
     }
 
@@ -666,8 +690,8 @@ impl<T> Injector<T> {
         for position in from..from + count as u64 {
             let (group, cell) = place(position);
             // SAFETY: published, claimed by us, and visited once (invariant 3).
-            let item = segment.groups[group].cells[cell]
-                .with(|item| unsafe { item.read().assume_init() });
+            let item =
+                segment.groups[group].cells[cell].with(|item| unsafe { item.read().assume_init() });
             sink(position, item);
         }
         probe!("injector pop: read, not counted");
@@ -677,14 +701,23 @@ impl<T> Injector<T> {
     /// Settles a claimed run of cells in one group of which some are unpublished:
     /// reads the full ones, leaves the others to their producers.
     #[cold]
-    fn settle(&self, id: u32, from: u64, count: usize, sink: &mut impl FnMut(u64, T)) -> (usize, usize) {
+    fn settle(
+        &self,
+        id: u32,
+        from: u64,
+        count: usize,
+        sink: &mut impl FnMut(u64, T),
+    ) -> (usize, usize) {
         let segment = self.segments.get(id);
         let (group, cell) = place(from);
         let mine = bits(cell, count);
         probe!("injector pop: claimed, not poisoned");
         // [poison] Release: we never come back. [cell] Acquire: bits that are set
         // bring their items.
-        let full = segment.groups[group].decided.fetch_or(mine, Ordering::AcqRel) & mine;
+        let full = segment.groups[group]
+            .decided
+            .fetch_or(mine, Ordering::AcqRel)
+            & mine;
         probe!("injector pop: poisoned");
         let taken = full.count_ones() as usize;
         for offset in ones(full) {
@@ -765,25 +798,6 @@ fn ones(mut word: u32) -> impl Iterator<Item = usize> {
         word &= word - 1;
         Some(bit)
     })
-}
-
-/// The tag of a segment number; it wraps after 2^40 segments.
-#[inline]
-fn tag_of(number: u64) -> u64 {
-    (number + 1) & ((1 << TAG_BITS) - 1)
-}
-
-#[inline]
-fn id_of(entry: u64) -> u32 {
-    (entry & ID_MASK) as u32
-}
-
-/// Zero if the entry is for this segment number, negative if for an older one.
-#[inline]
-fn age(entry: u64, number: u64) -> i64 {
-    let difference = (entry >> ID_BITS).wrapping_sub(tag_of(number));
-    // Sign-extend from the tag's width.
-    ((difference << ID_BITS) as i64) >> ID_BITS
 }
 
 #[cfg(all(test, not(workcrew_loom)))]

@@ -118,7 +118,10 @@ impl<T> Segments<T> {
         let (chunk, index) = locate(id);
         // [chunk] Acquire: the segments are made before their pointer.
         let first = self.chunks[chunk].load(Ordering::Acquire);
-        debug_assert!(!first.is_null(), "numbers are handed out after their chunk is made");
+        debug_assert!(
+            !first.is_null(),
+            "numbers are handed out after their chunk is made"
+        );
         // SAFETY: `take` made the chunk before it returned the number, the number
         // reached us through an acquire load, and chunks live as long as `self`.
         unsafe { &*first.add(index) }
@@ -191,7 +194,9 @@ impl<T> Segments<T> {
         let mut free = self.free.load(Ordering::Relaxed);
         loop {
             // Relaxed: published with the segment by the compare-and-swap below.
-            segment.next_free.store((free & ID_MASK) as u32, Ordering::Relaxed);
+            segment
+                .next_free
+                .store((free & ID_MASK) as u32, Ordering::Relaxed);
             probe!("segments give: linked, not given");
             // [free] Release: the cleaning comes before the next user. (Later
             // changes of `free` are read-modify-writes and carry this on.)
@@ -256,9 +261,15 @@ mod tests {
     #[test]
     fn segments_are_numbered_chunk_by_chunk() {
         let places: Vec<_> = (0..7).map(locate).collect();
-        assert_eq!(places, [(0, 0), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2), (2, 3)]);
+        assert_eq!(
+            places,
+            [(0, 0), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2), (2, 3)]
+        );
         let last = MAX_SEGMENTS as u32 - 1;
-        assert_eq!(locate(last), (ID_BITS as usize - 1, (1 << (ID_BITS - 1)) - 1));
+        assert_eq!(
+            locate(last),
+            (ID_BITS as usize - 1, (1 << (ID_BITS - 1)) - 1)
+        );
     }
 
     #[test]

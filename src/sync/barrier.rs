@@ -54,12 +54,8 @@ mod imp {
             // do. After it, only a filter on system calls that was installed
             // later gets us here: from now on both halves are fences, and for
             // the handshake under way [`WATCH`](crate::sync::WATCH) stands in.
-            let _ = MODE.compare_exchange(
-                ASYMMETRIC,
-                SYMMETRIC,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            );
+            let _ =
+                MODE.compare_exchange(ASYMMETRIC, SYMMETRIC, Ordering::Relaxed, Ordering::Relaxed);
         }
         fence(Ordering::SeqCst);
     }

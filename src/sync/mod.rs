@@ -11,11 +11,14 @@
 //! | [`Futex`] | the Linux futex call, else a mutex and a condition variable | the mutex and the condition variable |
 //! | [`NAP`], [`WATCH`], [`YIELDS`] | timed waits and polite retries | none: every protocol must do without |
 
-#![cfg_attr(not(workcrew_loom), expect(
-    clippy::disallowed_types,
-    clippy::disallowed_methods,
-    reason = "this module is what the lint sends everybody else to"
-))]
+#![cfg_attr(
+    not(workcrew_loom),
+    expect(
+        clippy::disallowed_types,
+        clippy::disallowed_methods,
+        reason = "this module is what the lint sends everybody else to"
+    )
+)]
 
 pub(crate) mod barrier;
 mod cell;
@@ -26,7 +29,8 @@ mod lock;
 mod watched;
 
 use std::num::NonZero;
-use std::time::Duration;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 pub(crate) use cell::UnsafeCell;
 pub(crate) use futex::Futex;
@@ -67,6 +71,10 @@ pub(crate) use watched::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsiz
 /// in mid-stream, more (or spinning) starves the thread that has the work.
 pub(crate) const YIELDS: usize = if cfg!(workcrew_loom) { 0 } else { 4 };
 
+/// How often a thread that found nothing looks again at once before it yields, where
+/// there is a core to spare and one event at a time. Chosen by W4 in `benches`.
+pub(crate) const SPINS: usize = if cfg!(workcrew_loom) { 0 } else { 32 };
+
 /// How long a sleeper trusts the others: after this time it looks again by itself.
 ///
 /// The protocols do not need it: no wakeup is lost, which loom proves with no
@@ -97,6 +105,16 @@ pub(crate) fn available_parallelism() -> usize {
 /// Whether the calling thread unwinds. A model that panics has failed already.
 pub(crate) fn panicking() -> bool {
     !cfg!(workcrew_loom) && std::thread::panicking()
+}
+
+/// Nanoseconds since some moment. loom's clock stands still.
+pub(crate) fn clock() -> u64 {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    if cfg!(workcrew_loom) {
+        0
+    } else {
+        START.elapsed().as_nanos() as u64
+    }
 }
 
 /// Sleeps for [`NAP`], deaf to all wakes.

@@ -79,7 +79,10 @@ impl<J, R, S> Builder<J, R, S> {
     /// If the name contains a NUL byte.
     pub fn thread_name(mut self, name: impl Into<String>) -> Self {
         let name = name.into();
-        assert!(!name.contains('\0'), "a thread's name must not contain a NUL byte");
+        assert!(
+            !name.contains('\0'),
+            "a thread's name must not contain a NUL byte"
+        );
         self.threads.name = Some(name);
         self
     }
@@ -111,9 +114,27 @@ impl<J, R, S> Builder<J, R, S> {
     /// next job, which ends as panicked if it is in vain. `shutdown` returns the
     /// states. A panic of the first `init` makes `build` fail.
     pub fn init<T>(self, init: impl Fn(usize) -> T + Send + Sync + 'static) -> Builder<J, R, T> {
-        let Self { workers, job_capacity, result_capacity, threads, on_start, on_stop, init: _, types } = self;
+        let Self {
+            workers,
+            job_capacity,
+            result_capacity,
+            threads,
+            on_start,
+            on_stop,
+            init: _,
+            types,
+        } = self;
         let init = Object::new(init);
-        Builder { workers, job_capacity, result_capacity, threads, on_start, on_stop, init, types }
+        Builder {
+            workers,
+            job_capacity,
+            result_capacity,
+            threads,
+            on_start,
+            on_stop,
+            init,
+            types,
+        }
     }
 
     /// Starts the threads and returns the pool and its first taker.
@@ -142,33 +163,52 @@ impl<J, R, S> Builder<J, R, S> {
         let startup = Arc::new(Startup::default());
         let function = Arc::new(function);
 
-        let bodies = locals.into_iter().zip(outlets).enumerate().map(|(worker, (local, outlet))| {
-            let seat = Seat {
-                worker,
-                local,
-                outlet,
-                engine: Arc::clone(&engine),
-                outbox: Arc::clone(&outbox),
-                startup: Arc::clone(&startup),
-                on_start: self.on_start.clone(),
-                on_stop: self.on_stop.clone(),
-                init: Object::clone(&self.init),
-                function: Arc::clone(&function),
-            };
-            move || seat.work()
-        });
-        let crew = Crew::start(bodies, &self.threads, || engine.halt()).map_err(BuildError::Thread)?;
+        let bodies =
+            locals
+                .into_iter()
+                .zip(outlets)
+                .enumerate()
+                .map(|(worker, (local, outlet))| {
+                    let seat = Seat {
+                        worker,
+                        local,
+                        outlet,
+                        engine: Arc::clone(&engine),
+                        outbox: Arc::clone(&outbox),
+                        startup: Arc::clone(&startup),
+                        on_start: self.on_start.clone(),
+                        on_stop: self.on_stop.clone(),
+                        init: Object::clone(&self.init),
+                        function: Arc::clone(&function),
+                    };
+                    move || seat.work()
+                });
+        let crew =
+            Crew::start(bodies, &self.threads, || engine.halt()).map_err(BuildError::Thread)?;
         let taker = Results::new(Arc::clone(&outbox));
         // loom's models start when the threads do.
         if !cfg!(workcrew_loom) {
             if let Err((worker, payload)) = startup.wait(workers) {
                 engine.halt();
                 unwind::drop_each_quietly(crew.join());
-                return Err(BuildError::Startup { worker, panic: JobPanic::new(payload) });
+                return Err(BuildError::Startup {
+                    worker,
+                    panic: JobPanic::new(payload),
+                });
             }
         }
-        let handle = Handle { engine, waiting: Object::new(View(Arc::clone(&outbox))) };
-        Ok((WorkerPool { handle, outbox, crew: Some(crew) }, taker))
+        let handle = Handle {
+            engine,
+            waiting: Object::new(View(Arc::clone(&outbox))),
+        };
+        Ok((
+            WorkerPool {
+                handle,
+                outbox,
+                crew: Some(crew),
+            },
+            taker,
+        ))
     }
 
     fn check(&self) -> Result<(), BuildError> {
@@ -177,11 +217,17 @@ impl<J, R, S> Builder<J, R, S> {
             Self { workers, .. } if *workers > MAX_WORKERS => {
                 Err(BuildError::TooManyWorkers(MAX_WORKERS))
             }
-            Self { job_capacity: 0, .. } => Err(BuildError::ZeroJobCapacity),
-            Self { result_capacity: 0, .. } => Err(BuildError::ZeroResultCapacity),
-            Self { job_capacity, result_capacity, .. }
-                if *job_capacity.max(result_capacity) > MAX_CAPACITY =>
-            {
+            Self {
+                job_capacity: 0, ..
+            } => Err(BuildError::ZeroJobCapacity),
+            Self {
+                result_capacity: 0, ..
+            } => Err(BuildError::ZeroResultCapacity),
+            Self {
+                job_capacity,
+                result_capacity,
+                ..
+            } if *job_capacity.max(result_capacity) > MAX_CAPACITY => {
                 Err(BuildError::CapacityTooLarge(MAX_CAPACITY))
             }
             _ => Ok(()),
@@ -211,14 +257,25 @@ where
 {
     /// A worker's life. Returns its last state.
     fn work(self) -> Option<S> {
-        let Self { worker, local, outlet, engine, outbox, startup, on_start, on_stop, init, function } = self;
+        let Self {
+            worker,
+            local,
+            outlet,
+            engine,
+            outbox,
+            startup,
+            on_start,
+            on_stop,
+            init,
+            function,
+        } = self;
         let started = unwind::catch(|| {
             if let Some(hook) = on_start {
                 hook(worker);
             }
         });
-        let runner = started
-            .and_then(|()| Runner::new(worker, init, function, Arc::clone(&outbox), outlet));
+        let runner =
+            started.and_then(|()| Runner::new(worker, init, function, Arc::clone(&outbox), outlet));
         let mut runner = match runner {
             Ok(runner) => runner,
             Err(payload) => {

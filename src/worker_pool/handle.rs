@@ -11,9 +11,11 @@ use crate::unwind;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// Jobs that [`Handle::submit_all`] publishes together at most: they stand on the
-/// stack meanwhile. Chosen by W1b in batches.
+/// Jobs that [`Handle::submit_all`] publishes together at most. Chosen by W1b in batches.
 const CHUNK: usize = if cfg!(workcrew_loom) { 2 } else { 32 };
+
+/// They stand on the stack meanwhile, so jobs of more bytes than this go one by one.
+const LARGE: usize = 1024;
 
 /// What a handle knows of the results, whose type it does not know.
 pub(super) trait Waiting: Send + Sync {
@@ -59,11 +61,13 @@ impl<J: Send> Handle<J> {
     /// is lock-free, but for the system call that wakes a sleeping worker.
     #[inline]
     pub fn submit(&self, job: J) -> Result<u64, SubmitError<J>> {
-        self.engine.submit(job, None).map_err(|refused| match refused {
-            Refused::Closed(job) => SubmitError::Closed(job),
-            Refused::WouldDeadlock(job) => SubmitError::WouldDeadlock(job),
-            Refused::TimedOut(_) => unreachable!("no time was set"),
-        })
+        self.engine
+            .submit(job, None)
+            .map_err(|refused| match refused {
+                Refused::Closed(job) => SubmitError::Closed(job),
+                Refused::WouldDeadlock(job) => SubmitError::WouldDeadlock(job),
+                Refused::TimedOut(_) => unreachable!("no time was set"),
+            })
     }
 
     /// Submits a job if there is room now. Lock-free.
@@ -75,10 +79,12 @@ impl<J: Send> Handle<J> {
     /// closed before.
     #[inline]
     pub fn try_submit(&self, job: J) -> Result<u64, TrySubmitError<J>> {
-        self.engine.try_submit(job).map_err(|rejected| match rejected {
-            Rejected::Full(job) => TrySubmitError::Full(job),
-            Rejected::Closed(job) => TrySubmitError::Closed(job),
-        })
+        self.engine
+            .try_submit(job)
+            .map_err(|rejected| match rejected {
+                Rejected::Full(job) => TrySubmitError::Full(job),
+                Rejected::Closed(job) => TrySubmitError::Closed(job),
+            })
     }
 
     /// As [`Handle::submit`], but waits at most `timeout`.
@@ -95,17 +101,20 @@ impl<J: Send> Handle<J> {
         };
         // A time beyond the clock's reach is no deadline.
         let deadline = Instant::now().checked_add(timeout);
-        self.engine.submit(job, deadline).map_err(|refused| match refused {
-            Refused::Closed(job) => SubmitTimeoutError::Closed(job),
-            Refused::TimedOut(job) => SubmitTimeoutError::Timeout(job),
-            Refused::WouldDeadlock(job) => SubmitTimeoutError::WouldDeadlock(job),
-        })
+        self.engine
+            .submit(job, deadline)
+            .map_err(|refused| match refused {
+                Refused::Closed(job) => SubmitTimeoutError::Closed(job),
+                Refused::TimedOut(job) => SubmitTimeoutError::Timeout(job),
+                Refused::WouldDeadlock(job) => SubmitTimeoutError::WouldDeadlock(job),
+            })
     }
 
     /// Submits all jobs of an iterator, in order, waiting where need be, and returns
     /// how many that were.
     ///
-    /// Up to 32 jobs are drawn from the iterator and published together. For cheap
+    /// Up to 32 jobs (one, if they have more than 1024 bytes) are drawn from the iterator and
+    /// published together. For cheap
     /// jobs that is several times faster than [`Handle::submit`].
     ///
     /// # Errors
@@ -125,7 +134,17 @@ impl<J: Send> Handle<J> {
     where
         I: IntoIterator<Item = J>,
     {
-        let mut rest = jobs.into_iter();
+        if size_of::<J>() > LARGE {
+            self.submit_chunks::<_, 1>(jobs.into_iter())
+        } else {
+            self.submit_chunks::<_, CHUNK>(jobs.into_iter())
+        }
+    }
+
+    fn submit_chunks<I, const CHUNK: usize>(&self, mut rest: I) -> Result<u64, SubmitAllError<I>>
+    where
+        I: Iterator<Item = J>,
+    {
         let mut accepted = 0;
         let mut chunk = [const { None }; CHUNK];
         loop {
@@ -208,7 +227,10 @@ impl<J: Send> Handle<J> {
 
 impl<J> Clone for Handle<J> {
     fn clone(&self) -> Self {
-        Self { engine: Arc::clone(&self.engine), waiting: Object::clone(&self.waiting) }
+        Self {
+            engine: Arc::clone(&self.engine),
+            waiting: Object::clone(&self.waiting),
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 mod builder;
 mod context;
 mod handle;
-mod outbox;
+pub(crate) mod outbox;
 mod results;
 mod runner;
 mod stats;
@@ -216,7 +216,9 @@ impl<J: Send + 'static, R: Send + 'static, S: Send + 'static> WorkerPool<J, R, S
     }
 
     fn join_crew(&mut self) -> Result<Vec<S>, JoinError> {
-        let Some(crew) = self.crew.take() else { return Ok(Vec::new()) };
+        let Some(crew) = self.crew.take() else {
+            return Ok(Vec::new());
+        };
         if is_inside(self.handle.engine.key()) {
             // The threads go on alone; the last one tells the takers.
             return Err(JoinError::WouldDeadlock);
@@ -254,14 +256,20 @@ impl<J: Send + 'static, R: Send + 'static, S: Send + 'static> Drop for WorkerPoo
 fn cancel_queued<J: Send, R: Send>(engine: &Engine<J>, outbox: &Outbox<R>) {
     for (index, job) in engine.drain(Fate::Cancelled) {
         unwind::drop_quietly(job);
-        outbox.put_back(Outcome { index, worker: 0, result: Err(JobError::Cancelled) });
+        outbox.put_back(Outcome {
+            index,
+            worker: 0,
+            result: Err(JobError::Cancelled),
+        });
     }
     outbox.end();
 }
 
 impl<J: Send + 'static, R: Send + 'static, S: Send + 'static> fmt::Debug for WorkerPool<J, R, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WorkerPool").field("workers", &self.workers()).finish_non_exhaustive()
+        f.debug_struct("WorkerPool")
+            .field("workers", &self.workers())
+            .finish_non_exhaustive()
     }
 }
 

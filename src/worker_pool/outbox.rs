@@ -10,7 +10,8 @@
 //! than `capacity` results are untaken. So at most `capacity` results lie
 //! in the queue, and beyond them each *waiting* worker's own last one, which takers
 //! can take straight from its hand. (In Go's terms: the values that blocked senders
-//! hold.) A worker never waits while `capacity` or fewer are untaken.
+//! hold.) A worker never waits while `capacity` or fewer are untaken. (It counts without
+//! a barrier, so what other cores stored in the last nanoseconds may be missed.)
 //!
 //! **A stream** is a ring ([`deque`]) and, behind it, a queue ([`Injector`]) for
 //! when the ring is full, or a suspended taker still sits in its next slot. Once a
@@ -32,8 +33,9 @@ use super::{JobError, Outcome};
 use crate::deque::{self, Local, Steal, Stealer};
 use crate::gate::Gate;
 use crate::injector::{Injector, Rejected};
+use crate::pace::Patience;
 use crate::probe::probe;
-use crate::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, Ordering, barrier, yield_now};
+use crate::sync::{self, Arc, AtomicBool, AtomicU64, AtomicUsize, Ordering, barrier, yield_now};
 use crate::unwind;
 use crossbeam_utils::CachePadded;
 
@@ -75,6 +77,8 @@ pub(crate) struct Outbox<R> {
     /// Where workers wait for room.
     room: Gate,
     takers: AtomicUsize,
+    /// Whether a taker can run beside one worker.
+    two_cores: bool,
     ended: AtomicBool,
     discarded: AtomicU64,
 }
@@ -88,7 +92,7 @@ pub(crate) struct Outlet<R> {
 
 impl<R: Send> Outbox<R> {
     /// An outbox with one taker, and each worker's outlet.
-    pub(super) fn new(workers: usize, capacity: usize) -> (Self, Vec<Outlet<R>>) {
+    pub(crate) fn new(workers: usize, capacity: usize) -> (Self, Vec<Outlet<R>>) {
         let affordable = RINGS_BYTES / workers / (size_of::<Delivered<R>>() + size_of::<u64>());
         let slots = affordable.min(capacity + 1).clamp(2, MAX_SLOTS);
         let (streams, outlets) = (0..workers)
@@ -100,7 +104,13 @@ impl<R: Send> Outbox<R> {
                     spilling: AtomicBool::new(false),
                     backlog: AtomicUsize::new(0),
                 };
-                (CachePadded::new(stream), Outlet { worker, ring: local })
+                (
+                    CachePadded::new(stream),
+                    Outlet {
+                        worker,
+                        ring: local,
+                    },
+                )
             })
             .unzip();
         let outbox = Self {
@@ -110,6 +120,7 @@ impl<R: Send> Outbox<R> {
             ready: Gate::new(),
             room: Gate::new(),
             takers: AtomicUsize::new(1),
+            two_cores: sync::available_parallelism() > 1,
             ended: AtomicBool::new(false),
             discarded: AtomicU64::new(0),
         };
@@ -117,7 +128,7 @@ impl<R: Send> Outbox<R> {
     }
 
     /// Results that lie here.
-    pub(super) fn untaken(&self) -> usize {
+    pub(crate) fn untaken(&self) -> usize {
         self.streams.iter().map(|stream| stream.len()).sum()
     }
 
@@ -126,7 +137,10 @@ impl<R: Send> Outbox<R> {
     pub(super) fn take(&self, turn: &mut usize, mut sink: impl FnMut(Outcome<R>)) -> usize {
         // Relaxed: fairness among takers needs no exact number.
         let takers = self.takers.load(Ordering::Relaxed).max(1);
-        let mut taken = self.strays.pop(MAX_TAKE, |_| {}, |_, outcome| sink(outcome)).taken;
+        let mut taken = self
+            .strays
+            .pop(MAX_TAKE, |_| {}, |_, outcome| sink(outcome))
+            .taken;
         for _ in 0..self.streams.len() {
             if taken > 0 {
                 break;
@@ -134,7 +148,11 @@ impl<R: Send> Outbox<R> {
             *turn = (*turn + 1) % self.streams.len();
             let worker = *turn;
             taken = self.streams[worker].take(takers, |Delivered { index, result }| {
-                sink(Outcome { index, worker, result });
+                sink(Outcome {
+                    index,
+                    worker,
+                    result,
+                });
             });
         }
         if taken > 0 {
@@ -152,14 +170,23 @@ impl<R: Send> Outbox<R> {
         &self.ready
     }
 
+    /// Whether a taker may spin: there is a core to spare, and one job at a time.
+    pub(super) fn is_hot(&self) -> bool {
+        self.two_cores && self.backlog() <= 1
+    }
+
     /// How many jobs the workers have ahead of them: an estimate.
     pub(super) fn backlog(&self) -> usize {
         // Relaxed: a hint.
-        self.streams.iter().map(|stream| stream.backlog.load(Ordering::Relaxed)).max().unwrap_or(0)
+        self.streams
+            .iter()
+            .map(|stream| stream.backlog.load(Ordering::Relaxed))
+            .max()
+            .unwrap_or(0)
     }
 
     /// No result will come any more; all have been delivered.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         // [ended] Release: after all results.
         self.ended.store(true, Ordering::Release);
         probe!("outbox end: ended, takers not told");
@@ -219,7 +246,6 @@ impl<R: Send> Outbox<R> {
         let mut turn = 0;
         while self.take(&mut turn, |outcome| self.discard(outcome.result)) > 0 {}
     }
-
 }
 
 impl<R> Stream<R> {
@@ -227,7 +253,13 @@ impl<R> Stream<R> {
     fn len(&self) -> usize {
         // Relaxed: its own worker knows, and others may miss a result that is being
         // spilled.
-        let spilled = if self.spilling.load(Ordering::Relaxed) { self.spill.len() } else { 0 };
+        let spilling = self.spilling.load(Ordering::Relaxed);
+        // A worker that is suspended while it spills has claimed a place for ever.
+        let spilled = if spilling && self.spill.has_published() {
+            self.spill.len()
+        } else {
+            0
+        };
         self.ring.len() + spilled
     }
 
@@ -247,7 +279,9 @@ impl<R> Stream<R> {
             return 0;
         }
         probe!("outbox take: ring empty, spill not looked at");
-        self.spill.pop(spilled, |_| {}, |_, delivered| sink(delivered)).taken
+        self.spill
+            .pop(spilled, |_| {}, |_, delivered| sink(delivered))
+            .taken
     }
 }
 
@@ -257,7 +291,7 @@ impl<R: Send> Outlet<R> {
     /// `backlog` is how many jobs this worker knows to be waiting; `hurry` ends the
     /// wait when nobody will take for a while (the pool is being torn down).
     #[inline]
-    pub(super) fn deliver(
+    pub(crate) fn deliver(
         &mut self,
         outbox: &Outbox<R>,
         index: u64,
@@ -347,10 +381,11 @@ impl<R: Send> Outbox<R> {
     #[cold]
     fn wait_for_room(&self, hurry: impl Fn() -> bool) {
         let mut room = false;
-        self.room.wait_politely(false, None, || {
-            room = self.untaken() <= self.capacity;
-            (room || self.nobody_takes() || hurry()).then_some(())
-        });
+        self.room
+            .wait_politely(false, &mut Patience::default(), false, None, || {
+                room = self.untaken() <= self.capacity;
+                (room || self.nobody_takes() || hurry()).then_some(())
+            });
         if room {
             // A result that leaves wakes one worker, but may make room for all.
             self.room.notify(1);

@@ -6,12 +6,11 @@ use super::JobError;
 use super::outbox::{MAX_TAKE, Outbox};
 use crate::engine::is_inside;
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
-use crate::pace::Pace;
+use crate::pace::{Pace, Patience};
 use crate::probe::probe;
 use crate::sync::Arc;
 use std::collections::VecDeque;
 use std::fmt;
-use std::iter::FusedIterator;
 use std::time::{Duration, Instant};
 
 /// With fewer jobs than this ahead, a taker may be waiting for one in particular.
@@ -35,6 +34,9 @@ pub struct Outcome<R> {
 /// and everything has been delivered. Clone it to take from several threads; each
 /// outcome goes to one of them.
 ///
+/// An outcome that another handle puts back when it is dropped may come even after the
+/// end: then the iterator goes on.
+///
 /// A handle claims up to 64 results at a time, but not more than its share of what
 /// lies there (their number divided by that of the handles), and puts back what is
 /// left when it is dropped. When the last handle is dropped nobody can take results
@@ -52,6 +54,7 @@ pub struct Results<R: Send> {
     hand: Hand<R>,
     /// How fast results come.
     pace: Pace,
+    patience: Patience,
 }
 
 /// What a taker has claimed.
@@ -70,7 +73,11 @@ impl<R: Send> Hand<R> {
     fn refill(&mut self, outbox: &Outbox<R>) -> Result<Outcome<R>, TryRecvError> {
         // Asked before the look: results delivered by then will be found.
         let ended = outbox.has_ended();
-        let Self { outcomes, turn, claimed } = self;
+        let Self {
+            outcomes,
+            turn,
+            claimed,
+        } = self;
         *claimed += outbox.take(turn, |outcome| outcomes.push_back(outcome)) as u64;
         probe!("results: taken, not handed out");
         match outcomes.pop_front() {
@@ -82,10 +89,19 @@ impl<R: Send> Hand<R> {
 }
 
 impl<R: Send> Results<R> {
-    pub(super) fn new(outbox: Arc<Outbox<R>>) -> Self {
+    pub(crate) fn new(outbox: Arc<Outbox<R>>) -> Self {
         let outcomes = VecDeque::with_capacity(MAX_TAKE);
-        let hand = Hand { outcomes, turn: 0, claimed: 0 };
-        Self { outbox, hand, pace: Pace::new() }
+        let hand = Hand {
+            outcomes,
+            turn: 0,
+            claimed: 0,
+        };
+        Self {
+            outbox,
+            hand,
+            pace: Pace::new(),
+            patience: Patience::default(),
+        }
     }
 
     /// Returns the next outcome, waiting for it if need be.
@@ -146,17 +162,24 @@ impl<R: Send> Results<R> {
         if is_inside(Arc::as_ptr(&self.outbox) as usize) {
             return Err(RecvTimeoutError::WouldDeadlock);
         }
-        let Self { outbox, hand, pace } = self;
+        let Self {
+            outbox,
+            hand,
+            pace,
+            patience,
+        } = self;
         let nap = pace.should_nap(hand.claimed, outbox.capacity())
             && outbox.backlog() >= NAP_BACKLOG
             && deadline.is_none();
-        let found = outbox.ready().wait_politely(nap, deadline, || {
-            match hand.refill(outbox) {
-                Ok(outcome) => Some(Ok(outcome)),
-                Err(TryRecvError::Ended) => Some(Err(RecvTimeoutError::Ended)),
-                Err(TryRecvError::Empty) => None,
-            }
-        });
+        let found = outbox
+            .ready()
+            .wait_politely(nap, patience, outbox.is_hot(), deadline, || {
+                match hand.refill(outbox) {
+                    Ok(outcome) => Some(Ok(outcome)),
+                    Err(TryRecvError::Ended) => Some(Err(RecvTimeoutError::Ended)),
+                    Err(TryRecvError::Empty) => None,
+                }
+            });
         found.unwrap_or(Err(RecvTimeoutError::Timeout))
     }
 }
@@ -179,8 +202,6 @@ impl<R: Send> Iterator for Results<R> {
     }
 }
 
-impl<R: Send> FusedIterator for Results<R> {}
-
 /// A further taker. Starts with nothing in hand.
 impl<R: Send> Clone for Results<R> {
     fn clone(&self) -> Self {
@@ -200,6 +221,8 @@ impl<R: Send> Drop for Results<R> {
 
 impl<R: Send> fmt::Debug for Results<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Results").field("in_hand", &self.hand.outcomes.len()).finish_non_exhaustive()
+        f.debug_struct("Results")
+            .field("in_hand", &self.hand.outcomes.len())
+            .finish_non_exhaustive()
     }
 }

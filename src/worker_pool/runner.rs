@@ -31,7 +31,14 @@ impl<R: Send, S, F> Runner<R, S, F> {
         outbox: Arc<Outbox<R>>,
         outlet: Outlet<R>,
     ) -> Result<Self, Payload> {
-        let mut runner = Self { worker, state: None, init, function, outbox, outlet };
+        let mut runner = Self {
+            worker,
+            state: None,
+            init,
+            function,
+            outbox,
+            outlet,
+        };
         runner.renew()?;
         Ok(runner)
     }
@@ -60,7 +67,10 @@ where
         let result = match state {
             Ok(()) => {
                 let state = self.state.as_mut().expect("made above");
-                let mut context = Context { state, desk: desk.lend() };
+                let mut context = Context {
+                    state,
+                    desk: desk.lend(),
+                };
                 unwind::catch(|| (self.function)(entry.job, &mut context))
             }
             Err(payload) => {
@@ -77,11 +87,15 @@ where
                 if let Err(payload) = self.renew() {
                     unwind::drop_quietly(payload);
                 }
-                (Err(JobError::Panicked(JobPanic::new(payload))), Ended::Panicked)
+                (
+                    Err(JobError::Panicked(JobPanic::new(payload))),
+                    Ended::Panicked,
+                )
             }
         };
         let backlog = desk.backlog();
-        self.outlet.deliver(&self.outbox, index, result, backlog, || desk.is_cancelled());
+        self.outlet
+            .deliver(&self.outbox, index, result, backlog, || desk.is_cancelled());
         ended
     }
 }

@@ -58,7 +58,13 @@ impl fmt::Display for Stats {
         writeln!(
             f,
             "jobs     accepted {} = queued {} + running {} + completed {} + panicked {} + cancelled {} + returned {}",
-            self.accepted, self.queued, self.running, self.completed, self.panicked, self.cancelled, self.returned,
+            self.accepted,
+            self.queued,
+            self.running,
+            self.completed,
+            self.panicked,
+            self.cancelled,
+            self.returned,
         )?;
         writeln!(
             f,
@@ -70,10 +76,22 @@ impl fmt::Display for Stats {
             "blocked  submitters {}, workers {}",
             self.blocked_submitters, self.blocked_workers
         )?;
-        write!(f, "{:<9}{:>12}{:>12}{:>12}{:>12}", "worker", "executed", "batches", "stolen", "parked")?;
+        write!(
+            f,
+            "{:<9}{:>12}{:>12}{:>12}{:>12}",
+            "worker", "executed", "batches", "stolen", "parked"
+        )?;
         for (id, worker) in self.workers.iter().enumerate() {
-            let WorkerStats { executed, batches, stolen, parked } = worker;
-            write!(f, "\n{id:<9}{executed:>12}{batches:>12}{stolen:>12}{parked:>12}")?;
+            let WorkerStats {
+                executed,
+                batches,
+                stolen,
+                parked,
+            } = worker;
+            write!(
+                f,
+                "\n{id:<9}{executed:>12}{batches:>12}{stolen:>12}{parked:>12}"
+            )?;
         }
         Ok(())
     }

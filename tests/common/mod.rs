@@ -67,14 +67,19 @@ pub(crate) fn watchdog() -> Watchdog {
 }
 
 /// A [`Watchdog`] that prints `dump()` too.
-pub(crate) fn watchdog_with(patience: Duration, dump: impl Fn() -> String + Send + 'static) -> Watchdog {
+pub(crate) fn watchdog_with(
+    patience: Duration,
+    dump: impl Fn() -> String + Send + 'static,
+) -> Watchdog {
     let done = Arc::new((Mutex::new(false), Condvar::new()));
     let dog = Watchdog(Arc::clone(&done));
     let name = thread::current().name().unwrap_or("?").to_owned();
     thread::spawn(move || {
         let (lock, changed) = &*done;
         let guard = lock.lock().unwrap();
-        let (done, _) = changed.wait_timeout_while(guard, patience, |done| !*done).unwrap();
+        let (done, _) = changed
+            .wait_timeout_while(guard, patience, |done| !*done)
+            .unwrap();
         if !*done {
             // Not captured, as `eprintln` would be.
             use std::io::Write;
@@ -113,7 +118,9 @@ impl Door {
         let mut guests = lock.lock().unwrap();
         guests.came += 1;
         changed.notify_all();
-        let (guests, _) = changed.wait_timeout_while(guests, PATIENCE, |guests| !guests.open).unwrap();
+        let (guests, _) = changed
+            .wait_timeout_while(guests, PATIENCE, |guests| !guests.open)
+            .unwrap();
         if !guests.open {
             eprintln!("HANG: nobody opened the door");
             abort();
@@ -130,8 +137,9 @@ impl Door {
     pub(crate) fn wait_for(&self, guests: usize) {
         let (lock, changed) = &*self.0;
         let guard = lock.lock().unwrap();
-        let (guard, _) =
-            changed.wait_timeout_while(guard, PATIENCE, |seen| seen.came < guests).unwrap();
+        let (guard, _) = changed
+            .wait_timeout_while(guard, PATIENCE, |seen| seen.came < guests)
+            .unwrap();
         if guard.came < guests {
             eprintln!("HANG: {} of {guests} came to the door", guard.came);
             abort();

@@ -13,7 +13,10 @@ fn builder() -> Builder<u64, u64> {
 }
 
 fn error_of<S: Send + 'static>(builder: Builder<u64, u64, S>) -> BuildError {
-    builder.build(|job, _| job).map(drop).expect_err("this cannot be built")
+    builder
+        .build(|job, _| job)
+        .map(drop)
+        .expect_err("this cannot be built")
 }
 
 #[test]
@@ -41,12 +44,18 @@ fn zero_result_capacity_is_an_error_that_says_what_is_allowed() {
 fn numbers_beyond_the_limits_are_errors_that_say_the_limit() {
     for workers in [65_535, usize::MAX] {
         let error = error_of(builder().workers(workers));
-        assert!(matches!(error, BuildError::TooManyWorkers(65_534)), "{error:?}");
+        assert!(
+            matches!(error, BuildError::TooManyWorkers(65_534)),
+            "{error:?}"
+        );
         assert!(error.to_string().contains("65534"), "{error}");
     }
     for capacity in [(1 << 28) + 1, usize::MAX] {
         let error = error_of(builder().job_capacity(capacity));
-        assert!(matches!(error, BuildError::CapacityTooLarge(0x1000_0000)), "{error:?}");
+        assert!(
+            matches!(error, BuildError::CapacityTooLarge(0x1000_0000)),
+            "{error:?}"
+        );
         let error = error_of(builder().result_capacity(capacity));
         assert!(error.to_string().contains("268435456"), "{error}");
     }
@@ -68,8 +77,13 @@ fn the_order_of_the_settings_does_not_matter() {
 
 #[test]
 fn by_default_there_are_as_many_workers_as_the_system_offers() {
-    let (pool, _results) = WorkerPool::<u64, u64>::builder().build(|job, _| job).unwrap();
-    assert_eq!(pool.workers(), thread::available_parallelism().map_or(1, |n| n.get()));
+    let (pool, _results) = WorkerPool::<u64, u64>::builder()
+        .build(|job, _| job)
+        .unwrap();
+    assert_eq!(
+        pool.workers(),
+        thread::available_parallelism().map_or(1, |n| n.get())
+    );
 }
 
 #[test]
@@ -152,9 +166,14 @@ fn a_panic_in_the_start_hook_fails_the_build_and_leaves_no_thread() {
             .build(|job, _| job)
             .map(drop)
             .unwrap_err();
-        let BuildError::Startup { worker, panic } = error else { panic!("{error:?}") };
+        let BuildError::Startup { worker, panic } = error else {
+            panic!("{error:?}")
+        };
         assert_eq!(worker, bad);
-        assert!(panic.message().contains(&format!("no start for {bad}")), "{panic:?}");
+        assert!(
+            panic.message().contains(&format!("no start for {bad}")),
+            "{panic:?}"
+        );
         assert_eq!(Arc::strong_count(&held), 1, "a thread is left");
     }
 }
@@ -175,7 +194,10 @@ fn a_panic_in_init_fails_the_build_and_leaves_no_thread() {
             .map(drop)
             .unwrap_err();
         assert!(error.to_string().contains("no state"), "{error}");
-        assert!(matches!(error, BuildError::Startup { worker, .. } if worker == bad), "{error:?}");
+        assert!(
+            matches!(error, BuildError::Startup { worker, .. } if worker == bad),
+            "{error:?}"
+        );
         assert_eq!(Arc::strong_count(&held), 1, "a thread is left");
     }
 }
@@ -188,7 +210,10 @@ fn a_build_that_fails_swallows_panics_of_the_states_drops() {
             assert_ne!(worker, 3, "no state");
             PanicsOnDrop
         }));
-        assert!(matches!(error, BuildError::Startup { worker: 3, .. }), "{error:?}");
+        assert!(
+            matches!(error, BuildError::Startup { worker: 3, .. }),
+            "{error:?}"
+        );
     }
 }
 
@@ -199,7 +224,9 @@ fn a_build_in_which_all_workers_panic_reports_one_and_swallows_the_others() {
         let error = error_of(builder().workers(4).on_start(|_| {
             std::panic::panic_any(PanicsOnDrop);
         }));
-        let BuildError::Startup { panic, .. } = error else { panic!("{error:?}") };
+        let BuildError::Startup { panic, .. } = error else {
+            panic!("{error:?}")
+        };
         std::mem::forget(panic);
     }
 }

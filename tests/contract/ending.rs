@@ -69,7 +69,11 @@ fn when_join_returns_the_threads_have_ended() {
     pool.submit_all([(); 50]).unwrap();
     pool.join().unwrap();
     assert_eq!(stopped.load(Ordering::Relaxed), 4);
-    assert_eq!(Arc::strong_count(&stopped), 1, "a thread still holds the hook");
+    assert_eq!(
+        Arc::strong_count(&stopped),
+        1,
+        "a thread still holds the hook"
+    );
 }
 
 /// A pool whose workers wait behind the door and whose queue holds the jobs 100, 101, ...
@@ -144,14 +148,21 @@ fn shutdown_now_races_submitters_and_every_job_is_somewhere() {
         let submitters: Vec<_> = (0..3)
             .map(|_| {
                 let handle = handle.clone();
-                thread::spawn(move || (0..).take_while(|_| handle.submit(value(1)).is_ok()).count())
+                thread::spawn(move || {
+                    (0..)
+                        .take_while(|_| handle.submit(value(1)).is_ok())
+                        .count()
+                })
             })
             .collect();
         for _ in 0..round * 3 {
             thread::yield_now();
         }
         let returned = pool.shutdown_now().unwrap().len();
-        let accepted: usize = submitters.into_iter().map(|thread| thread.join().unwrap()).sum();
+        let accepted: usize = submitters
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .sum();
         assert_eq!(results.count() + returned, accepted);
         let stats = handle.stats();
         assert_eq!(stats.accepted, accepted as u64);
@@ -164,7 +175,9 @@ fn shutdown_now_does_not_wait_for_takers() {
     let _watchdog = watchdog();
     let (pool, results) = crew(2, 10, 1);
     pool.submit_all((0..10).map(value)).unwrap();
-    eventually("both workers wait for takers", || pool.stats().blocked_workers == 2);
+    eventually("both workers wait for takers", || {
+        pool.stats().blocked_workers == 2
+    });
     let handle = pool.handle();
     let returned = pool.shutdown_now().unwrap().len();
     assert_eq!(results.count() + returned, 10);
@@ -182,7 +195,13 @@ fn running_jobs_can_ask_whether_they_are_cancelled() {
     pool.submit_all([(); 2]).unwrap();
     eventually("both run", || pool.stats().running == 2);
     pool.shutdown_now().unwrap();
-    assert_eq!(results.by_ref().filter(|outcome| outcome.result.is_ok()).count(), 2);
+    assert_eq!(
+        results
+            .by_ref()
+            .filter(|outcome| outcome.result.is_ok())
+            .count(),
+        2
+    );
 }
 
 #[test]
@@ -219,7 +238,11 @@ fn a_pool_dropped_in_a_panic_without_takers_counts_the_discarded_outcomes() {
     opener.join().unwrap();
     let stats = stats.stats();
     assert_eq!((stats.completed, stats.cancelled), (1, 5));
-    assert_eq!((stats.results_discarded, stats.results_waiting), (6, 0), "{stats}");
+    assert_eq!(
+        (stats.results_discarded, stats.results_waiting),
+        (6, 0),
+        "{stats}"
+    );
 }
 
 #[test]
@@ -283,7 +306,11 @@ fn end_from_within<S: Send + 'static>(
                 inner_door.pass();
             }
             if job == 0 {
-                let pool = inside.lock().unwrap().take().expect("the pool was put there");
+                let pool = inside
+                    .lock()
+                    .unwrap()
+                    .take()
+                    .expect("the pool was put there");
                 deed(pool, ctx);
             }
             job
@@ -322,10 +349,18 @@ fn join_in_an_own_worker_is_an_error_and_the_pool_ends_by_itself() {
 
 #[test]
 fn shutdown_in_an_own_worker_is_an_error_and_the_pool_ends_by_itself() {
-    let (outcomes, _) = end_from_within(2, 20, |worker| worker, |pool, _| {
-        assert_eq!(pool.shutdown(), Err(JoinError::WouldDeadlock));
-    });
-    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 22);
+    let (outcomes, _) = end_from_within(
+        2,
+        20,
+        |worker| worker,
+        |pool, _| {
+            assert_eq!(pool.shutdown(), Err(JoinError::WouldDeadlock));
+        },
+    );
+    assert_eq!(
+        outcomes.iter().filter(|outcome| outcome.is_ok()).count(),
+        22
+    );
 }
 
 #[test]
@@ -350,7 +385,10 @@ fn a_pool_dropped_inside_its_own_job_runs_what_was_accepted() {
             drop(pool);
             assert!(!ctx.is_cancelled());
         });
-        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), workers + 20);
+        assert_eq!(
+            outcomes.iter().filter(|outcome| outcome.is_ok()).count(),
+            workers + 20
+        );
     }
 }
 
@@ -370,10 +408,18 @@ fn a_pool_dropped_inside_its_own_panicking_job_cancels_the_queued_jobs() {
 #[test]
 fn states_whose_drops_panic_do_no_harm_when_the_pool_ends_by_itself() {
     let (outcomes, _) = end_from_within(3, 20, |_| PanicsOnDrop, |pool, _| drop(pool));
-    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 23);
-    let (outcomes, _) = end_from_within(3, 20, |_| PanicsOnDrop, |pool, _| {
-        assert!(pool.shutdown_now().is_err());
-    });
+    assert_eq!(
+        outcomes.iter().filter(|outcome| outcome.is_ok()).count(),
+        23
+    );
+    let (outcomes, _) = end_from_within(
+        3,
+        20,
+        |_| PanicsOnDrop,
+        |pool, _| {
+            assert!(pool.shutdown_now().is_err());
+        },
+    );
     assert_eq!(outcomes.len(), 23);
 }
 
@@ -401,7 +447,14 @@ fn a_handle_and_stats_work_after_the_end() {
     drop(results);
     handle.close();
     let stats = handle.stats();
-    assert_eq!(stats.workers.iter().map(|worker| worker.executed).sum::<u64>(), 4);
+    assert_eq!(
+        stats
+            .workers
+            .iter()
+            .map(|worker| worker.executed)
+            .sum::<u64>(),
+        4
+    );
     assert_eq!(stats.results_discarded, 4);
     assert!(stats.to_string().contains("accepted 4"), "{stats}");
 }

@@ -87,7 +87,10 @@ fn follow_ups_do_not_count_against_the_capacity() {
     assert_eq!(pool.stats().queued, 503);
     door.open();
     pool.close();
-    assert_eq!(results.map(|outcome| outcome.result.unwrap()).sum::<u64>(), 506);
+    assert_eq!(
+        results.map(|outcome| outcome.result.unwrap()).sum::<u64>(),
+        506
+    );
 }
 
 #[test]
@@ -112,7 +115,10 @@ fn a_job_may_push_a_hundred_thousand_follow_ups() {
         for outcome in results {
             assert_eq!(outcome.index, 0);
             let job = outcome.result.unwrap();
-            assert!(!std::mem::replace(&mut seen[job as usize], true), "{job} ran twice");
+            assert!(
+                !std::mem::replace(&mut seen[job as usize], true),
+                "{job} ran twice"
+            );
         }
         assert!(seen.into_iter().all(|seen| seen));
         assert_eq!(pool.stats().accepted, MANY + 1);
@@ -125,7 +131,7 @@ fn a_job_may_push_a_hundred_thousand_follow_ups() {
 fn a_follow_up_beyond_millions_panics_in_its_job_and_the_pool_still_ends() {
     let _watchdog = watchdog();
     let (pool, results) = WorkerPool::<u32, ()>::builder()
-        .workers(2)
+        .workers(1)
         .build(|job, ctx| {
             if job == 0 {
                 (1..=4_000_000).for_each(|job| ctx.push(job));
@@ -138,7 +144,10 @@ fn a_follow_up_beyond_millions_panics_in_its_job_and_the_pool_still_ends() {
     pool.close();
     for outcome in results {
         if let Err(JobError::Panicked(panic)) = outcome.result {
-            assert!(panic.message().contains("overflow queue is full"), "{panic:?}");
+            assert!(
+                panic.message().contains("overflow queue is full"),
+                "{panic:?}"
+            );
             panics += 1;
         }
     }

@@ -22,7 +22,10 @@ fn a_panicking_job_has_its_outcome_and_its_worker_goes_on() {
     pool.submit(value(6)).unwrap();
     assert_eq!(panic_message(results.recv().unwrap()), "a word");
     assert_eq!(panic_message(results.recv().unwrap()), "a number: 5");
-    assert_eq!(panic_message(results.recv().unwrap()), "(a panic without a message)");
+    assert_eq!(
+        panic_message(results.recv().unwrap()),
+        "(a panic without a message)"
+    );
     assert_eq!(results.recv().unwrap().result.unwrap(), 6);
     let stats = pool.handle();
     pool.join().unwrap();
@@ -69,9 +72,12 @@ fn a_thousand_panics_among_others_all_have_their_outcomes() {
 fn a_payload_whose_drop_panics_reaches_the_taker_unharmed() {
     let _watchdog = watchdog();
     let (pool, mut results) = crew(1, 10, 10);
-    pool.submit(Box::new(|| std::panic::panic_any(PanicsOnDrop))).unwrap();
+    pool.submit(Box::new(|| std::panic::panic_any(PanicsOnDrop)))
+        .unwrap();
     pool.submit(value(1)).unwrap();
-    let Err(JobError::Panicked(panic)) = results.recv().unwrap().result else { panic!() };
+    let Err(JobError::Panicked(panic)) = results.recv().unwrap().result else {
+        panic!()
+    };
     let payload = panic.into_payload();
     assert!(payload.is::<PanicsOnDrop>());
     std::mem::forget(payload);
@@ -92,10 +98,19 @@ fn after_a_panic_the_state_is_made_again() {
             *ctx.state
         })
         .unwrap();
-    pool.submit_all([true, true, false, true, false, false, true]).unwrap();
+    pool.submit_all([true, true, false, true, false, false, true])
+        .unwrap();
     let states = pool.shutdown().unwrap();
     let seen: Vec<_> = results.map(|outcome| outcome.result.ok()).collect();
-    let expected = [Some((0, 1)), Some((0, 2)), None, Some((1, 1)), None, None, Some((3, 1))];
+    let expected = [
+        Some((0, 1)),
+        Some((0, 2)),
+        None,
+        Some((1, 1)),
+        None,
+        None,
+        Some((3, 1)),
+    ];
     assert_eq!(seen, expected);
     assert_eq!(states, [(3, 1)]);
 }
@@ -112,7 +127,10 @@ fn while_init_panics_jobs_end_as_panicked_and_when_it_works_again_so_does_the_wo
         .unwrap();
     works.store(false, Ordering::Relaxed);
     pool.submit(false).unwrap();
-    assert_eq!(panic_message(results.recv().unwrap()), "the job's own panic");
+    assert_eq!(
+        panic_message(results.recv().unwrap()),
+        "the job's own panic"
+    );
     for _ in 0..5 {
         pool.submit(true).unwrap();
         assert_eq!(panic_message(results.recv().unwrap()), "no state today");
@@ -151,7 +169,14 @@ fn a_worker_that_has_lost_its_state_for_good_contributes_none_to_shutdown() {
     }
     works.store(false, Ordering::Relaxed);
     door.open();
-    assert_eq!(results.by_ref().take(3).filter(|outcome| outcome.result.is_err()).count(), 1);
+    assert_eq!(
+        results
+            .by_ref()
+            .take(3)
+            .filter(|outcome| outcome.result.is_err())
+            .count(),
+        1
+    );
     assert_eq!(pool.shutdown().unwrap(), [0, 2]);
 }
 
@@ -173,7 +198,9 @@ fn an_init_payload_whose_drop_panics_does_no_harm() {
     pool.submit(false).unwrap();
     assert!(results.recv().unwrap().result.is_err());
     pool.submit(true).unwrap();
-    let Err(JobError::Panicked(panic)) = results.recv().unwrap().result else { panic!() };
+    let Err(JobError::Panicked(panic)) = results.recv().unwrap().result else {
+        panic!()
+    };
     std::mem::forget(panic);
     works.store(true, Ordering::Relaxed);
     pool.submit(true).unwrap();
@@ -206,7 +233,10 @@ fn a_job_whose_drop_panics_when_it_cannot_run_for_want_of_a_state_ends_as_panick
         .unwrap();
     works.store(false, Ordering::Relaxed);
     pool.submit(None).unwrap();
-    assert_eq!(panic_message(results.recv().unwrap()), "the job's own panic");
+    assert_eq!(
+        panic_message(results.recv().unwrap()),
+        "the job's own panic"
+    );
     for _ in 0..3 {
         pool.submit(Some(PanicsOnDrop)).unwrap();
         assert_eq!(panic_message(results.recv().unwrap()), "no state today");
@@ -302,6 +332,9 @@ fn a_panic_after_follow_ups_were_pushed_does_not_lose_them() {
     pool.submit(100).unwrap();
     let stats = pool.handle();
     pool.join().unwrap();
-    assert_eq!((stats.stats().panicked, stats.stats().completed), (100, 101));
+    assert_eq!(
+        (stats.stats().panicked, stats.stats().completed),
+        (100, 101)
+    );
     assert_eq!(results.count(), 201);
 }

@@ -34,14 +34,24 @@ fn a_state_stays_in_its_workers_thread_until_the_end() {
             ctx.state.1
         })
         .unwrap();
-    pool.submit_all([(); 3000].into_iter().take(if cfg!(miri) { 30 } else { 900 })).unwrap();
+    pool.submit_all(
+        [(); 3000]
+            .into_iter()
+            .take(if cfg!(miri) { 30 } else { 900 }),
+    )
+    .unwrap();
     pool.close();
     let mut runs = [0; 3];
     for outcome in results {
         outcome.result.unwrap();
         runs[outcome.worker] += 1;
     }
-    let counted: Vec<u64> = pool.shutdown().unwrap().into_iter().map(|state| state.0.get()).collect();
+    let counted: Vec<u64> = pool
+        .shutdown()
+        .unwrap()
+        .into_iter()
+        .map(|state| state.0.get())
+        .collect();
     assert_eq!(counted, runs);
 }
 

@@ -5,9 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
-use workcrew::{
-    Handle, SubmitError, SubmitTimeoutError, TrySubmitError, WorkerPool,
-};
+use workcrew::{Handle, SubmitError, SubmitTimeoutError, TrySubmitError, WorkerPool};
 
 /// A pool of one worker that waits behind the door, with a full queue of `capacity` jobs.
 fn full(capacity: u64) -> (Door, WorkerPool<Task, u64>, workcrew::Results<u64>) {
@@ -33,7 +31,9 @@ fn one_submitter_gets_the_indices_0_1_2_from_all_forms() {
     eventually("room", || pool.stats().queued == 0);
     assert_eq!(pool.try_submit(value(103)).unwrap(), 103);
     pool.close();
-    let mut outcomes: Vec<_> = results.map(|outcome| (outcome.index, outcome.result.unwrap())).collect();
+    let mut outcomes: Vec<_> = results
+        .map(|outcome| (outcome.index, outcome.result.unwrap()))
+        .collect();
     outcomes.sort_unstable();
     assert!(outcomes.into_iter().eq((0..104).map(|job| (job, job))));
 }
@@ -44,13 +44,22 @@ fn several_submitters_never_get_the_same_index() {
     let (pool, results) = crew(2, 3, 4096);
     let mut given: Vec<u64> = thread::scope(|scope| {
         let threads: Vec<_> = (0..4)
-            .map(|_| scope.spawn(|| (0..500).map(|n| pool.submit(value(n)).unwrap()).collect::<Vec<_>>()))
+            .map(|_| {
+                scope.spawn(|| {
+                    (0..500)
+                        .map(|n| pool.submit(value(n)).unwrap())
+                        .collect::<Vec<_>>()
+                })
+            })
             .collect();
-        threads.into_iter().flat_map(|thread| {
-            let indices = thread.join().unwrap();
-            assert!(indices.is_sorted(), "a thread's indices grow");
-            indices
-        }).collect()
+        threads
+            .into_iter()
+            .flat_map(|thread| {
+                let indices = thread.join().unwrap();
+                assert!(indices.is_sorted(), "a thread's indices grow");
+                indices
+            })
+            .collect()
     });
     pool.join().unwrap();
     let mut seen: Vec<u64> = results.map(|outcome| outcome.index).collect();
@@ -72,7 +81,9 @@ fn a_full_queue_gives_the_job_back() {
     let back = pool.submit_timeout(value(78), Duration::ZERO).unwrap_err();
     assert!(matches!(back, SubmitTimeoutError::Timeout(_)));
     assert_eq!(back.into_job()(), 78);
-    let back = pool.submit_timeout(value(79), Duration::from_millis(1)).unwrap_err();
+    let back = pool
+        .submit_timeout(value(79), Duration::from_millis(1))
+        .unwrap_err();
     assert!(matches!(back, SubmitTimeoutError::Timeout(_)));
     assert_eq!(pool.stats().blocked_submitters, 0);
 }
@@ -91,9 +102,19 @@ fn submitters_wait_while_the_queue_is_full_and_go_on_when_there_is_room() {
     thread::scope(|scope| {
         scope.spawn(|| pool.submit(value(10)).unwrap());
         scope.spawn(|| pool.submit_timeout(value(11), Duration::MAX).unwrap());
-        scope.spawn(|| pool.submit_timeout(value(12), Duration::from_secs(1 << 40)).unwrap());
-        scope.spawn(|| assert_eq!(pool.submit_all([value(13), value(14), value(15)]).unwrap(), 3));
-        eventually("four submitters wait", || pool.stats().blocked_submitters == 4);
+        scope.spawn(|| {
+            pool.submit_timeout(value(12), Duration::from_secs(1 << 40))
+                .unwrap()
+        });
+        scope.spawn(|| {
+            assert_eq!(
+                pool.submit_all([value(13), value(14), value(15)]).unwrap(),
+                3
+            )
+        });
+        eventually("four submitters wait", || {
+            pool.stats().blocked_submitters == 4
+        });
         assert_eq!(pool.stats().accepted, 3);
         door.open();
     });
@@ -171,7 +192,9 @@ fn waiting_submitters_wake(end: impl FnOnce(WorkerPool<Task, u64>)) {
             assert_eq!(back.accepted(), 0);
             assert!(back.into_jobs().map(|task| task()).eq(30..100));
         });
-        eventually("five submitters wait", || stats.stats().blocked_submitters == 5);
+        eventually("five submitters wait", || {
+            stats.stats().blocked_submitters == 5
+        });
         let opener = door.clone();
         // The pool can end only when its worker does, but the submitters return before.
         scope.spawn(move || {
@@ -251,7 +274,10 @@ fn a_submission_that_races_close_runs_or_comes_back() {
                 thread::yield_now();
             }
             pool.close();
-            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .sum()
         });
         let stats = pool.handle();
         pool.join().unwrap();
@@ -266,7 +292,13 @@ fn a_panicking_iterator_loses_none_of_the_jobs_that_it_gave() {
     let _watchdog = watchdog();
     for given in [0, 1, 31, 32, 33, 100] {
         let (pool, results) = crew(2, 4, 1024);
-        let jobs = (0..).map(|job| if job < given { value(job) } else { panic!("no more jobs") });
+        let jobs = (0..).map(|job| {
+            if job < given {
+                value(job)
+            } else {
+                panic!("no more jobs")
+            }
+        });
         let panic = catch_unwind(AssertUnwindSafe(|| pool.submit_all(jobs))).unwrap_err();
         assert_eq!(panic.downcast_ref(), Some(&"no more jobs"));
         pool.submit(value(given)).unwrap();
@@ -285,7 +317,13 @@ fn an_endless_iterator_ends_with_close_and_gives_the_rest_back_in_order() {
     let submitter = thread::spawn(move || {
         let error = handle.submit_all((0_u64..).map(value)).unwrap_err();
         let accepted = error.accepted();
-        assert!(error.into_jobs().take(1000).map(|task| task()).eq(accepted..accepted + 1000));
+        assert!(
+            error
+                .into_jobs()
+                .take(1000)
+                .map(|task| task())
+                .eq(accepted..accepted + 1000)
+        );
         accepted
     });
     for _ in 0..1000 {
@@ -315,7 +353,9 @@ fn submit_all_tells_how_many_were_accepted_before_the_close() {
             assert_eq!(error.accepted(), 3);
             assert!(error.into_jobs().map(|task| task()).eq(4..=50));
         });
-        eventually("the submitter waits", || pool.stats().blocked_submitters == 1);
+        eventually("the submitter waits", || {
+            pool.stats().blocked_submitters == 1
+        });
         pool.close();
     });
     door.open();
@@ -339,7 +379,9 @@ fn in_the_worker_of_a_full_pool(test: impl FnOnce(Handle<Task>) + Send + 'static
     pool.submit(value(1)).unwrap();
     door.open();
     pool.close();
-    results.map(|outcome| outcome.result.expect("the test in the worker passes")).collect()
+    results
+        .map(|outcome| outcome.result.expect("the test in the worker passes"))
+        .collect()
 }
 
 #[test]
@@ -347,7 +389,10 @@ fn a_worker_that_would_wait_for_room_in_its_own_pool_gets_the_job_back() {
     let ran = in_the_worker_of_a_full_pool(|handle| {
         // The pool was closed by now, or will be.
         let back = handle.submit(value(7)).unwrap_err();
-        assert!(matches!(back, SubmitError::WouldDeadlock(_) | SubmitError::Closed(_)));
+        assert!(matches!(
+            back,
+            SubmitError::WouldDeadlock(_) | SubmitError::Closed(_)
+        ));
         assert_eq!(back.into_job()(), 7);
     });
     assert_eq!(ran, [0, 1]);
@@ -385,7 +430,9 @@ fn a_worker_may_wait_for_room_in_another_pool() {
     let (outer, mut outer_results) = crew(1, 1, 10);
     let (door, inner, inner_results) = full(1);
     let handle = inner.handle();
-    outer.submit(Box::new(move || handle.submit(value(2)).unwrap())).unwrap();
+    outer
+        .submit(Box::new(move || handle.submit(value(2)).unwrap()))
+        .unwrap();
     eventually("the worker waits", || inner.stats().blocked_submitters == 1);
     door.open();
     assert_eq!(outer_results.recv().unwrap().result.unwrap(), 2);
@@ -397,17 +444,18 @@ fn a_worker_may_wait_for_room_in_another_pool() {
 fn what_was_done_before_submit_is_seen_by_the_job_and_what_the_job_did_by_the_taker() {
     use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
     let _watchdog = watchdog();
-    let (pool, mut results) = WorkerPool::<(Arc<[AtomicU64; 2]>, u64), Arc<[AtomicU64; 2]>>::builder()
-        .workers(2)
-        .job_capacity(4)
-        .result_capacity(4)
-        .build(|(cells, n), _| {
-            // Relaxed: only the pool orders these.
-            assert_eq!(cells[0].load(Relaxed), n);
-            cells[1].store(n + 1, Relaxed);
-            cells
-        })
-        .unwrap();
+    let (pool, mut results) =
+        WorkerPool::<(Arc<[AtomicU64; 2]>, u64), Arc<[AtomicU64; 2]>>::builder()
+            .workers(2)
+            .job_capacity(4)
+            .result_capacity(4)
+            .build(|(cells, n), _| {
+                // Relaxed: only the pool orders these.
+                assert_eq!(cells[0].load(Relaxed), n);
+                cells[1].store(n + 1, Relaxed);
+                cells
+            })
+            .unwrap();
     let rounds = if cfg!(miri) { 30 } else { 20_000 };
     thread::scope(|scope| {
         scope.spawn(|| {

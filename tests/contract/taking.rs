@@ -1,7 +1,8 @@
 //! Results come as they complete, each to one taker; a full results queue makes workers wait.
 
 use crate::common::{
-    Door, OpenAtEnd, PanicsOnDrop, Task, assert_conserved, behind, crew, eventually, value, watchdog,
+    Door, OpenAtEnd, PanicsOnDrop, Task, assert_conserved, behind, crew, eventually, value,
+    watchdog,
 };
 use std::collections::HashSet;
 use std::sync::{Arc, Barrier, Mutex};
@@ -102,8 +103,14 @@ fn the_iterator_ends_when_all_is_delivered_and_stays_ended() {
         assert!(results.next().is_none());
         assert_eq!(results.recv().unwrap_err(), RecvError::Ended);
         assert_eq!(results.try_recv().unwrap_err(), TryRecvError::Ended);
-        assert_eq!(results.recv_timeout(Duration::MAX).unwrap_err(), RecvTimeoutError::Ended);
-        assert_eq!(results.recv_timeout(Duration::ZERO).unwrap_err(), RecvTimeoutError::Ended);
+        assert_eq!(
+            results.recv_timeout(Duration::MAX).unwrap_err(),
+            RecvTimeoutError::Ended
+        );
+        assert_eq!(
+            results.recv_timeout(Duration::ZERO).unwrap_err(),
+            RecvTimeoutError::Ended
+        );
     }
     pool.join().unwrap();
     assert!(results.clone().next().is_none());
@@ -149,7 +156,10 @@ fn each_outcome_goes_to_one_of_several_takers() {
             pool.submit(value(job)).unwrap();
         }
         pool.close();
-        takers.into_iter().flat_map(|taker| taker.join().unwrap()).collect()
+        takers
+            .into_iter()
+            .flat_map(|taker| taker.join().unwrap())
+            .collect()
     });
     taken.sort_unstable();
     assert!(taken.into_iter().eq(0..20_000));
@@ -211,13 +221,19 @@ fn a_full_results_queue_makes_the_worker_wait_and_stats_show_it() {
     eventually("the worker waits", || pool.stats().blocked_workers == 1);
     let stats = pool.stats();
     assert_conserved(&stats);
-    assert_eq!((stats.completed, stats.running, stats.queued), (2, 1, 2), "{stats}");
+    assert_eq!(
+        (stats.completed, stats.running, stats.queued),
+        (2, 1, 2),
+        "{stats}"
+    );
     assert_eq!(stats.results_waiting, 3, "{stats}");
     // The third result can be taken from the waiting worker's hand.
     for job in 0..5 {
         assert_eq!(results.recv().unwrap().result.unwrap(), job);
     }
-    eventually("nobody waits", || pool.stats().blocked_workers == 0 && pool.stats().running == 0);
+    eventually("nobody waits", || {
+        pool.stats().blocked_workers == 0 && pool.stats().running == 0
+    });
     let stats = pool.stats();
     assert_eq!((stats.completed, stats.results_waiting), (5, 0), "{stats}");
 }
@@ -266,12 +282,25 @@ fn no_worker_waits_while_the_untaken_results_are_within_the_capacity() {
 fn recv_with_a_timeout_of_zero_looks_once() {
     let _watchdog = watchdog();
     let (pool, mut results) = crew(1, 4, 4);
-    assert_eq!(results.recv_timeout(Duration::ZERO).unwrap_err(), RecvTimeoutError::Timeout);
-    assert_eq!(results.recv_timeout(Duration::from_millis(1)).unwrap_err(), RecvTimeoutError::Timeout);
+    assert_eq!(
+        results.recv_timeout(Duration::ZERO).unwrap_err(),
+        RecvTimeoutError::Timeout
+    );
+    assert_eq!(
+        results.recv_timeout(Duration::from_millis(1)).unwrap_err(),
+        RecvTimeoutError::Timeout
+    );
     assert_eq!(results.try_recv().unwrap_err(), TryRecvError::Empty);
     pool.submit(value(3)).unwrap();
     eventually("it is done", || pool.stats().completed == 1);
-    assert_eq!(results.recv_timeout(Duration::ZERO).unwrap().result.unwrap(), 3);
+    assert_eq!(
+        results
+            .recv_timeout(Duration::ZERO)
+            .unwrap()
+            .result
+            .unwrap(),
+        3
+    );
 }
 
 #[test]
@@ -279,7 +308,11 @@ fn recv_with_a_huge_timeout_waits_for_the_result() {
     let _watchdog = watchdog();
     let door = Door::new();
     let (pool, mut results) = crew(1, 4, 4);
-    for timeout in [Duration::MAX, Duration::from_secs(u64::MAX / 2), Duration::from_secs(1 << 40)] {
+    for timeout in [
+        Duration::MAX,
+        Duration::from_secs(u64::MAX / 2),
+        Duration::from_secs(1 << 40),
+    ] {
         pool.submit(behind(&door, 1)).unwrap();
         thread::scope(|scope| {
             let taker = scope.spawn(|| results.recv_timeout(timeout).unwrap().result.unwrap());
@@ -302,7 +335,11 @@ fn in_its_own_worker(test: impl FnOnce(&mut Results<u64>) + Send + 'static) {
         0
     }))
     .unwrap();
-    outside.recv().unwrap().result.expect("the test in the worker passes");
+    outside
+        .recv()
+        .unwrap()
+        .result
+        .expect("the test in the worker passes");
 }
 
 #[test]
@@ -405,7 +442,10 @@ fn a_taker_may_be_dropped_while_others_wait_and_results_come() {
         pool.close();
         steady.join().unwrap() + fickle.join().unwrap()
     });
-    assert_eq!(total as u64 + pool.stats().results_discarded + pool.stats().results_waiting, 5000);
+    assert_eq!(
+        total as u64 + pool.stats().results_discarded + pool.stats().results_waiting,
+        5000
+    );
 }
 
 #[test]
@@ -419,7 +459,12 @@ fn an_error_says_why_there_is_no_result() {
     assert_eq!(outcome.index, index);
     let error = outcome.result.unwrap_err();
     assert_eq!(error.to_string(), "the job panicked: number 7");
-    let JobError::Panicked(panic) = error else { panic!("{error:?}") };
+    let JobError::Panicked(panic) = error else {
+        panic!("{error:?}")
+    };
     assert_eq!(panic.message(), "number 7");
-    assert_eq!(panic.into_payload().downcast_ref::<String>().unwrap(), "number 7");
+    assert_eq!(
+        panic.into_payload().downcast_ref::<String>().unwrap(),
+        "number 7"
+    );
 }

@@ -17,7 +17,11 @@ fn echo<T: Send + 'static>(job: impl Fn(u64) -> T, check: impl Fn(u64, T)) {
             .build(|job, _| job)
             .unwrap();
         std::thread::scope(|scope| {
-            let taker = scope.spawn(move || results.map(|outcome| (outcome.index, outcome.result.unwrap())).collect::<Vec<_>>());
+            let taker = scope.spawn(move || {
+                results
+                    .map(|outcome| (outcome.index, outcome.result.unwrap()))
+                    .collect::<Vec<_>>()
+            });
             for n in 0..100 {
                 pool.submit(job(n)).unwrap();
             }
@@ -60,8 +64,14 @@ fn jobs_and_results_may_have_a_large_alignment() {
 #[test]
 fn jobs_and_results_may_be_boxes_strings_and_options() {
     echo(|n| Box::new(n), |n, value| assert_eq!(*value, n));
-    echo(|n| n.to_string(), |n, value| assert_eq!(value, n.to_string()));
-    echo(|n| (n % 2 == 0).then_some(n), |n, value| assert_eq!(value, (n % 2 == 0).then_some(n)));
+    echo(
+        |n| n.to_string(),
+        |n, value| assert_eq!(value, n.to_string()),
+    );
+    echo(
+        |n| (n % 2 == 0).then_some(n),
+        |n, value| assert_eq!(value, (n % 2 == 0).then_some(n)),
+    );
 }
 
 #[test]
@@ -166,22 +176,38 @@ fn errors_say_what_happened_without_showing_the_job() {
     pool.submit(behind(&door, 0)).unwrap();
     door.wait_for(1);
     pool.submit(value(1)).unwrap();
-    says(&pool.try_submit(value(2)).unwrap_err(), "Full(..)", "the jobs queue is full");
+    says(
+        &pool.try_submit(value(2)).unwrap_err(),
+        "Full(..)",
+        "the jobs queue is full",
+    );
     let timeout = pool.submit_timeout(value(2), Duration::ZERO).unwrap_err();
     says(&timeout, "Timeout(..)", "the jobs queue stayed full");
-    says(&results.try_recv().unwrap_err(), "Empty", "no result is there now");
+    says(
+        &results.try_recv().unwrap_err(),
+        "Empty",
+        "no result is there now",
+    );
     let timeout = results.recv_timeout(Duration::ZERO).unwrap_err();
     says(&timeout, "Timeout", "no result came in time");
     door.open();
     pool.close();
-    says(&pool.submit(value(2)).unwrap_err(), "Closed(..)", "the pool is closed");
+    says(
+        &pool.submit(value(2)).unwrap_err(),
+        "Closed(..)",
+        "the pool is closed",
+    );
     let all = pool.submit_all([value(2)]).unwrap_err();
     assert_eq!(all.to_string(), "the pool is closed, after 0 accepted jobs");
     assert!(format!("{all:?}").contains("accepted: 0"));
     assert_eq!(results.by_ref().count(), 2);
     let ended = "the pool has ended and all results are delivered";
     says(&results.recv().unwrap_err(), "Ended", ended);
-    says(&JobError::Cancelled, "Cancelled", "the job was cancelled before it started");
+    says(
+        &JobError::Cancelled,
+        "Cancelled",
+        "the job was cancelled before it started",
+    );
 }
 
 #[test]

@@ -89,11 +89,11 @@ proptest! {
                 }
                 Step::Steal(most) => {
                     let expected = model.len().div_ceil(2).min(most);
-                    steal_some(&stealer, expected, &mut model, |sink| stealer.steal(most, sink))?;
+                    steal_some(expected, &mut model, |sink| stealer.steal(most, sink))?;
                 }
                 Step::Drain(most) => {
                     let expected = model.len().min(most);
-                    steal_some(&stealer, expected, &mut model, |sink| stealer.drain(most, sink))?;
+                    steal_some(expected, &mut model, |sink| stealer.drain(most, sink))?;
                 }
             }
             prop_assert_eq!(local.len(), model.len());
@@ -108,14 +108,17 @@ proptest! {
 }
 
 fn steal_some(
-    _: &Stealer<(u32, Arc<()>)>,
     expected: usize,
     model: &mut VecDeque<u32>,
     steal: impl FnOnce(&mut dyn FnMut((u32, Arc<()>))) -> Steal,
 ) -> Result<(), TestCaseError> {
     let mut stolen = Vec::new();
     let outcome = steal(&mut |item| stolen.push(item.0));
-    let taken = if expected == 0 { Steal::Empty } else { Steal::Taken(expected) };
+    let taken = if expected == 0 {
+        Steal::Empty
+    } else {
+        Steal::Taken(expected)
+    };
     prop_assert_eq!(outcome, taken);
     prop_assert!(stolen.into_iter().eq(model.drain(..expected)));
     Ok(())
@@ -203,8 +206,8 @@ impl Seen {
         Self((0..items).map(|_| AtomicBool::new(false)).collect())
     }
 
-    fn mark(&self, item: &Box<u32>) {
-        let twice = self.0[**item as usize].swap(true, Ordering::Relaxed);
+    fn mark(&self, item: u32) {
+        let twice = self.0[item as usize].swap(true, Ordering::Relaxed);
         assert!(!twice, "{item} was taken twice");
     }
 
@@ -225,7 +228,7 @@ fn thief(victim: &Stealer<Box<u32>>, seen: &Seen, taken: &AtomicU32, items: u32,
             thread::yield_now();
         }
         while let Some(item) = own.pop() {
-            seen.mark(&item);
+            seen.mark(*item);
             assert!(last < Some(*item), "a thief sees items in order");
             last = Some(*item);
             taken.fetch_add(1, Ordering::Relaxed);
@@ -243,7 +246,7 @@ fn owner_against_thieves(slots: usize, start: u64, items: u32) {
             scope.spawn(move || thief(&stealer, seen, taken, items, most));
         }
         let take = |item: Box<u32>| {
-            seen.mark(&item);
+            seen.mark(*item);
             taken.fetch_add(1, Ordering::Relaxed);
         };
         for item in 0..items {
@@ -253,7 +256,7 @@ fn owner_against_thieves(slots: usize, start: u64, items: u32) {
                 local.pop().map(take);
                 thread::yield_now();
             }
-            if *item_number(&local, items) % 3 == 0 {
+            if local.len() % 3 == 0 {
                 local.pop().map(take);
             }
         }
@@ -264,15 +267,15 @@ fn owner_against_thieves(slots: usize, start: u64, items: u32) {
     assert!(seen.all());
 }
 
-/// Anything that varies.
-fn item_number(local: &Local<Box<u32>>, items: u32) -> Box<u32> {
-    Box::new(local.len() as u32 + items)
-}
-
 #[test]
 fn every_item_goes_to_the_owner_or_to_one_thief() {
-    let items = if cfg!(miri) { 60 } else { 50_000 };
-    for start in STARTS {
+    let items = if cfg!(miri) { 40 } else { 50_000 };
+    let starts = if cfg!(miri) {
+        &STARTS[2..3]
+    } else {
+        &STARTS[..]
+    };
+    for &start in starts {
         for slots in [1, 2, 16, 256] {
             owner_against_thieves(slots, start, items);
         }

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 /// Takes one of what is there.
 fn take(stock: &AtomicUsize) -> Option<()> {
     stock
-        .fetch_update(Ordering::AcqRel, Ordering::Acquire, |stock| stock.checked_sub(1))
+        .fetch_update(Ordering::AcqRel, Ordering::Acquire, |stock| {
+            stock.checked_sub(1)
+        })
         .map(drop)
         .ok()
 }
@@ -76,7 +78,7 @@ fn impatient_waiters_eat_nobodys_event() {
             scope.spawn(move || {
                 while found.load(Ordering::Relaxed) < all {
                     let deadline = (!patient).then(|| Instant::now() + Duration::from_micros(20));
-                    let mut done = || found.load(Ordering::Relaxed) >= all;
+                    let done = || found.load(Ordering::Relaxed) >= all;
                     let looked = gate.wait(deadline, || match take(stock) {
                         Some(()) => Some(true),
                         None => done().then_some(false),

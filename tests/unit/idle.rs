@@ -13,7 +13,14 @@ fn nobody_sleeps_nobody_searches_at_first() {
     let idle = Idle::new(3);
     idle.notify();
     idle.wake_all();
-    assert_eq!((now(&idle).top(), now(&idle).searching(), now(&idle).called()), (None, 0, false));
+    assert_eq!(
+        (
+            now(&idle).top(),
+            now(&idle).searching(),
+            now(&idle).called()
+        ),
+        (None, 0, false)
+    );
 }
 
 #[test]
@@ -57,28 +64,21 @@ fn one_call_wakes_one_and_none_while_another_searches() {
                 idle.found(&mut place, false);
             });
         }
-        let sleepers = |searching| loop {
-            let seen = now(idle);
-            if seen.searching() == searching && seen.top().is_some() {
-                break;
-            }
-            thread::yield_now();
-        };
-        sleepers(0);
-        let mut third = Place::new(2);
-        idle.begin_search(&mut third);
-        sleepers(1);
-        while now(idle).searching() > 1 {
+        while !(idle.is_asleep(0) && idle.is_asleep(1)) {
             thread::yield_now();
         }
+        let mut third = Place::new(2);
+        idle.begin_search(&mut third);
         // A searcher is there: it is called, nobody is woken.
         idle.notify();
         assert!(now(idle).called());
         assert_eq!(awake.load(Ordering::Relaxed), 0);
         // It finds work and hands its ticket on.
         idle.found(&mut third, false);
-        assert!(!now(idle).called());
-        // The last one.
+        while awake.load(Ordering::Relaxed) == 0 {
+            thread::yield_now();
+        }
+        // Whoever is left.
         work.store(true, Ordering::Release);
         idle.wake_all();
     });
@@ -92,15 +92,20 @@ fn no_item_is_left_lying_while_all_sleep() {
     let items = if cfg!(miri) { 20 } else { 5000 };
     for workers in [1, 2, 4] {
         let idle = &Idle::new(workers);
-        let (stock, taken, over) = (&AtomicUsize::new(0), &AtomicUsize::new(0), &AtomicBool::new(false));
+        let (stock, taken, over) = (
+            &AtomicUsize::new(0),
+            &AtomicUsize::new(0),
+            &AtomicBool::new(false),
+        );
         thread::scope(|scope| {
             for worker in 0..workers {
                 scope.spawn(move || {
                     let mut place = Place::new(worker);
                     loop {
-                        let one = stock.fetch_update(Ordering::AcqRel, Ordering::Acquire, |stock| {
-                            stock.checked_sub(1)
-                        });
+                        let one =
+                            stock.fetch_update(Ordering::AcqRel, Ordering::Acquire, |stock| {
+                                stock.checked_sub(1)
+                            });
                         if let Ok(before) = one {
                             idle.found(&mut place, before > 1);
                             taken.fetch_add(1, Ordering::Release);

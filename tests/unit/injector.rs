@@ -22,6 +22,14 @@ const STARTS: [u64; 6] = [
     TAGS_WRAP - SEGMENT as u64,
 ];
 
+/// A segment whose first positions were never used is never drained.
+fn pinned(start: u64) -> usize {
+    usize::from(start % SEGMENT as u64 != 0)
+}
+
+/// More than two segments.
+const MANY: u64 = if cfg!(miri) { 120 } else { 300 };
+
 fn config() -> ProptestConfig {
     ProptestConfig {
         cases: if cfg!(miri) { 4 } else { 512 },
@@ -142,7 +150,7 @@ proptest! {
             prop_assert_eq!(injector.has_published(), !model.is_empty());
             prop_assert_eq!(injector.is_closed(), closed);
             prop_assert_eq!((injector.head(), injector.tail()), (position - model.len() as u64, position));
-            prop_assert!(injector.segments_in_use() <= model.len() / SEGMENT + 2);
+            prop_assert!(injector.segments_in_use() <= model.len() / SEGMENT + 2 + pinned(start));
             prop_assert_eq!(Arc::strong_count(&alive), 1 + model.len());
         }
         drop(injector);
@@ -161,11 +169,22 @@ fn a_full_directory_is_full_and_works_again_when_it_is_empty() {
                 next += 1;
             }
             let accepted = (next - first) as usize;
-            assert!((2 * SEGMENT..=4 * SEGMENT).contains(&accepted), "{accepted}");
+            assert!(
+                (2 * SEGMENT..=4 * SEGMENT).contains(&accepted),
+                "{accepted}"
+            );
             let mut expected = first..next;
-            while injector.pop(50, |_| {}, |_, item| assert_eq!(Some(item), expected.next())).taken > 0 {}
+            while injector
+                .pop(
+                    50,
+                    |_| {},
+                    |_, item| assert_eq!(Some(item), expected.next()),
+                )
+                .taken
+                > 0
+            {}
             assert_eq!(expected.next(), None);
-            assert!(injector.segments_in_use() <= 1);
+            assert!(injector.segments_in_use() <= 1 + pinned(start));
         }
     }
 }
@@ -173,11 +192,15 @@ fn a_full_directory_is_full_and_works_again_when_it_is_empty() {
 fn crowd(injector: &Injector<Box<u64>>, capacity: u64, each: u64) {
     const PRODUCERS: u64 = 3;
     let start = injector.head();
-    let seen: Vec<_> = (0..PRODUCERS * each).map(|_| AtomicBool::new(false)).collect();
+    let seen: Vec<_> = (0..PRODUCERS * each)
+        .map(|_| AtomicBool::new(false))
+        .collect();
     let (taken, skipped) = (AtomicU64::new(0), AtomicU64::new(0));
     // A capacity, as an engine counts it.
     let admits = |position: u64, want: usize| {
-        (injector.head() + capacity).saturating_sub(position).min(want as u64) as usize
+        (injector.head() + capacity)
+            .saturating_sub(position)
+            .min(want as u64) as usize
     };
     thread::scope(|scope| {
         for producer in 0..PRODUCERS {
@@ -187,8 +210,9 @@ fn crowd(injector: &Injector<Box<u64>>, capacity: u64, each: u64) {
                 while item < end {
                     if item % 3 == 0 {
                         let batch = (end - item).min(1 + item % 40);
-                        let mut items: Vec<_> =
-                            (item..item + batch).map(|item| Some(Box::new(item))).collect();
+                        let mut items: Vec<_> = (item..item + batch)
+                            .map(|item| Some(Box::new(item)))
+                            .collect();
                         let mut rest = &mut items[..];
                         while !rest.is_empty() {
                             let done = match injector.push_batch(rest, admits) {
@@ -216,12 +240,22 @@ fn crowd(injector: &Injector<Box<u64>>, capacity: u64, each: u64) {
             scope.spawn(move || {
                 let mut last = [None; PRODUCERS as usize];
                 while taken.load(Ordering::Relaxed) < PRODUCERS * each {
-                    let popped = injector.pop(most, |_| {}, |_, item| {
-                        assert!(!seen[*item as usize].swap(true, Ordering::Relaxed), "{item} twice");
-                        let producer = (*item / each) as usize;
-                        assert!(last[producer] < Some(*item), "a producer's items keep their order");
-                        last[producer] = Some(*item);
-                    });
+                    let popped = injector.pop(
+                        most,
+                        |_| {},
+                        |_, item| {
+                            assert!(
+                                !seen[*item as usize].swap(true, Ordering::Relaxed),
+                                "{item} twice"
+                            );
+                            let producer = (*item / each) as usize;
+                            assert!(
+                                last[producer] < Some(*item),
+                                "a producer's items keep their order"
+                            );
+                            last[producer] = Some(*item);
+                        },
+                    );
                     taken.fetch_add(popped.taken as u64, Ordering::Relaxed);
                     skipped.fetch_add(popped.skipped as u64, Ordering::Relaxed);
                     if popped.taken == 0 {
@@ -233,20 +267,33 @@ fn crowd(injector: &Injector<Box<u64>>, capacity: u64, each: u64) {
     });
     assert!(seen.into_iter().all(|seen| seen.into_inner()));
     assert_eq!(injector.len(), 0);
-    assert_eq!(injector.tail() - start, taken.into_inner() + skipped.into_inner());
-    assert!(injector.segments_in_use() <= 1, "all but the current one are free");
+    assert_eq!(
+        injector.tail() - start,
+        taken.into_inner() + skipped.into_inner()
+    );
+    assert!(
+        injector.segments_in_use() <= 1 + pinned(start),
+        "all but the current one are free"
+    );
 }
 
 #[test]
 fn every_item_leaves_once_and_every_position_is_accounted_for() {
     let each = if cfg!(miri) { 25 } else { 20_000 };
-    for start in STARTS {
+    let starts = if cfg!(miri) {
+        &STARTS[4..5]
+    } else {
+        &STARTS[..]
+    };
+    for &start in starts {
         for capacity in [1, 3, 64, 1000] {
             let injector = Injector::at((capacity / SEGMENT + 3).next_power_of_two(), start);
             crowd(&injector, capacity as u64, each);
         }
     }
-    crowd(&Injector::unbounded(), 5000, each);
+    if !cfg!(miri) {
+        crowd(&Injector::unbounded(), 5000, each);
+    }
 }
 
 #[test]
@@ -272,7 +319,10 @@ fn a_producer_that_races_the_close_is_in_or_gets_its_item_back() {
                 .collect();
             (0..round % 50).for_each(|_| thread::yield_now());
             injector.close();
-            producers.into_iter().map(|producer| producer.join().unwrap()).sum()
+            producers
+                .into_iter()
+                .map(|producer| producer.join().unwrap())
+                .sum()
         });
         let mut taken = 0;
         loop {
@@ -294,7 +344,12 @@ fn a_suspended_producer_stops_nobody_and_keeps_its_item() {
         "injector push: claimed, not written",
         "injector push: written, not published",
     ] {
-        for start in STARTS {
+        for start in if cfg!(miri) {
+            &STARTS[4..5]
+        } else {
+            &STARTS[..]
+        } {
+            let start = *start;
             let injector = &Injector::at(4, start);
             let stall = Stall::at(point, 0);
             thread::scope(|scope| {
@@ -309,19 +364,26 @@ fn a_suspended_producer_stops_nobody_and_keeps_its_item() {
                 assert!(!injector.has_published(), "{point}");
                 assert_eq!(injector.pop(1, |_| {}, |_, _| {}).taken, 0);
                 let mut items = Vec::new();
-                for item in 0..300 {
+                for item in 0..MANY {
                     injector.push(item, |_| true).unwrap();
                     assert!(injector.has_published());
                     while injector.pop(9, |_| {}, |_, item| items.push(item)).taken == 0 {}
                 }
-                assert!(items.into_iter().eq(0..300), "{point}");
-                assert!(injector.segments_in_use() <= 3, "it pins one segment");
+                assert!(items.into_iter().eq(0..MANY), "{point}");
+                assert!(
+                    injector.segments_in_use() <= 3 + pinned(start),
+                    "it pins one segment"
+                );
                 stall.release();
                 let position = suspended.join().unwrap();
-                let popped = injector.pop(9, |_| {}, |at, item| assert_eq!((at, item), (position, 1000)));
+                let popped = injector.pop(
+                    9,
+                    |_| {},
+                    |at, item| assert_eq!((at, item), (position, 1000)),
+                );
                 assert_eq!(popped.taken, 1);
                 assert_eq!(injector.len(), 0);
-                assert!(injector.segments_in_use() <= 1);
+                assert!(injector.segments_in_use() <= 1 + pinned(start));
             });
         }
     }
@@ -350,7 +412,8 @@ fn a_suspended_batch_keeps_its_order_when_it_is_overtaken() {
             stall.release();
             suspended.join().unwrap();
             while injector.pop(9, |_| {}, |_, item| items.push(item)).taken > 0 {}
-            let (batch, others): (Vec<_>, Vec<_>) = items.into_iter().partition(|item| *item >= 1000);
+            let (batch, others): (Vec<_>, Vec<_>) =
+                items.into_iter().partition(|item| *item >= 1000);
             assert!(batch.into_iter().eq(1000..1030));
             assert!(others.into_iter().eq(0..100));
         });
@@ -359,10 +422,18 @@ fn a_suspended_batch_keeps_its_order_when_it_is_overtaken() {
 
 #[test]
 fn a_suspended_consumer_stops_nobody_and_keeps_its_items() {
-    for point in ["injector pop: looked, not claimed", "injector pop: claimed, not read"] {
-        let injector = &Injector::at(4, TAGS_WRAP - 5);
+    for point in [
+        "injector pop: looked, not claimed",
+        "injector pop: claimed, not read",
+    ] {
+        let injector = &Injector::at(4, TAGS_WRAP - SEGMENT as u64);
         let stall = Stall::at(point, 0);
-        (0..10).for_each(|item| drop(injector.push(item, |_| true).unwrap()));
+        for item in 0..10 {
+            assert_eq!(
+                injector.push(item, |_| true).unwrap(),
+                TAGS_WRAP - SEGMENT as u64 + item
+            );
+        }
         let mut items = Vec::new();
         thread::scope(|scope| {
             let watched = Arc::clone(&stall);
@@ -375,7 +446,7 @@ fn a_suspended_consumer_stops_nobody_and_keeps_its_items() {
             while !stall.holds_one() {
                 thread::yield_now();
             }
-            for item in 10..300 {
+            for item in 10..MANY {
                 injector.push(item, |_| true).unwrap();
                 while injector.pop(9, |_| {}, |_, item| items.push(item)).taken > 0 {}
             }
@@ -383,7 +454,7 @@ fn a_suspended_consumer_stops_nobody_and_keeps_its_items() {
             items.extend(suspended.join().unwrap());
         });
         items.sort_unstable();
-        assert!(items.into_iter().eq(0..300));
+        assert!(items.into_iter().eq(0..MANY));
         assert!(injector.segments_in_use() <= 1);
     }
 }

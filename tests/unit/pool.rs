@@ -33,7 +33,10 @@ fn a_small_pool_runs_everything_and_ends() {
             }
             pool.submit_all((10..20).map(Box::new)).unwrap();
             assert_eq!(pool.shutdown().unwrap().len(), workers);
-            takers.map(|taker| taker.join().unwrap()).iter().sum::<usize>()
+            takers
+                .map(|taker| taker.join().unwrap())
+                .iter()
+                .sum::<usize>()
         });
         assert_eq!(outcomes, 21);
     }
@@ -61,8 +64,12 @@ fn a_small_pool_hands_its_queued_jobs_back_or_cancels_them() {
                 std::panic::resume_unwind(Box::new(()));
             });
             assert!(unwound.join().is_err());
-            let cancelled = |result: &Result<(), JobError>| matches!(result, Err(JobError::Cancelled));
-            assert_eq!(taker.filter(|outcome| cancelled(&outcome.result)).count(), 9);
+            let cancelled =
+                |result: &Result<(), JobError>| matches!(result, Err(JobError::Cancelled));
+            assert_eq!(
+                taker.filter(|outcome| cancelled(&outcome.result)).count(),
+                9
+            );
         } else {
             assert_eq!(pool.shutdown_now().unwrap().len(), 9);
             assert_eq!(taker.count(), 1);

@@ -1,7 +1,7 @@
 //! Whole pools: a submitter, a worker, a taker or a closer stands somewhere, and all
 //! that others submit must still run and arrive.
 
-use super::{Point, Release, wait_or_dump, wait_until};
+use super::{Point, Release, queues, wait_or_dump, wait_until};
 use crate::probe::Stall;
 use crate::{Context, Handle, Results, TrySubmitError, WorkerPool};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -18,10 +18,14 @@ pub(super) enum Role {
     OneWorker,
     /// The first of all workers that comes by.
     AnyWorker,
+    /// All workers but one.
+    AllButOneWorker,
     /// A thread that takes results, and now and then drops what it has in hand.
     Taker,
     /// The thread that closes the pool while others are blocked in `submit`.
     Closer,
+    /// A thread that is blocked in `submit` when the pool is closed.
+    BlockedSubmitter,
     /// A worker at the end: nothing is left to run.
     LastWorker,
     /// The last taker leaves.
@@ -63,17 +67,28 @@ impl Book {
     fn job(&self, late: bool) -> Job {
         let mut pages = self.pages.lock().unwrap();
         let id = pages.len();
-        pages.push(Page { late, ..Page::default() });
+        pages.push(Page {
+            late,
+            ..Page::default()
+        });
         let children = match id % 50 {
             49 => FAMILY,
             9 | 29 => 3,
             _ => 0,
         };
-        Job { id, children, waits: false, _bulk: [0; 250] }
+        Job {
+            id,
+            children,
+            waits: false,
+            _bulk: [0; 250],
+        }
     }
 
     fn child(&self, late: bool) -> Job {
-        Job { children: 0, ..self.job(late) }
+        Job {
+            children: 0,
+            ..self.job(late)
+        }
     }
 
     fn with(&self, id: usize, change: impl FnOnce(&mut Page)) {
@@ -89,13 +104,24 @@ impl Book {
     }
 
     fn count(&self, what: impl Fn(&Page) -> bool) -> usize {
-        self.pages.lock().unwrap().iter().filter(|page| what(page)).count()
+        self.pages
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|page| what(page))
+            .count()
     }
 
     fn dump(&self) -> String {
         let pages = self.pages.lock().unwrap();
-        let stranded = pages.iter().enumerate().filter(|(_, page)| page.accepted && page.arrived == 0);
-        stranded.take(20).map(|(id, page)| format!("job {id}: {page:?}\n")).collect()
+        let stranded = pages
+            .iter()
+            .enumerate()
+            .filter(|(_, page)| page.accepted && page.arrived == 0);
+        stranded
+            .take(20)
+            .map(|(id, page)| format!("job {id}: {page:?}\n"))
+            .collect()
     }
 
     fn run(&self, job: Job, ctx: &mut Context<'_, Job>) -> usize {
@@ -166,7 +192,9 @@ fn submit_batch(handle: &Handle<Job>, book: &Book, jobs: usize, late: bool) {
         Ok(all) => all,
         Err(error) => error.accepted,
     };
-    ids[..accepted as usize].iter().for_each(|&id| book.accept(id));
+    ids[..accepted as usize]
+        .iter()
+        .for_each(|&id| book.accept(id));
 }
 
 fn try_submit(handle: &Handle<Job>, book: &Book) -> bool {
@@ -191,8 +219,12 @@ fn take_all(results: Results<usize>, book: &Book) {
 fn take_mix(mut results: Results<usize>, book: &Book) {
     for turn in 1_usize.. {
         let outcome = match turn % 5 {
-            0 => results.try_recv().map_err(|error| error == crate::TryRecvError::Ended),
-            1 => results.recv_timeout(Duration::from_millis(1)).map_err(|error| error == crate::RecvTimeoutError::Ended),
+            0 => results
+                .try_recv()
+                .map_err(|error| error == crate::TryRecvError::Ended),
+            1 => results
+                .recv_timeout(Duration::from_millis(1))
+                .map_err(|error| error == crate::RecvTimeoutError::Ended),
             _ => results.recv().map_err(|_| true),
         };
         match outcome {
@@ -214,28 +246,44 @@ fn take_mix(mut results: Results<usize>, book: &Book) {
 fn keep_all_busy(handle: &Handle<Job>, book: &Book, workers: usize) {
     let mut ids = Vec::new();
     for _ in 0..workers {
-        let job = Job { waits: true, ..book.child(false) };
+        let job = Job {
+            waits: true,
+            ..book.child(false)
+        };
         ids.push(job.id);
         book.accept(job.id);
         assert!(handle.submit(job).is_ok());
     }
-    wait_until("all workers are busy", || ids.iter().all(|&id| book.ran(id)));
+    wait_until("all workers are busy", || {
+        ids.iter().all(|&id| book.ran(id))
+    });
     while try_submit(handle, book) {}
 }
 
 /// Plays one scene. Returns whether a thread was suspended at the point.
-pub(super) fn play(point: &Point, role: Role, workers: usize, capacity: usize, pass: usize) -> bool {
-    let (stall, before) = match point.after {
-        None => (Stall::at(point.name, pass), None),
-        Some(before) => (Stall::at(point.name, 0), Some(Stall::at(before, pass))),
+pub(super) fn play(
+    point: &Point,
+    role: Role,
+    workers: usize,
+    capacity: usize,
+    pass: usize,
+) -> bool {
+    let suspended = if role == Role::AllButOneWorker {
+        workers - 1
+    } else {
+        1
     };
+    let (stall, before) = queues::stalls(point, pass);
+    let pass = if before.is_empty() { pass } else { 0 };
+    let more = (1..suspended).map(|_| Stall::at(point.name, pass));
+    let stalls: Vec<_> = std::iter::once(stall).chain(more).collect();
     let beside = point.beside.map(|name| Stall::at(name, 0));
-    let _release = Release([Some(&stall), before.as_ref(), beside.as_ref()]);
+    let _release = Release(stalls.iter().chain(&before).chain(&beside).collect());
     let watch = {
-        let (stall, before) = (Arc::clone(&stall), before.clone());
-        move || {
+        let (stalls, before) = (stalls.clone(), before.clone());
+        move |nth: usize| {
             before.iter().for_each(Stall::watch);
-            stall.watch();
+            stalls[nth].watch();
         }
     };
     let book = Arc::new(Book::default());
@@ -246,8 +294,9 @@ pub(super) fn play(point: &Point, role: Role, workers: usize, capacity: usize, p
             .job_capacity(capacity)
             .result_capacity(capacity)
             .on_start(move |worker| match role {
-                Role::OneWorker if worker == 0 => watch(),
-                Role::AnyWorker | Role::LastWorker => watch(),
+                Role::OneWorker if worker == 0 => watch(0),
+                Role::AnyWorker | Role::LastWorker => watch(0),
+                Role::AllButOneWorker if worker > 0 => watch(worker - 1),
                 _ => {}
             })
             .build(move |job, ctx| book.run(job, ctx))
@@ -256,11 +305,19 @@ pub(super) fn play(point: &Point, role: Role, workers: usize, capacity: usize, p
     let handle = &pool.handle();
     let (book, watch) = (&*book, &watch);
     let wait = |what: &str, condition: &mut dyn FnMut() -> bool| {
-        wait_or_dump(what, || format!("{}\n{}", handle.stats(), book.dump()), condition);
+        wait_or_dump(
+            what,
+            || format!("{}\n{}", handle.stats(), book.dump()),
+            condition,
+        );
     };
-    let holds = || stall.holds_one();
+    let holds = || stalls.iter().any(|stall| stall.holds_one());
+    let holds_all = || stalls.iter().all(|stall| stall.holds_one());
     // Who stands at the end, and not while jobs are submitted.
-    let ends = matches!(role, Role::Closer | Role::LastWorker);
+    let ends = matches!(
+        role,
+        Role::Closer | Role::BlockedSubmitter | Role::LastWorker
+    );
     let submitting = AtomicUsize::new(1);
     let late = AtomicUsize::new(2);
     let (ended, closed) = (AtomicBool::new(false), AtomicBool::new(false));
@@ -281,7 +338,7 @@ pub(super) fn play(point: &Point, role: Role, workers: usize, capacity: usize, p
         let second = (role == Role::Taker).then(|| results.clone());
         if discards {
             scope.spawn(move || {
-                watch();
+                watch(0);
                 // Takes a few, so that some are in its hand, and leaves.
                 let mut results = results;
                 for _ in 0..3 {
@@ -298,27 +355,29 @@ pub(super) fn play(point: &Point, role: Role, workers: usize, capacity: usize, p
             });
         }
 
-        if let (Some(beside), false) = (&beside, point.beside_takes()) {
+        if let (Some(beside), false, false) = (&beside, point.beside_takes(), ends) {
             scope.spawn(|| {
                 beside.watch();
                 submit_mix(handle, book, 4, &|| false);
                 helped.store(true, SeqCst);
             });
-            wait("the helper stands", &mut || beside.holds_one() || helped.load(SeqCst));
+            wait("the helper stands", &mut || {
+                beside.holds_one() || helped.load(SeqCst)
+            });
         }
         // The thread that is watched, if it is none of the crew.
         match role {
             Role::Taker => {
                 scope.spawn(|| {
-                    watch();
+                    watch(0);
                     take_mix(second.expect("made for this role"), book);
                 });
             }
             Role::Submitter => {
                 submitting.fetch_add(1, SeqCst);
                 scope.spawn(|| {
-                    watch();
-                    submit_mix(handle, book, 18, &holds);
+                    watch(0);
+                    submit_mix(handle, book, 18, &holds_all);
                     submitting.fetch_sub(1, SeqCst);
                 });
             }
@@ -328,53 +387,75 @@ pub(super) fn play(point: &Point, role: Role, workers: usize, capacity: usize, p
         // First act: until somebody stands.
         scope.spawn(|| {
             if !ends {
-                submit_mix(handle, book, 18, &holds);
+                submit_mix(handle, book, 18, &holds_all);
             }
             submitting.fetch_sub(1, SeqCst);
         });
         let idle = || submitting.load(SeqCst) == 0;
-        if let Some(before) = &before {
-            wait("a thread stands before the point", &mut || before.holds_one() || idle());
+        for before in &before {
+            wait("a thread stands before the point", &mut || {
+                before.holds_one() || idle()
+            });
             if before.holds_one() {
                 // Others surprise it, as far as they can.
                 for _ in 0..60 {
                     try_submit(handle, book);
                     yield_now();
                 }
-                before.release();
             }
+            before.release();
         }
         if ends {
             submit_singles(handle, book, 3, false);
         } else {
-            wait("somebody stands, or all is submitted", &mut || holds() || idle());
-            if let Some(beside) = &beside && !holds() {
+            wait("somebody stands, or all is submitted", &mut || {
+                holds_all() || idle()
+            });
+            if let Some(beside) = &beside
+                && !holds()
+            {
                 // What the helper does when it comes late may be the rare event.
                 beside.release();
-                submit_mix(handle, book, 6, &holds);
+                submit_mix(handle, book, 6, &holds_all);
             }
         }
 
-        // Second act: the others go on.
+        // Second act: the others go on, and nobody joins those who stand.
+        if !ends {
+            stalls
+                .iter()
+                .filter(|stall| !stall.holds_one())
+                .for_each(|stall| stall.release());
+        }
         if holds() {
             scope.spawn(|| {
                 submit_singles(handle, book, 12, true);
                 late.fetch_sub(1, SeqCst);
             });
-            submit_batch(handle, book, 20, true);
-            submit_singles(handle, book, 3, true);
-            late.fetch_sub(1, SeqCst);
-            wait("what the others submitted has run, and arrived", &mut || {
-                let stranded = |page: &Page| page.late && (page.ran == 0 || !discards && page.arrived == 0);
-                late.load(SeqCst) == 0 && book.count(stranded) == 0
+            scope.spawn(|| {
+                submit_batch(handle, book, 20, true);
+                submit_singles(handle, book, 3, true);
+                late.fetch_sub(1, SeqCst);
             });
-            let lost = |page: &Page| page.accepted && (page.ran == 0 || !discards && page.arrived == 0);
-            let helpers = 1 + usize::from(beside.is_some());
-            wait("no more is missing than what was claimed", &mut || book.count(lost) <= helpers * CLAIM);
+            wait(
+                "what the others submitted has run, and arrived",
+                &mut || {
+                    let stranded = |page: &Page| {
+                        page.late && (page.ran == 0 || !discards && page.arrived == 0)
+                    };
+                    late.load(SeqCst) == 0 && book.count(stranded) == 0
+                },
+            );
+            let lost =
+                |page: &Page| page.accepted && (page.ran == 0 || !discards && page.arrived == 0);
+            let claimants = suspended + usize::from(beside.is_some());
+            wait("no more is missing than what was claimed", &mut || {
+                book.count(lost) <= claimants * CLAIM
+            });
         }
 
         // Third act: the end, which may be where somebody stands.
-        if role == Role::Closer {
+        if matches!(role, Role::Closer | Role::BlockedSubmitter) {
             keep_all_busy(handle, book, workers);
             for batch in [false, true] {
                 let blocked = &blocked;
@@ -382,30 +463,50 @@ pub(super) fn play(point: &Point, role: Role, workers: usize, capacity: usize, p
                     if batch {
                         submit_batch(handle, book, 3, false);
                     } else {
+                        if role == Role::BlockedSubmitter {
+                            watch(0);
+                        }
                         submit_singles(handle, book, 1, false);
                     }
                     blocked.fetch_sub(1, SeqCst);
                 });
             }
-            wait("both are blocked", &mut || handle.stats().blocked_submitters == 2);
+            wait("both are blocked", &mut || {
+                handle.stats().blocked_submitters == 2
+            });
             scope.spawn(|| {
-                watch();
+                if role == Role::Closer {
+                    watch(0);
+                }
+                beside.iter().for_each(Stall::watch);
                 handle.close();
                 closed.store(true, SeqCst);
             });
-            wait("the closer stands or has closed", &mut || holds() || closed.load(SeqCst));
-            wait("blocked submitters learn that it is closed", &mut || blocked.load(SeqCst) == 0);
+            let closer_stands = || {
+                role == Role::Closer && holds()
+                    || beside.as_ref().is_some_and(|beside| beside.holds_one())
+            };
+            wait("the closer stands or has closed", &mut || {
+                closer_stands() || closed.load(SeqCst)
+            });
+            wait("blocked submitters learn that it is closed", &mut || {
+                let standing = usize::from(role == Role::BlockedSubmitter && holds());
+                blocked.load(SeqCst) == standing
+            });
             book.open.store(true, SeqCst);
         } else {
             handle.close();
         }
         if ends {
-            wait("a worker stands at the end, or takers have ended", &mut || holds() || ended.load(SeqCst));
+            wait(
+                "a worker stands at the end, or takers have ended",
+                &mut || holds() || ended.load(SeqCst),
+            );
             if holds() {
                 wait("takers end", &mut || ended.load(SeqCst));
             }
         }
-        stall.release();
+        stalls.iter().for_each(|stall| stall.release());
         beside.iter().for_each(|beside| beside.release());
     });
     pool.join().expect("not in a worker");
@@ -414,13 +515,35 @@ pub(super) fn play(point: &Point, role: Role, workers: usize, capacity: usize, p
     let accepted = book.count(|page| page.accepted);
     assert_eq!(stats.accepted, accepted as u64, "{stats}");
     assert_eq!(stats.completed, accepted as u64, "{stats}");
-    assert_eq!((stats.queued, stats.running, stats.panicked, stats.cancelled, stats.returned), (0, 0, 0, 0, 0), "{stats}");
-    assert_eq!(book.count(|page| page.ran != u8::from(page.accepted)), 0, "each accepted job runs once");
+    assert_eq!(
+        (
+            stats.queued,
+            stats.running,
+            stats.panicked,
+            stats.cancelled,
+            stats.returned
+        ),
+        (0, 0, 0, 0, 0),
+        "{stats}"
+    );
+    assert_eq!(
+        book.count(|page| page.ran != u8::from(page.accepted)),
+        0,
+        "each accepted job runs once"
+    );
     let arrived = book.count(|page| page.arrived == 1);
-    assert_eq!(book.count(|page| page.arrived > 1), 0, "each result arrives once");
-    assert_eq!(arrived as u64 + stats.results_discarded, accepted as u64, "{stats}");
+    assert_eq!(
+        book.count(|page| page.arrived > 1),
+        0,
+        "each result arrives once"
+    );
+    assert_eq!(
+        arrived as u64 + stats.results_discarded,
+        accepted as u64,
+        "{stats}"
+    );
     if role != Role::LastTaker {
         assert_eq!(stats.results_discarded, 0, "{stats}");
     }
-    stall.holds_one()
+    stalls.iter().any(|stall| stall.holds_one())
 }

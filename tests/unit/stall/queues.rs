@@ -1,7 +1,8 @@
-//! The queues alone: one thread stands somewhere in an operation, another goes on.
+//! The queues, and a gate, alone: one thread stands somewhere in an operation, another goes on.
 
 use super::{Point, Release, demand, wait_until};
 use crate::deque::{self, Steal, Stealer};
+use crate::gate::Gate;
 use crate::injector::{Injector, Rejected};
 use crate::probe::Stall;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -28,6 +29,8 @@ pub(super) enum Role {
     Batcher,
     /// Of an injector: pops, one or several.
     Consumer,
+    /// At a gate: finds what it came for, and leaves.
+    Waiter,
 }
 
 /// Plays one scene. Returns whether a thread was suspended at the point.
@@ -35,6 +38,7 @@ pub(super) fn play(point: &Point, role: Role, capacity: usize, pass: usize) -> b
     match role {
         Role::Owner => owner_stands(point, capacity, pass),
         Role::Thief => thief_stands(point, capacity, pass),
+        Role::Waiter => waiter_stands(point),
         Role::Producer | Role::Batcher | Role::Consumer => on_injector(point, role, capacity, pass),
     }
 }
@@ -70,29 +74,37 @@ impl Tally {
     }
 }
 
-/// Lets the suspended thread go on from the point before the one in question, after
-/// `others` have done something to surprise it.
-fn pass_through(before: Option<&Arc<Stall>>, done: &AtomicBool, mut others: impl FnMut()) {
-    let Some(before) = before else { return };
-    while !before.holds_one() && !done.load(SeqCst) {
+/// Lets the suspended thread go on from the points before the one in question, each
+/// time after `others` have done something to surprise it.
+fn pass_through(before: &[Arc<Stall>], stall: &Stall, done: &AtomicBool, mut others: impl FnMut()) {
+    for before in before {
+        wait_until("a thread stands before the point", || {
+            others();
+            before.holds_one() || stall.holds_one() || done.load(SeqCst)
+        });
         others();
-        yield_now();
+        before.release();
     }
-    others();
-    before.release();
 }
 
-fn stalls(point: &Point, pass: usize) -> (Arc<Stall>, Option<Arc<Stall>>) {
-    match point.after {
-        None => (Stall::at(point.name, pass), None),
-        Some(before) => (Stall::at(point.name, 0), Some(Stall::at(before, pass))),
-    }
+/// The stall at the point, and those on the way to it.
+pub(super) fn stalls(point: &Point, pass: usize) -> (Arc<Stall>, Vec<Arc<Stall>>) {
+    let first = |nth| if nth == 0 { pass } else { 0 };
+    let before = point
+        .after
+        .iter()
+        .enumerate()
+        .map(|(nth, name)| Stall::at(name, first(nth)));
+    (
+        Stall::at(point.name, first(point.after.len())),
+        before.collect(),
+    )
 }
 
 /// The owner stands; thieves must get all that was published.
 fn owner_stands(point: &Point, capacity: usize, pass: usize) -> bool {
     let (stall, before) = stalls(point, pass);
-    let _release = Release([Some(&stall), before.as_ref(), None]);
+    let _release = Release([&stall].into_iter().chain(&before).collect());
     let (mut local, stealer) = deque::ring(capacity.max(2));
     let (tally, pushed, done) = (Tally::new(), AtomicUsize::new(0), AtomicBool::new(false));
     thread::scope(|scope| {
@@ -118,7 +130,7 @@ fn owner_stands(point: &Point, capacity: usize, pass: usize) -> bool {
         let steal = || {
             let _ = stealer.steal(1, |item| tally.took(item));
         };
-        pass_through(before.as_ref(), &done, steal);
+        pass_through(&before, &stall, &done, steal);
         let mut turn = 0;
         wait_until("the owner stands or has finished", || {
             turn += 1;
@@ -130,7 +142,10 @@ fn owner_stands(point: &Point, capacity: usize, pass: usize) -> bool {
         if stall.holds_one() {
             steal_all(&stealer, &tally);
             // One item is in its hand, and one may be on the way in.
-            demand(tally.missing(0..pushed.load(SeqCst)) <= 1, "thieves do not wait for the owner");
+            demand(
+                tally.missing(0..pushed.load(SeqCst)) <= 1,
+                "thieves do not wait for the owner",
+            );
             stall.release();
         }
         wait_until("the owner has finished", || {
@@ -144,13 +159,15 @@ fn owner_stands(point: &Point, capacity: usize, pass: usize) -> bool {
 }
 
 fn steal_all(stealer: &Stealer<usize>, tally: &Tally) {
-    wait_until("the deque is empty", || stealer.steal(64, |item| tally.took(item)) == Steal::Empty);
+    wait_until("the deque is empty", || {
+        stealer.steal(64, |item| tally.took(item)) == Steal::Empty
+    });
 }
 
 /// A thief stands; the owner must go on, and another thief too.
 fn thief_stands(point: &Point, capacity: usize, pass: usize) -> bool {
     let (stall, before) = stalls(point, pass);
-    let _release = Release([Some(&stall), before.as_ref(), None]);
+    let _release = Release([&stall].into_iter().chain(&before).collect());
     let (mut local, stealer) = deque::ring(capacity.max(2));
     let (tally, done, stop) = (Tally::new(), AtomicBool::new(false), AtomicBool::new(false));
     let mut next = 0;
@@ -176,14 +193,18 @@ fn thief_stands(point: &Point, capacity: usize, pass: usize) -> bool {
                     break;
                 }
                 let sink = |item| tally.took(item);
-                let stolen = if turn % 2 == 0 { stealer.steal(3, sink) } else { stealer.drain(64, sink) };
+                let stolen = if turn % 2 == 0 {
+                    stealer.steal(3, sink)
+                } else {
+                    stealer.drain(64, sink)
+                };
                 if stolen == Steal::Empty {
                     yield_now();
                 }
             }
             done.store(true, SeqCst);
         });
-        pass_through(before.as_ref(), &done, || {
+        pass_through(&before, &stall, &done, || {
             owner_works(1);
         });
         wait_until("the thief stands or has finished", || {
@@ -196,9 +217,15 @@ fn thief_stands(point: &Point, capacity: usize, pass: usize) -> bool {
             wait_until("the other thief has got the rest", || {
                 stealer.steal(64, |item| tally.took(item)) == Steal::Empty
             });
-            demand(tally.missing(from..to) == 0, "all that came meanwhile went past the thief");
+            demand(
+                tally.missing(from..to) == 0,
+                "all that came meanwhile went past the thief",
+            );
             let claim = capacity.max(2).next_power_of_two();
-            demand(tally.missing(0..from) <= claim, "a thief holds no more than it claimed");
+            demand(
+                tally.missing(0..from) <= claim,
+                "a thief holds no more than it claimed",
+            );
         }
         stop.store(true, SeqCst);
         stall.release();
@@ -226,7 +253,9 @@ impl Bounded {
 
     fn push_batch(&self, items: &mut [Option<usize>]) -> usize {
         let room = |position, want: usize| {
-            (self.queue.head() + self.capacity).saturating_sub(position).min(want as u64) as usize
+            (self.queue.head() + self.capacity)
+                .saturating_sub(position)
+                .min(want as u64) as usize
         };
         match self.queue.push_batch(items, room) {
             Ok(all) => all,
@@ -236,7 +265,9 @@ impl Bounded {
     }
 
     fn pop(&self, most: usize, tally: &Tally) -> usize {
-        self.queue.pop(most, |_| {}, |_, item| tally.took(item)).taken
+        self.queue
+            .pop(most, |_| {}, |_, item| tally.took(item))
+            .taken
     }
 }
 
@@ -244,9 +275,12 @@ impl Bounded {
 fn on_injector(point: &Point, role: Role, capacity: usize, pass: usize) -> bool {
     let (stall, before) = stalls(point, pass);
     let beside = point.beside.map(|name| Stall::at(name, 0));
-    let _release = Release([Some(&stall), before.as_ref(), beside.as_ref()]);
+    let _release = Release([&stall].into_iter().chain(&before).chain(&beside).collect());
     let entries = (capacity / 56 + 3).next_power_of_two();
-    let bounded = Bounded { queue: Injector::at(entries, 0), capacity: capacity as u64 };
+    let bounded = Bounded {
+        queue: Injector::at(entries, 0),
+        capacity: capacity as u64,
+    };
     let (tally, given) = (Tally::new(), AtomicUsize::new(0));
     let (done, stop) = (AtomicBool::new(false), AtomicBool::new(false));
     let (helper_done, stop_helper) = (AtomicBool::new(beside.is_none()), AtomicBool::new(false));
@@ -275,7 +309,10 @@ fn on_injector(point: &Point, role: Role, capacity: usize, pass: usize) -> bool 
             while done < items.len() {
                 done += bounded.push_batch(&mut items[done..]);
                 if stop.load(SeqCst) {
-                    return items.into_iter().flatten().for_each(|item| tally.took(item));
+                    return items
+                        .into_iter()
+                        .flatten()
+                        .for_each(|item| tally.took(item));
                 }
                 yield_now();
             }
@@ -313,7 +350,9 @@ fn on_injector(point: &Point, role: Role, capacity: usize, pass: usize) -> bool 
                 produce(&stop_helper);
                 helper_done.store(true, SeqCst);
             });
-            wait_until("the helper stands", || beside.holds_one() || helper_done.load(SeqCst));
+            wait_until("the helper stands", || {
+                beside.holds_one() || helper_done.load(SeqCst)
+            });
         }
         scope.spawn(|| {
             before.iter().for_each(Stall::watch);
@@ -325,7 +364,7 @@ fn on_injector(point: &Point, role: Role, capacity: usize, pass: usize) -> bool 
             }
             done.store(true, SeqCst);
         });
-        pass_through(before.as_ref(), &done, &mut others);
+        pass_through(&before, &stall, &done, &mut others);
         wait_until("the thread stands or has finished", || {
             others();
             stall.holds_one() || done.load(SeqCst)
@@ -368,5 +407,39 @@ fn on_injector(point: &Point, role: Role, capacity: usize, pass: usize) -> bool 
     while bounded.pop(64, &tally) > 0 {}
     tally.assert_each_once(0..given.load(SeqCst));
     assert!(bounded.queue.segments_in_use() <= 1, "segments leak");
+    stall.holds_one()
+}
+
+/// A waiter that eats another's wake stands before it passes it on; the other must
+/// get through all the same.
+fn waiter_stands(point: &Point) -> bool {
+    let (stall, before) = stalls(point, 0);
+    let beside = Stall::at(point.beside.expect("where the other waiter stands"), 0);
+    let _release = Release([&stall, &beside].into_iter().chain(&before).collect());
+    let (gate, open, through) = (Gate::new(), AtomicBool::new(false), AtomicBool::new(false));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            beside.watch();
+            gate.wait(None, || open.load(SeqCst).then_some(()));
+            through.store(true, SeqCst);
+        });
+        wait_until("the other waiter is about to sleep", || beside.holds_one());
+        scope.spawn(|| {
+            before.iter().for_each(Stall::watch);
+            stall.watch();
+            gate.wait(None, || Some(()));
+        });
+        wait_until("the waiter is about to leave", || {
+            before.iter().all(|before| before.holds_one())
+        });
+        open.store(true, SeqCst);
+        gate.notify(1);
+        before.iter().for_each(|before| before.release());
+        wait_until("the waiter has left", || stall.holds_one());
+        beside.release();
+        wait_until("the other waiter gets through", || through.load(SeqCst));
+        stall.release();
+    });
+    demand(gate.waiting() == 0, "nobody is left at the gate");
     stall.holds_one()
 }

@@ -1,0 +1,90 @@
+//! The private queues, for the crate's own benches: the feature `bench-internals`. Not
+//! part of the API.
+
+#![forbid(unsafe_code)]
+
+use crate::deque::{self, Local, Steal, Stealer};
+use crate::injector;
+
+#[derive(Debug)]
+pub struct Owner<T>(Local<T>);
+
+#[derive(Debug)]
+pub struct Thief<T>(Stealer<T>);
+
+pub fn ring<T>(capacity: usize) -> (Owner<T>, Thief<T>) {
+    let (local, stealer) = deque::ring(capacity);
+    (Owner(local), Thief(stealer))
+}
+
+impl<T> Owner<T> {
+    #[inline]
+    pub fn push(&mut self, item: T) -> Result<(), T> {
+        self.0.push(item)
+    }
+
+    #[inline]
+    pub fn stage(&mut self, item: T) -> Result<(), T> {
+        self.0.stage(item)
+    }
+
+    #[inline]
+    pub fn publish(&mut self) {
+        self.0.publish();
+    }
+
+    #[inline]
+    pub fn pop(&mut self) -> Option<T> {
+        self.0.pop()
+    }
+}
+
+impl<T> Thief<T> {
+    /// How many items went to the sink, if any.
+    #[inline]
+    pub fn drain(&self, most: usize, sink: impl FnMut(T)) -> Option<usize> {
+        match self.0.drain(most, sink) {
+            Steal::Taken(taken) => Some(taken),
+            Steal::Empty | Steal::Retry => None,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct Injector<T>(injector::Injector<T>);
+
+pub fn injector<T>(capacity: usize) -> Injector<T> {
+    Injector(injector::Injector::bounded(capacity))
+}
+
+impl<T> Injector<T> {
+    /// The position, or the item if there is no room.
+    #[inline]
+    pub fn push(&self, item: T) -> Result<u64, T> {
+        self.0
+            .push(item, |_| true)
+            .map_err(|rejected| match rejected {
+                injector::Rejected::Full(item) | injector::Rejected::Closed(item) => item,
+            })
+    }
+
+    /// Pushes all, which must fit.
+    #[inline]
+    pub fn push_batch(&self, items: &mut [Option<T>]) {
+        let pushed = self.0.push_batch(items, |_, want| want);
+        assert!(pushed.is_ok(), "there is room");
+    }
+
+    #[inline]
+    pub fn pop(&self) -> Option<T> {
+        let mut found = None;
+        let _ = self.0.pop(1, |_| {}, |_, item| found = Some(item));
+        found
+    }
+
+    /// How many items went to the sink.
+    #[inline]
+    pub fn pop_batch(&self, most: usize, mut sink: impl FnMut(T)) -> usize {
+        self.0.pop(most, |_| {}, |_, item| sink(item)).taken
+    }
+}
