@@ -132,9 +132,13 @@ impl<T> Ring<T> {
     #[inline]
     unsafe fn take(&self, position: u64) -> T {
         let slot = self.slot(position);
-        // SAFETY: the claim makes the slot ours, and the item was written before
-        // `tail` passed the position, which the claim proves (invariant 2).
-        let item = slot.item.with(|item| unsafe { item.read().assume_init() });
+        let item = slot.item.with(|item| {
+            // SAFETY: the claim makes the slot ours (invariant 3).
+            unsafe { item.read() }
+        });
+        // SAFETY: the item was written before `tail` passed the position, which the
+        // claim proves (invariant 2).
+        let item = unsafe { item.assume_init() };
         probe!("deque: read, slot not yet free");
         let next_lap = position.wrapping_add(self.slots.len() as u64);
         // [lap] Release: the read above is over before the owner may write here.

@@ -97,7 +97,8 @@ fn warm_up(pool: &Pool, results: &mut Results<u64>) {
 
 #[test]
 fn a_warm_pool_does_not_allocate() {
-    let patterns: [(&str, u64, fn(&Pool)); 6] = [
+    type Pattern = (&'static str, u64, fn(&Pool));
+    let patterns: [Pattern; 6] = [
         ("submit", JOBS, |pool| {
             (0..JOBS).for_each(|job| drop(pool.submit(job)))
         }),

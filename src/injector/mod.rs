@@ -74,7 +74,7 @@ use crate::probe::probe;
 use crate::sync::{AtomicU64, Ordering, spin_loop};
 use crossbeam_utils::CachePadded;
 use directory::{age, directory, id_of, tag_of};
-use segments::{GROUP, GROUPS, ID_BITS, SEGMENT, Segment, Segments};
+use segments::{GROUP, GROUPS, ID_BITS, SEGMENT, Segment, Segments, take};
 use std::fmt;
 
 const CLOSED: u64 = 1;
@@ -325,7 +325,10 @@ impl<T> Injector<T> {
         // [head] Acquire: with this head comes a tail that is not behind it.
         let mut head = self.head.load(Ordering::Acquire);
         probe!("injector pop: head read, not looked");
-        while most > 0 {
+        if most == 0 {
+            return popped;
+        }
+        loop {
             let (run, id) = match self.look(head, most) {
                 Look::Published(run, id) => (run, id),
                 Look::Stale => {
@@ -379,7 +382,6 @@ impl<T> Injector<T> {
                 }
             }
         }
-        popped
     }
 
     /// Segments in use, for tests of recycling.
@@ -505,7 +507,7 @@ impl<T> Injector<T> {
         probe!("injector push: poisoned");
         // SAFETY: we wrote the cell just now, and the bit was set by a consumer,
         // which left the cell to us (invariant 3).
-        let item = group.cells[cell].with(|item| unsafe { item.read().assume_init() });
+        let item = unsafe { take(&group.cells[cell]) };
         self.count(id, 1);
         probe!("injector push: poisoned and counted, not claimed again");
         Err(item)
@@ -552,10 +554,8 @@ impl<T> Injector<T> {
                         for (nth, offset) in ones(good).enumerate() {
                             // SAFETY: written above, and our bits are not set by
                             // us: the cells are still ours (invariant 3).
-                            items[done + nth] = Some(
-                                segment.groups[group].cells[offset]
-                                    .with(|item| unsafe { item.read().assume_init() }),
-                            );
+                            items[done + nth] =
+                                Some(unsafe { take(&segment.groups[group].cells[offset]) });
                         }
                         seen = now;
                     }
@@ -690,8 +690,7 @@ impl<T> Injector<T> {
         for position in from..from + count as u64 {
             let (group, cell) = place(position);
             // SAFETY: published, claimed by us, and visited once (invariant 3).
-            let item =
-                segment.groups[group].cells[cell].with(|item| unsafe { item.read().assume_init() });
+            let item = unsafe { take(&segment.groups[group].cells[cell]) };
             sink(position, item);
         }
         probe!("injector pop: read, not counted");
@@ -722,8 +721,7 @@ impl<T> Injector<T> {
         let taken = full.count_ones() as usize;
         for offset in ones(full) {
             // SAFETY: the producer was first, so the cell is ours (invariant 3).
-            let item = segment.groups[group].cells[offset]
-                .with(|item| unsafe { item.read().assume_init() });
+            let item = unsafe { take(&segment.groups[group].cells[offset]) };
             sink(from + (offset - cell) as u64, item);
         }
         self.count(id, taken as u32);

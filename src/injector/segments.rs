@@ -38,6 +38,21 @@ const MAX_SEGMENTS: u64 = ID_MASK;
 
 pub(super) type Cell<T> = UnsafeCell<MaybeUninit<T>>;
 
+/// Moves the item out of a cell.
+///
+/// # Safety
+///
+/// * The cell holds an item, which is the caller's alone and not taken again.
+#[inline]
+pub(super) unsafe fn take<T>(cell: &Cell<T>) -> T {
+    let item = cell.with(|item| {
+        // SAFETY: the item is the caller's alone, so nobody writes meanwhile.
+        unsafe { item.read() }
+    });
+    // SAFETY: the cell held an item.
+    unsafe { item.assume_init() }
+}
+
 /// Cells that share a cache line with the word that says whose they are.
 #[repr(align(64))]
 pub(super) struct Group<T> {
@@ -123,8 +138,10 @@ impl<T> Segments<T> {
             "numbers are handed out after their chunk is made"
         );
         // SAFETY: `take` made the chunk before it returned the number, the number
-        // reached us through an acquire load, and chunks live as long as `self`.
-        unsafe { &*first.add(index) }
+        // reached us through an acquire load, and `index` lies in that chunk.
+        let segment = unsafe { first.add(index) };
+        // SAFETY: as above, and chunks live as long as `self`.
+        unsafe { &*segment }
     }
 
     /// A clean segment: all words zero, nobody inside. `None` when there are

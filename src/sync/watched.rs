@@ -9,6 +9,10 @@
 //! nothing, since it is never read. `loom-tests/canary.rs` watches over this.
 
 #![forbid(unsafe_code)]
+#![allow(
+    dead_code,
+    reason = "each atomic has all methods, so that the next user finds them"
+)]
 
 use loom::sync::atomic::Ordering;
 

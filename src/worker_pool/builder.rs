@@ -146,6 +146,10 @@ impl<J, R, S> Builder<J, R, S> {
     ///
     /// A number out of its range, a thread that the system refuses, a panic in the
     /// start hook or in `init`. Threads that had started are joined.
+    #[expect(
+        clippy::type_complexity,
+        reason = "a pair of two types that are named so"
+    )]
     pub fn build<F>(self, function: F) -> Result<(WorkerPool<J, R, S>, Results<R>), BuildError>
     where
         J: Send + 'static,

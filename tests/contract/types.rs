@@ -63,7 +63,7 @@ fn jobs_and_results_may_have_a_large_alignment() {
 
 #[test]
 fn jobs_and_results_may_be_boxes_strings_and_options() {
-    echo(|n| Box::new(n), |n, value| assert_eq!(*value, n));
+    echo(Box::new, |n, value| assert_eq!(*value, n));
     echo(
         |n| n.to_string(),
         |n, value| assert_eq!(value, n.to_string()),

@@ -14,7 +14,7 @@ fn a_small_pool_runs_everything_and_ends() {
             .workers(workers)
             .job_capacity(jobs)
             .result_capacity(results)
-            .init(|worker| Box::new(worker))
+            .init(Box::new)
             .build(|job, ctx| {
                 if *job == 0 {
                     ctx.push(Box::new(100));
