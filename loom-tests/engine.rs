@@ -108,7 +108,7 @@ fn submit_races_park() {
     });
 }
 
-/// Each job waits for the other, so both workers must come.
+/// The first job waits for the second, so both workers must come.
 #[test]
 fn two_jobs_need_two_workers() {
     let plan = Plan {
@@ -120,19 +120,19 @@ fn two_jobs_need_two_workers() {
         ],
     };
     explore("two_jobs_need_two_workers", plan, || {
-        let (site, start) = site(2, |site, job, _| {
-            site.signals[job as usize ^ 1].unpark();
-            site.signals[job as usize].park(WATCH);
+        let (site, start) = site(2, |site, job, _| match job {
+            0 => {
+                site.signals[0].park(WATCH);
+                site.done.unpark();
+            }
+            _ => site.signals[0].unpark(),
         });
-        let workers: Workers<2> = start();
         submit(&site, 0);
+        let workers: Workers<2> = start();
         submit(&site, 1);
-        for worker in {
-            site.engine.close();
-            workers
-        } {
-            assert_eq!(worker.join().unwrap(), Exit::Drained);
-        }
+        // The close would wake everybody.
+        assert!(site.done.park(WATCH));
+        close_and_join(&site, workers, 2);
     });
 }
 
@@ -194,30 +194,48 @@ fn last_job_races_last_worker() {
     });
 }
 
-/// More follow-ups than the deque has room for.
+/// More follow-ups than the deque has room for; the job that pushed them waits for the
+/// one in the overflow.
 #[test]
 fn follow_ups_overflow() {
     let plan = Plan {
         bound: Bound::Preemptions(1),
         floor: 100,
-        events: &[
-            "engine push: overflow",
-            "engine steal: claimed, not published",
-        ],
+        events: &["engine push: overflow", "idle sleep: work at the last look"],
     };
     explore("follow_ups_overflow", plan, || {
         let (site, start) = site(2, |site, job, desk| match job {
             0 => {
                 (1..=3).for_each(|job| desk.push(job));
-                // Until another has run the first.
                 site.signals[0].park(WATCH);
             }
-            1 => site.signals[0].unpark(),
+            3 => site.signals[0].unpark(),
             _ => {}
         });
-        let workers: Workers<2> = start();
         submit(&site, 0);
+        let workers: Workers<2> = start();
         close_and_join(&site, workers, 4);
+    });
+}
+
+/// A submitter that waits for room is told of the close. (Nobody works here.)
+#[test]
+fn close_frees_a_blocked_submitter() {
+    let plan = Plan {
+        bound: Bound::Preemptions(3),
+        floor: 50,
+        events: &["gate wait: looked, not asleep", "gate wait: permit taken"],
+    };
+    explore("close_frees_a_blocked_submitter", plan, || {
+        let (site, _) = site::<1, _>(1, |_, _, _| {});
+        submit(&site, 0);
+        let submitter = thread::spawn({
+            let site = Arc::clone(&site);
+            move || assert!(site.engine.submit(1, None).is_err())
+        });
+        site.engine.close();
+        submitter.join().unwrap();
+        assert_eq!(site.engine.drain(Fate::Returned).len(), 1);
     });
 }
 
@@ -266,7 +284,7 @@ fn capacity_is_never_exceeded() {
 fn full_queue_races_the_submitter() {
     let plan = Plan {
         bound: Bound::Preemptions(1),
-        floor: 100,
+        floor: 50,
         events: &["gate wait: permit taken", "gate wait: looked, not asleep"],
     };
     explore("full_queue_races_the_submitter", plan, || {

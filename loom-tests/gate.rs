@@ -83,7 +83,7 @@ fn each_event_wakes_one() {
         });
         hall.free(1);
         hall.free(1);
-        waiters.map(|waiter| assert_eq!(waiter.join().unwrap(), Some(())));
+        let _ = waiters.map(|waiter| assert_eq!(waiter.join().unwrap(), Some(())));
         assert_eq!(hall.gate.waiting(), 0);
     });
 }
@@ -103,7 +103,7 @@ fn one_call_brings_two_events() {
             thread::spawn(move || hall.gate.wait(None, || hall.enter()))
         });
         hall.free(2);
-        waiters.map(|waiter| assert_eq!(waiter.join().unwrap(), Some(())));
+        let _ = waiters.map(|waiter| assert_eq!(waiter.join().unwrap(), Some(())));
     });
 }
 
@@ -126,7 +126,7 @@ fn notify_all_races_two_waiters() {
         });
         hall.open.store(true, Ordering::Relaxed);
         hall.gate.notify_all();
-        waiters.map(|waiter| assert_eq!(waiter.join().unwrap(), Some(())));
+        let _ = waiters.map(|waiter| assert_eq!(waiter.join().unwrap(), Some(())));
         assert_eq!(hall.gate.waiting(), 0);
     });
 }
@@ -185,7 +185,7 @@ fn clock_races_the_permit() {
         });
         hall.free(1);
         hall.free(1);
-        waiters.map(|waiter| assert_eq!(waiter.join().unwrap(), Some(())));
+        let _ = waiters.map(|waiter| assert_eq!(waiter.join().unwrap(), Some(())));
         clock.join().unwrap();
         assert_eq!(hall.gate.waiting(), 0);
     });

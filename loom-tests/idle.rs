@@ -127,7 +127,7 @@ fn two_sleepers_two_jobs() {
         let workers = [0, 1].map(|id| worker(&crew, id, 1));
         crew.publish(0);
         crew.publish(1);
-        workers.map(|worker| worker.join().unwrap());
+        let _ = workers.map(|worker| worker.join().unwrap());
     });
 }
 
@@ -150,7 +150,7 @@ fn two_notifiers_race() {
         });
         crew.publish(0);
         other.join().unwrap();
-        workers.map(|worker| worker.join().unwrap());
+        let _ = workers.map(|worker| worker.join().unwrap());
     });
 }
 
@@ -171,7 +171,7 @@ fn three_jobs_share_the_calls() {
         crew.publish(0);
         crew.publish(1);
         crew.publish(2);
-        workers.map(|worker| worker.join().unwrap());
+        let _ = workers.map(|worker| worker.join().unwrap());
     });
 }
 
@@ -190,7 +190,7 @@ fn wake_all_races_two_sleepers() {
         let workers = [0, 1].map(|id| worker(&crew, id, 1));
         crew.stop.store(true, Ordering::Relaxed);
         crew.idle.wake_all();
-        workers.map(|worker| worker.join().unwrap());
+        let _ = workers.map(|worker| worker.join().unwrap());
     });
 }
 

@@ -166,14 +166,14 @@ fn batch_is_poisoned() {
 fn two_consumers_drain() {
     let plan = Plan {
         bound: Bound::Preemptions(2),
-        floor: 1000,
+        floor: 500,
         events: &[
             "injector pop: lost the race",
             "injector: last visitor, not recycled",
         ],
     };
     explore("two_consumers_drain", plan, || {
-        let queue = used_up_to(2);
+        let queue = queue();
         let consumers = [(); 2].map(|()| spawn_pop(&queue, 1));
         push(&queue, 1);
         push(&queue, 2);

@@ -229,6 +229,6 @@ fn room_is_for_all_who_wait() {
         let first = recv(&mut results);
         assert_eq!(first + recv(&mut results), 3);
         // Without any further call.
-        workers.map(|worker| worker.join().unwrap());
+        let _ = workers.map(|worker| worker.join().unwrap());
     });
 }

@@ -50,7 +50,7 @@ fn two_unparkers_are_both_seen() {
         while !flags.iter().all(|flag| flag.load(Ordering::Relaxed)) {
             parker.park(WATCH);
         }
-        wakers.map(|waker| waker.join().unwrap());
+        let _ = wakers.map(|waker| waker.join().unwrap());
     });
 }
 

@@ -78,7 +78,7 @@ impl Futex {
         // Relaxed: the lock orders this look against `wake`, which comes after
         // the change of the word and passes through the lock.
         if self.word.load(super::Ordering::Relaxed) == expected {
-            let _ = self.condvar.wait_for(&mut guard, limit);
+            self.condvar.wait_for(&mut guard, limit);
         }
     }
 
