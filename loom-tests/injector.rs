@@ -165,8 +165,8 @@ fn batch_is_poisoned() {
 #[test]
 fn two_consumers_drain() {
     let plan = Plan {
-        bound: Bound::Preemptions(2),
-        floor: 500,
+        bound: Bound::Preemptions(1),
+        floor: 100,
         events: &[
             "injector pop: lost the race",
             "injector: last visitor, not recycled",

@@ -242,21 +242,23 @@ fn take_mix(mut results: Results<usize>, book: &Book) {
     }
 }
 
+/// Submits a job that runs until the book is opened, and waits until it runs.
+fn keep_one_busy(handle: &Handle<Job>, book: &Book) {
+    let job = Job {
+        waits: true,
+        ..book.child(false)
+    };
+    let id = job.id;
+    book.accept(id);
+    if handle.submit(job).is_err() {
+        unreachable!("nobody closes the pool before");
+    }
+    wait_until("the job runs", || book.ran(id));
+}
+
 /// Gives each worker a job that runs until the book is opened, and fills the queue.
 fn keep_all_busy(handle: &Handle<Job>, book: &Book, workers: usize) {
-    let mut ids = Vec::new();
-    for _ in 0..workers {
-        let job = Job {
-            waits: true,
-            ..book.child(false)
-        };
-        ids.push(job.id);
-        book.accept(job.id);
-        assert!(handle.submit(job).is_ok());
-    }
-    wait_until("all workers are busy", || {
-        ids.iter().all(|&id| book.ran(id))
-    });
+    (0..workers).for_each(|_| keep_one_busy(handle, book));
     while try_submit(handle, book) {}
 }
 
@@ -492,6 +494,17 @@ pub(super) fn play(
             wait("blocked submitters learn that it is closed", &mut || {
                 let standing = usize::from(role == Role::BlockedSubmitter && holds());
                 blocked.load(SeqCst) == standing
+            });
+            book.open.store(true, SeqCst);
+        } else if role == Role::LastWorker {
+            // One worker is busy until the others sleep again, so that it has somebody
+            // to wake at the end.
+            keep_one_busy(handle, book);
+            let parked = || handle.stats().workers.iter().map(|worker| worker.parked).sum::<u64>();
+            let before = parked();
+            handle.close();
+            wait("the others sleep again, or somebody stands", &mut || {
+                parked() >= before + workers as u64 - 1 || holds()
             });
             book.open.store(true, SeqCst);
         } else {
