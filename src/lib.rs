@@ -39,7 +39,8 @@ mod worker_pool;
 #[path = "../loom-tests/mod.rs"]
 mod loom_tests;
 
-#[cfg(all(test, not(workcrew_loom)))]
+// Thousands of scenes: too many for Miri.
+#[cfg(all(test, not(workcrew_loom), not(miri)))]
 #[path = "../tests/unit/stall.rs"]
 mod stall;
 

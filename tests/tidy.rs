@@ -156,7 +156,10 @@ fn probe_names_are_unique() {
 fn models_in_edge_tables_exist() {
     let mut models = BTreeSet::new();
     for entry in fs::read_dir(root().join("loom-tests")).unwrap() {
-        let text = read(&format!("loom-tests/{}", entry.unwrap().file_name().to_string_lossy()));
+        let text = read(&format!(
+            "loom-tests/{}",
+            entry.unwrap().file_name().to_string_lossy()
+        ));
         let tests = text.split("#[test]").skip(1);
         models.extend(tests.filter_map(|test| {
             let name = test.split_once("fn ")?.1.split('(').next()?;
@@ -168,7 +171,13 @@ fn models_in_edge_tables_exist() {
         let rows = text.lines().filter_map(|line| line.strip_prefix("//! |"));
         let mut in_table = false;
         for row in rows {
-            let last = row.trim_end().trim_end_matches('|').rsplit('|').next().unwrap().trim();
+            let last = row
+                .trim_end()
+                .trim_end_matches('|')
+                .rsplit('|')
+                .next()
+                .unwrap()
+                .trim();
             if row.trim_start().starts_with("edge ") {
                 in_table = last == "loom model";
                 continue;
@@ -178,7 +187,9 @@ fn models_in_edge_tables_exist() {
             }
             for name in last.split(',').map(|name| name.trim().trim_matches('`')) {
                 if !models.contains(name) {
-                    wrong.push(format!("the edge table names `{name}`, which is no loom model"));
+                    wrong.push(format!(
+                        "the edge table names `{name}`, which is no loom model"
+                    ));
                 }
             }
         }

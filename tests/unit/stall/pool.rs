@@ -500,7 +500,14 @@ pub(super) fn play(
             // One worker is busy until the others sleep again, so that it has somebody
             // to wake at the end.
             keep_one_busy(handle, book);
-            let parked = || handle.stats().workers.iter().map(|worker| worker.parked).sum::<u64>();
+            let parked = || {
+                handle
+                    .stats()
+                    .workers
+                    .iter()
+                    .map(|worker| worker.parked)
+                    .sum::<u64>()
+            };
             let before = parked();
             handle.close();
             wait("the others sleep again, or somebody stands", &mut || {
