@@ -26,6 +26,14 @@ const MODELS: &str = "loom_tests::";
 /// The models that are about the tools, not about the library: these need not report.
 const CANARY: &str = "canary::";
 
+/// Models that did not end within five minutes beside other work: they run only in a
+/// deep run, or when they are asked for by name.
+const DEEP_ONLY: &[&str] = &[
+    "engine::follow_ups_overflow",
+    "injector::two_consumers_drain",
+    "pool::two_workers_one_job",
+];
+
 const HEADINGS: [&str; 5] = ["model", "executions", "bound", "ms", "events"];
 
 /// What one model reports, column by column.
@@ -68,7 +76,14 @@ pub(crate) fn run(mut args: &[&str]) -> Outcome {
     }
 
     let mut tests = build_and_list()?;
-    tests.retain(|test| test.to_string().contains(filter));
+    tests.retain(|test| {
+        let name = test.to_string();
+        let later = filter.is_empty() && !deep && DEEP_ONLY.contains(&name.as_str());
+        if later {
+            println!("SKIPPED {name}: only with LOOM_DEEP=1 or by name");
+        }
+        name.contains(filter) && !later
+    });
     if tests.is_empty() {
         return Err(format!("no loom model is called `{filter}`"));
     }
