@@ -199,8 +199,8 @@ fn last_job_races_last_worker() {
 #[test]
 fn follow_ups_overflow() {
     let plan = Plan {
-        bound: Bound::Preemptions(1),
-        floor: 100,
+        bound: Bound::Preemptions(0),
+        floor: 50,
         events: &["engine push: overflow", "idle sleep: work at the last look"],
     };
     explore("follow_ups_overflow", plan, || {
@@ -213,6 +213,7 @@ fn follow_ups_overflow() {
             _ => {}
         });
         submit(&site, 0);
+        site.engine.close();
         let workers: Workers<2> = start();
         close_and_join(&site, workers, 4);
     });

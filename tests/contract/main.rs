@@ -9,6 +9,7 @@ mod building;
 mod ending;
 mod follow_ups;
 mod panics;
+mod starvation;
 mod states;
 mod submitting;
 mod taking;

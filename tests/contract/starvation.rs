@@ -1,0 +1,74 @@
+//! Jobs that wait elsewhere than in the submission queue run in time, even if that
+//! queue is never empty.
+
+use crate::common::{Door, eventually, watchdog};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use workcrew::WorkerPool;
+
+/// A handle for jobs, once the pool is there.
+type Later = Arc<std::sync::OnceLock<workcrew::Handle<u32>>>;
+
+/// One job pushes more follow-ups than the deque holds, while jobs that submit themselves again
+/// keep the injector non-empty. The follow-ups in the overflow queue run all the same.
+#[test]
+fn follow_ups_in_the_overflow_run_while_submitters_keep_the_queue_full() {
+    let _watchdog = watchdog();
+    let done = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&done);
+    let handle = Later::default();
+    let again = Arc::clone(&handle);
+    let (pool, results) = WorkerPool::<u32, ()>::builder()
+        .workers(1)
+        .job_capacity(64)
+        .build(move |job, ctx| match job {
+            0 => (1..=1000).for_each(|job| ctx.push(job)),
+            1000 => seen.store(true, Ordering::Relaxed),
+            2000 if !seen.load(Ordering::Relaxed) => drop(again.get().unwrap().submit(2000)),
+            _ => {}
+        })
+        .unwrap();
+    handle.set(pool.handle()).unwrap();
+    drop(results);
+    pool.submit_all([2000, 2000, 0]).unwrap();
+    eventually("the last follow-up ran", || done.load(Ordering::Relaxed));
+}
+
+/// A worker takes a batch and its first job takes long (or waits for one of the others). While
+/// submitters keep the injector non-empty nobody steals the rest of the batch.
+#[test]
+fn jobs_behind_a_long_one_run_while_submitters_keep_the_queue_full() {
+    let _watchdog = watchdog();
+    let (first, long) = (Door::new(), Door::new());
+    let (inner_first, inner_long) = (first.clone(), long.clone());
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    let handle = Later::default();
+    let again = Arc::clone(&handle);
+    let (pool, results) = WorkerPool::<u32, ()>::builder()
+        .workers(2)
+        .job_capacity(64)
+        .build(move |job, _| match job {
+            0 => inner_first.pass(),
+            1 => inner_long.pass(),
+            2 if !stopped.load(Ordering::Relaxed) => drop(again.get().unwrap().submit(2)),
+            _ => {}
+        })
+        .unwrap();
+    handle.set(pool.handle()).unwrap();
+    drop(results);
+    for worker in 0..2 {
+        pool.submit(0).unwrap();
+        first.wait_for(worker + 1);
+    }
+    pool.submit(1).unwrap();
+    // 3 does nothing. All twos stay in the injector, for the one that takes the long job takes
+    // some threes along.
+    pool.submit_all([3; 31]).unwrap();
+    pool.submit_all([2; 10]).unwrap();
+    first.open();
+    long.wait_for(1);
+    eventually("all threes have run", || pool.stats().queued <= 10);
+    stop.store(true, Ordering::Relaxed);
+    long.open();
+}
