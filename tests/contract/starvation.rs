@@ -35,7 +35,7 @@ fn follow_ups_in_the_overflow_run_while_submitters_keep_the_queue_full() {
 }
 
 /// A worker takes a batch and its first job takes long (or waits for one of the others). While
-/// submitters keep the injector non-empty nobody steals the rest of the batch.
+/// submitters keep the injector non-empty the rest of the batch is stolen all the same.
 #[test]
 fn jobs_behind_a_long_one_run_while_submitters_keep_the_queue_full() {
     let _watchdog = watchdog();
