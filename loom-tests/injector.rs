@@ -167,7 +167,10 @@ fn two_consumers_drain() {
     let plan = Plan {
         bound: Bound::Preemptions(1),
         floor: 100,
-        events: &["injector pop: lost the race"],
+        events: &[
+            "injector pop: lost the race",
+            "injector: last visitor, not recycled",
+        ],
     };
     explore("two_consumers_drain", plan, || {
         let queue = queue();
@@ -371,52 +374,6 @@ fn announcement_is_seen_with_the_head() {
             [consumer.join().unwrap()],
             &(1..=last).collect::<Vec<_>>(),
         );
-    });
-}
-
-/// Two items are there and one other consumer. "Empty" would be wrong at any moment,
-/// also while the other recycles the segment under the head that we have read.
-#[test]
-fn two_items_are_enough_for_two() {
-    let plan = Plan {
-        bound: Bound::Preemptions(3),
-        floor: 100,
-        events: &["injector pop: lost the race", "injector: last visitor, not recycled"],
-    };
-    explore("two_items_are_enough_for_two", plan, || {
-        let queue = used_up_to(3);
-        push(&queue, 1);
-        push(&queue, 2);
-        let consumer = spawn_pop(&queue, 1);
-        assert!(queue.has_published());
-        let own = pop(&queue, 1);
-        let others = consumer.join().unwrap();
-        assert_eq!((own.len(), others.len()), (1, 1));
-        assert_all_once(&queue, [own, others], &[1, 2]);
-    });
-}
-
-/// Two segments are given back, the second linked to the first; the link must come
-/// with the top of the list, or the first is lost.
-#[test]
-fn free_list_keeps_its_links() {
-    let plan = Plan {
-        bound: Bound::Preemptions(3),
-        floor: 100,
-        events: &["segments take: recycled", "injector: last visitor, not recycled"],
-    };
-    explore("free_list_keeps_its_links", plan, || {
-        let queue = queue();
-        for number in 1..=8 {
-            push(&queue, number);
-        }
-        let consumer = thread::spawn({
-            let queue = Arc::clone(&queue);
-            move || [pop(&queue, 4), pop(&queue, 4)].concat()
-        });
-        push(&queue, 9);
-        let taken = consumer.join().unwrap();
-        assert_all_once(&queue, [taken], &[1, 2, 3, 4, 5, 6, 7, 8, 9]);
     });
 }
 

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use std::{env, fmt, thread};
 
 /// Seconds one model may take; a deep run gets as much as it needs.
-const TIMEOUT: u64 = 900;
+const TIMEOUT: u64 = 1200;
 const TIMEOUT_DEEP: u64 = 6 * 3600;
 
 /// The module that the models are in.
