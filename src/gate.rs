@@ -33,9 +33,9 @@
 
 #![forbid(unsafe_code)]
 
-use crate::pace::Patience;
+use crate::pace::{Nap, Patience};
 use crate::probe::probe;
-use crate::sync::{self, Futex, Ordering, WATCH, barrier};
+use crate::sync::{Futex, Ordering, WATCH, barrier};
 use std::time::{Duration, Instant};
 
 const PERMIT: u32 = 1;
@@ -124,22 +124,23 @@ impl Gate {
         self.word.wake(u32::MAX);
     }
 
-    /// As [`Gate::wait`], after one nap, or after as many looks as `patience` allows.
+    /// As [`Gate::wait`], after a nap, and if that was no long one after as many looks as
+    /// `patience` allows.
     pub(crate) fn wait_politely<T>(
         &self,
-        nap: bool,
+        nap: Nap,
         patience: &mut Patience,
         hot: bool,
         deadline: Option<Instant>,
         mut look: impl FnMut() -> Option<T>,
     ) -> Option<T> {
-        if nap {
-            sync::nap();
+        if nap != Nap::None {
+            nap.take();
             if let Some(found) = look() {
                 return Some(found);
             }
         }
-        while !nap && patience.pause(hot) {
+        while nap != Nap::Long && patience.pause(hot) {
             if let Some(found) = look() {
                 patience.found();
                 return Some(found);

@@ -59,6 +59,10 @@ use crossbeam_utils::CachePadded;
 /// More than anybody's threads, and it leaves room for "none" in 16 bits.
 pub(crate) const MAX_WORKERS: usize = (1 << 16) - 2;
 
+/// How much longer a sleeper trusts the others if another sleeps below it, or if it has
+/// been quiet for long.
+const SELDOM: u32 = 16;
+
 const SEARCHER: u64 = 1 << 16;
 const CALLED: u64 = 1 << 32;
 const TAG: u64 = 1 << 33;
@@ -310,17 +314,19 @@ impl Idle {
         debug_assert!(place.searching, "only a searcher goes to sleep");
         let seat = &self.seats[place.worker];
         let mut seen = self.load(Ordering::Relaxed);
-        loop {
+        let mut limit = loop {
             let below = (seen.0 % SEARCHER) as u32;
             // Relaxed: published by the change below.
             seat.next.store(below, Ordering::Relaxed);
             probe!("idle sleep: linked, not announced");
             let me = place.worker as u32 + 1;
             match self.change(seen, seen.less_one_searcher().with_top(me)) {
-                Ok(()) => break,
+                // The bottom sleeper is woken last, so it keeps the closest watch.
+                Ok(()) if below == 0 => break WATCH,
+                Ok(()) => break WATCH * SELDOM,
                 Err(now) => seen = now,
             }
-        }
+        };
         probe!("idle sleep: announced, not looked");
         // [asleep] our place on the stack is visible before the last look.
         barrier::heavy();
@@ -332,7 +338,7 @@ impl Idle {
         }
         loop {
             probe!("idle sleep: looked, not parked");
-            let token = seat.parker.park(WATCH);
+            let token = seat.parker.park(limit);
             probe!("idle sleep: woken, still searching");
             if token && !place.token_owed {
                 return;
@@ -350,6 +356,8 @@ impl Idle {
             } else if has_work() {
                 // Nobody should have let us sleep; see `WATCH`.
                 self.rouse();
+            } else {
+                limit = (limit * 2).min(WATCH * SELDOM);
             }
         }
     }

@@ -1,18 +1,26 @@
 //! How somebody waits who has found nothing: by looking again soon ([`Patience`]), or
-//! by a nap ([`Pace`]), before he sleeps until he is woken.
+//! by a [`Nap`], before it sleeps until it is woken.
 //!
 //! A waiter that is much faster than the crew has a choice between bad and worse:
-//! yielding burns a core, and sleeping until it is woken makes the crew pay for a
-//! wake (thousands of nanoseconds) for each job. It does better to *nap* for a fixed
-//! time, and find a run of jobs done. That is right only if the queue does not run
-//! dry (or full) meanwhile. So after some waits that brought little it tries a nap;
-//! naps go on as long as they bring more than nothing much and less than half the
-//! queue; after one that brought more the next trial is twice as far away.
+//! looking again at once takes the cache lines from those who have the work, and
+//! sleeping until it is woken makes the crew pay for a wake (thousands of nanoseconds)
+//! for each job. It does better to stay away for a *fixed* time, and find a run of jobs
+//! done. That is right only if the queue does not run dry (or full) meanwhile.
+//!
+//! * A *short* nap gives the core away for a few nanoseconds for each place in the queue.
+//! * A *long* nap is a timer's, which the system makes 100 microseconds and more. It saves
+//!   the core as well, but is too long for jobs of a tenth of a microsecond. So after some
+//!   waits that brought little a waiter tries one ([`Pace`]); long naps go on as long as
+//!   they bring more than nothing much and less than half the queue; after one that
+//!   brought more the next trial is twice as far away.
+//!
+//! And a worker that finds nothing while another works off a long queue of jobs that take
+//! next to no time ([`Tempo`]) would only be in its way.
 
 #![forbid(unsafe_code)]
 
 use crate::sync::{self, AtomicBool, AtomicU32, AtomicU64, Ordering};
-use crate::sync::{SPINS, YIELDS};
+use crate::sync::{IN_VAIN, SPINS, YIELDS};
 
 /// After so many long sleeps in a row, looking again is thought to be in vain.
 const VAIN: u32 = 4;
@@ -21,13 +29,44 @@ const VAIN: u32 = 4;
 /// little longer: going to sleep and being woken take a fifth of it.
 const SHORT: u64 = 50_000;
 
+/// Nanoseconds for which a thread goes on looking, at least and at most. Sleeping costs
+/// the sleeper and its waker some 10,000, so looking longer would not pay.
+const BUDGET: std::ops::RangeInclusive<u64> = if cfg!(workcrew_loom) {
+    0..=0
+} else {
+    1_000..=20_000
+};
+
+/// A thread that has not found anything while it spun tries that once in so many waits.
+const TRY_SPINNING: u32 = 8;
+
 /// How long one thread goes on looking before it sleeps.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Patience {
-    /// Pauses in the present wait.
+    /// Pauses in the present wait, and how many of them shall spin.
     pauses: usize,
+    spins: usize,
+    /// When the first yields were over.
+    since: u64,
+    /// How long to go on yielding.
+    budget: u64,
+    /// Waits that spinning would not have ended, in a row.
+    slow: u32,
     /// Long sleeps in a row.
     vain: u32,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            pauses: 0,
+            spins: 0,
+            since: 0,
+            budget: *BUDGET.start(),
+            slow: 0,
+            vain: 0,
+        }
+    }
 }
 
 impl Patience {
@@ -36,28 +75,47 @@ impl Patience {
     /// `hot` allows to spin: there is a core to spare, and one event at a time.
     #[cold]
     pub(crate) fn pause(&mut self, hot: bool) -> bool {
-        let spins = if hot { SPINS } else { 0 };
-        if self.vain >= VAIN || self.pauses >= spins + YIELDS {
-            return false;
+        if self.pauses == 0 {
+            let spin = hot && self.vain < VAIN && self.slow % TRY_SPINNING == 0;
+            self.spins = if spin { SPINS } else { 0 };
         }
-        if self.pauses < spins {
+        let yields = self.pauses.checked_sub(self.spins);
+        self.pauses += 1;
+        let Some(yields) = yields else {
             sync::spin_loop();
+            return true;
+        };
+        let again = if self.vain >= VAIN {
+            // Once, for the thread that will take what this one has just made, if it
+            // waits for the same core.
+            yields < IN_VAIN
+        } else if yields < YIELDS {
+            true
         } else {
+            let now = sync::clock();
+            if yields == YIELDS {
+                self.since = now;
+            }
+            now - self.since < self.budget
+        };
+        if again {
             sync::yield_now();
         }
-        self.pauses += 1;
-        true
+        again
     }
 
     /// Sleeps, and learns from how long it took.
     pub(crate) fn sleep<T>(&mut self, sleep: impl FnOnce() -> T) -> T {
         let start = sync::clock();
         let woken = sleep();
-        self.vain = if sync::clock() - start < SHORT {
-            0
+        if sync::clock() - start < SHORT {
+            self.vain = 0;
+            self.budget = (self.budget * 2).min(*BUDGET.end());
         } else {
-            self.vain.saturating_add(1)
+            self.vain = self.vain.saturating_add(1);
+            self.budget = *BUDGET.start();
         };
+        self.slow = self.slow.wrapping_add(1);
         self.pauses = 0;
         woken
     }
@@ -65,7 +123,93 @@ impl Patience {
     /// The wait is over, without sleep.
     #[inline]
     pub(crate) fn found(&mut self) {
-        self.pauses = 0;
+        if self.pauses > 0 {
+            self.slow = if self.pauses <= self.spins {
+                0
+            } else {
+                self.slow.wrapping_add(1)
+            };
+            self.pauses = 0;
+        }
+    }
+}
+
+/// How long a waiter stays away before it looks again.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Nap {
+    None,
+    /// So many nanoseconds, with the core left to others.
+    Short(u64),
+    /// [`sync::NAP`].
+    Long,
+}
+
+/// A short nap for each place in a queue, and in all: a pool's own work for a job takes
+/// some 20 nanoseconds, so a full queue does not run dry. Chosen by W1b in `benches`.
+const SHORT_NAP: (u64, u64) = (10, 5_000);
+
+impl Nap {
+    /// A short one, for those who wait at a queue of so many places.
+    pub(crate) fn short(places: usize) -> Self {
+        let (each, most) = SHORT_NAP;
+        Self::Short(most.min(each * places as u64))
+    }
+
+    pub(crate) fn take(self) {
+        match self {
+            Self::None => {}
+            Self::Short(time) => sync::give_way(time),
+            Self::Long => sync::nap(),
+        }
+    }
+}
+
+/// A crew is brisk while a job takes it fewer nanoseconds than this, its own work for it
+/// included.
+const BRISK: u64 = 60;
+
+/// With fewer jobs than this ahead no worker's tempo counts.
+const LONG_QUEUE: usize = 128;
+
+/// How fast one worker works off a long queue, and whether it is worth another's while to
+/// stay away. Chosen by W1b in `benches`.
+#[derive(Debug, Default)]
+pub(crate) struct Tempo {
+    /// When the last claim was, and how many jobs it brought; none: not measured.
+    since: u64,
+    jobs: u64,
+    brisk: bool,
+    /// The last nap had better not been taken.
+    vain: bool,
+}
+
+impl Tempo {
+    /// A claim from a queue of `len` jobs brought so many. Returns whether this worker is
+    /// brisk.
+    pub(crate) fn claimed(&mut self, len: usize, jobs: usize) -> bool {
+        if cfg!(workcrew_loom) || len < LONG_QUEUE {
+            self.jobs = 0;
+            return false;
+        }
+        let now = sync::clock();
+        let was_brisk = self.brisk;
+        self.brisk = self.jobs > 0 && now - self.since < BRISK * self.jobs;
+        self.since = now;
+        self.jobs = jobs as u64;
+        // Once slow may be the system's fault.
+        self.brisk || was_brisk
+    }
+
+    /// Stays away for a nap while the others are brisk; `head` tells how many jobs have
+    /// left the queue. Not twice in a row if the first was in vain.
+    #[cold]
+    pub(crate) fn stay_away(&mut self, head: impl Fn() -> u64) {
+        if std::mem::take(&mut self.vain) {
+            return;
+        }
+        let before = head();
+        sync::nap();
+        self.vain = head() - before < sync::NAP.as_nanos() as u64 / BRISK;
     }
 }
 

@@ -35,7 +35,7 @@ use crate::deque::{self, Local, Stealer};
 use crate::gate::Gate;
 use crate::idle::Idle;
 use crate::injector::{Injector, Rejected};
-use crate::pace::{Pace, Patience};
+use crate::pace::{Nap, Pace, Patience};
 use crate::probe::probe;
 use crate::sync::{self, AtomicBool, AtomicU64, AtomicUsize, Ordering, barrier};
 use crossbeam_utils::CachePadded;
@@ -133,6 +133,8 @@ pub(crate) struct Engine<J> {
     pace: Pace,
     /// Workers leave as soon as their present job has ended.
     halted: AtomicBool,
+    /// How many work off a long queue of jobs that take next to no time.
+    brisk: CachePadded<AtomicUsize>,
     /// Whether one worker can run beside one thread of the user's.
     two_cores: bool,
     /// Nobody will join the crew: its last worker takes care of what is left.
@@ -162,6 +164,7 @@ impl<J: Send> Engine<J> {
             limit: CachePadded::new(AtomicU64::new(capacity as u64)),
             pace: Pace::new(),
             halted: AtomicBool::new(false),
+            brisk: CachePadded::new(AtomicUsize::new(0)),
             two_cores: sync::available_parallelism() > 1,
             abandoned: AtomicBool::new(false),
             present: AtomicUsize::new(workers),
@@ -328,10 +331,13 @@ impl<J: Send> Engine<J> {
     }
 
     /// Whether a submitter that found the queue full should nap.
-    fn should_nap(&self, deadline: Option<Instant>) -> bool {
-        self.pace
-            .should_nap(self.injector.tail(), self.capacity as usize)
-            && deadline.is_none()
+    fn should_nap(&self, deadline: Option<Instant>) -> Nap {
+        let capacity = self.capacity as usize;
+        if self.pace.should_nap(self.injector.tail(), capacity) && deadline.is_none() {
+            Nap::Long
+        } else {
+            Nap::short(capacity)
+        }
     }
 
     /// Accepts nothing from now on. Idempotent.

@@ -5,8 +5,9 @@
 use super::{Engine, Entry, Run};
 use crate::deque::{Local, Steal};
 use crate::idle::Place;
-use crate::pace::Patience;
+use crate::pace::{Patience, Tempo};
 use crate::probe::probe;
+use crate::sync::Ordering;
 use std::cell::Cell;
 
 /// After so many follow-ups in a row from its own deque a worker looks at the shared
@@ -51,6 +52,9 @@ pub(crate) struct Worker<'a, J> {
     /// How many jobs waited in the injector at the last claim.
     backlog: usize,
     patience: Patience,
+    tempo: Tempo,
+    /// Whether this worker counts in the engine's `brisk`.
+    brisk: bool,
 }
 
 /// What a running job may reach of its worker.
@@ -122,6 +126,8 @@ impl<'a, J: Send> Worker<'a, J> {
             follow_ups: 0,
             backlog: 0,
             patience: Patience::default(),
+            tempo: Tempo::default(),
+            brisk: false,
         }
     }
 
@@ -157,6 +163,7 @@ impl<'a, J: Send> Worker<'a, J> {
                 self.patience.found();
                 return Ok(entry);
             }
+            self.set_brisk(false);
             if self.engine.is_drained() {
                 self.engine.idle.found(&mut self.place, false);
                 probe!("engine: drained, crew not told");
@@ -176,6 +183,10 @@ impl<'a, J: Send> Worker<'a, J> {
                 } = self;
                 engine.ledgers.of(self.id).park();
                 patience.sleep(|| engine.idle.sleep(place, || engine.has_work()));
+            }
+            // Relaxed: a hint.
+            if self.engine.brisk.load(Ordering::Relaxed) > 0 {
+                self.tempo.stay_away(|| self.engine.injector.head());
             }
         }
     }
@@ -202,6 +213,20 @@ impl<'a, J: Send> Worker<'a, J> {
         probe!("engine: job found, not counted as started");
         self.engine.ledgers.of(self.id).start();
         Some(found)
+    }
+
+    /// Tells the others whether to stay away.
+    #[inline]
+    fn set_brisk(&mut self, brisk: bool) {
+        if brisk != self.brisk {
+            self.brisk = brisk;
+            // Relaxed, both: a hint.
+            if brisk {
+                self.engine.brisk.fetch_add(1, Ordering::Relaxed);
+            } else {
+                self.engine.brisk.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
     }
 
     /// The oldest job of our own deque.
@@ -278,6 +303,8 @@ impl<'a, J: Send> Worker<'a, J> {
             engine.room.notify(freed);
         }
         let first = first?;
+        let brisk = self.tempo.claimed(len, popped.taken);
+        self.set_brisk(brisk);
         probe!("engine claim: claimed, batch not published");
         if kept > 0 {
             self.local.publish();

@@ -71,11 +71,16 @@ pub(crate) use watched::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsiz
 /// in mid-stream, more (or spinning) starves the thread that has the work.
 pub(crate) const YIELDS: usize = if cfg!(workcrew_loom) { 0 } else { 4 };
 
+/// The same, if that has been in vain for some time.
+pub(crate) const IN_VAIN: usize = if cfg!(workcrew_loom) { 0 } else { 1 };
+
 /// How often a thread that found nothing looks again at once before it yields, where
 /// there is a core to spare and one event at a time. Chosen by W4 in `benches`.
 pub(crate) const SPINS: usize = if cfg!(workcrew_loom) { 0 } else { 32 };
 
-/// How long a sleeper trusts the others: after this time it looks again by itself.
+/// How long a sleeper trusts the others: after this time it looks again by itself. (A
+/// worker does so only if it is the one that sleeps deepest, and the more seldom the
+/// longer it has slept.)
 ///
 /// The protocols do not need it: no wakeup is lost, which loom proves with no
 /// timeout at all. It is there for a thread that is *suspended for ever* between
@@ -84,7 +89,7 @@ pub(crate) const SPINS: usize = if cfg!(workcrew_loom) { 0 } else { 32 };
 pub(crate) const WATCH: Duration = if cfg!(test) {
     Duration::from_millis(20)
 } else {
-    Duration::from_secs(1)
+    Duration::from_secs(4)
 };
 
 /// How long a thread outside the crew naps when it is much faster than the crew:
@@ -122,4 +127,16 @@ pub(crate) fn nap() {
     if !cfg!(workcrew_loom) {
         std::thread::sleep(NAP);
     }
+}
+
+/// Gives the core to other threads, for so many nanoseconds if it gets it back so soon.
+pub(crate) fn give_way(time: u64) {
+    if cfg!(workcrew_loom) {
+        return;
+    }
+    let start = clock();
+    while {
+        yield_now();
+        clock() - start < time
+    } {}
 }

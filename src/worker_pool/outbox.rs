@@ -33,7 +33,7 @@ use super::{JobError, Outcome};
 use crate::deque::{self, Local, Steal, Stealer};
 use crate::gate::Gate;
 use crate::injector::{Injector, Rejected};
-use crate::pace::Patience;
+use crate::pace::{Nap, Patience};
 use crate::probe::probe;
 use crate::sync::{self, Arc, AtomicBool, AtomicU64, AtomicUsize, Ordering, barrier, yield_now};
 use crate::unwind;
@@ -61,8 +61,9 @@ struct Stream<R> {
     ring: Stealer<Delivered<R>>,
     spill: Injector<Delivered<R>>,
     spilling: AtomicBool,
-    /// How many jobs waited when this worker last looked: a hint for takers.
-    backlog: AtomicUsize,
+    /// How many jobs waited when this worker last looked: a hint for takers. Its own
+    /// cache line, since workers read the others at each result.
+    backlog: CachePadded<AtomicUsize>,
 }
 
 /// All streams of a pool, shared by its workers and takers.
@@ -80,6 +81,8 @@ pub(crate) struct Outbox<R> {
     /// Whether a taker can run beside one worker.
     two_cores: bool,
     ended: AtomicBool,
+    /// Whether a ring was ever too small.
+    spilled: AtomicBool,
     discarded: AtomicU64,
 }
 
@@ -102,7 +105,7 @@ impl<R: Send> Outbox<R> {
                     ring: stealer,
                     spill: Injector::bounded(capacity.saturating_add(workers)),
                     spilling: AtomicBool::new(false),
-                    backlog: AtomicUsize::new(0),
+                    backlog: CachePadded::new(AtomicUsize::new(0)),
                 };
                 (
                     CachePadded::new(stream),
@@ -122,6 +125,7 @@ impl<R: Send> Outbox<R> {
             takers: AtomicUsize::new(1),
             two_cores: sync::available_parallelism() > 1,
             ended: AtomicBool::new(false),
+            spilled: AtomicBool::new(false),
             discarded: AtomicU64::new(0),
         };
         (outbox, outlets)
@@ -129,7 +133,12 @@ impl<R: Send> Outbox<R> {
 
     /// Results that lie here.
     pub(crate) fn untaken(&self) -> usize {
-        self.streams.iter().map(|stream| stream.len()).sum()
+        // Relaxed: who spills knows, and others may miss a result that is being spilled.
+        if self.spilled.load(Ordering::Relaxed) {
+            self.streams.iter().map(|stream| stream.len()).sum()
+        } else {
+            self.streams.iter().map(|stream| stream.ring.len()).sum()
+        }
     }
 
     /// Takes up to a fair share from the first stream after `turn` that has any.
@@ -309,7 +318,7 @@ impl<R: Send> Outlet<R> {
             stream.backlog.store(backlog, Ordering::Relaxed);
         }
         probe!("outbox deliver: takers seen, not stored");
-        self.store(stream, Delivered { index, result });
+        self.store(outbox, stream, Delivered { index, result });
         probe!("outbox deliver: stored, takers not told");
         // Passes a light barrier, for [takers] too.
         outbox.ready.notify(1);
@@ -324,7 +333,7 @@ impl<R: Send> Outlet<R> {
     }
 
     #[inline]
-    fn store(&mut self, stream: &Stream<R>, delivered: Delivered<R>) {
+    fn store(&mut self, outbox: &Outbox<R>, stream: &Stream<R>, delivered: Delivered<R>) {
         // Relaxed: only this worker writes it.
         let spilling = stream.spilling.load(Ordering::Relaxed);
         let delivered = if spilling && stream.spill.len() > 0 {
@@ -343,6 +352,8 @@ impl<R: Send> Outlet<R> {
             }
         };
         probe!("outbox deliver: spills");
+        // Relaxed: see `untaken`.
+        outbox.spilled.store(true, Ordering::Relaxed);
         // [spill] Release: the older results are in the ring.
         stream.spilling.store(true, Ordering::Release);
         probe!("outbox deliver: spilling, not pushed");
@@ -381,11 +392,16 @@ impl<R: Send> Outbox<R> {
     #[cold]
     fn wait_for_room(&self, hurry: impl Fn() -> bool) {
         let mut room = false;
-        self.room
-            .wait_politely(false, &mut Patience::default(), false, None, || {
+        self.room.wait_politely(
+            Nap::short(self.capacity),
+            &mut Patience::default(),
+            false,
+            None,
+            || {
                 room = self.untaken() <= self.capacity;
                 (room || self.nobody_takes() || hurry()).then_some(())
-            });
+            },
+        );
         if room {
             // A result that leaves wakes one worker, but may make room for all.
             self.room.notify(1);

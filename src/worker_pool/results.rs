@@ -6,7 +6,7 @@ use super::JobError;
 use super::outbox::{MAX_TAKE, Outbox};
 use crate::engine::is_inside;
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
-use crate::pace::{Pace, Patience};
+use crate::pace::{Nap, Pace, Patience};
 use crate::probe::probe;
 use crate::sync::Arc;
 use std::collections::VecDeque;
@@ -168,9 +168,14 @@ impl<R: Send> Results<R> {
             pace,
             patience,
         } = self;
-        let nap = pace.should_nap(hand.claimed, outbox.capacity())
-            && outbox.backlog() >= NAP_BACKLOG
-            && deadline.is_none();
+        let long = pace.should_nap(hand.claimed, outbox.capacity());
+        let nap = if outbox.backlog() < NAP_BACKLOG {
+            Nap::None
+        } else if long && deadline.is_none() {
+            Nap::Long
+        } else {
+            Nap::short(outbox.capacity())
+        };
         let found = outbox
             .ready()
             .wait_politely(nap, patience, outbox.is_hot(), deadline, || {
