@@ -150,12 +150,11 @@ fn batch_is_stolen_from_a_busy_worker() {
     };
     explore("batch_is_stolen_from_a_busy_worker", plan, || {
         let (site, start) = site(4, |site, job, _| match job {
-            3 => site.signals[0].unpark(),
-            // Until the last has run. (Others may wait meanwhile: there are two
-            // workers and this is the first of a batch of two.)
+            // The first of a batch of two waits for the other.
             0 => {
                 site.signals[0].park(WATCH);
             }
+            1 => site.signals[0].unpark(),
             _ => {}
         });
         for job in 0..4 {
@@ -194,6 +193,32 @@ fn last_job_races_last_worker() {
     });
 }
 
+/// A job waits for its follow-up, which lies in its own worker's deque.
+#[test]
+fn follow_up_needs_another_worker() {
+    let plan = Plan {
+        bound: Bound::Preemptions(1),
+        floor: 100,
+        events: &[
+            "engine push: queued, nobody told",
+            "idle sleep: work at the last look",
+        ],
+    };
+    explore("follow_up_needs_another_worker", plan, || {
+        let (site, start) = site(2, |site, job, desk| match job {
+            0 => {
+                desk.push(1);
+                site.signals[0].park(WATCH);
+            }
+            _ => site.signals[0].unpark(),
+        });
+        submit(&site, 0);
+        site.engine.close();
+        let workers: Workers<2> = start();
+        close_and_join(&site, workers, 2);
+    });
+}
+
 /// More follow-ups than the deque has room for; the job that pushed them waits for the
 /// one in the overflow.
 #[test]
@@ -215,6 +240,34 @@ fn follow_ups_overflow() {
         submit(&site, 0);
         site.engine.close();
         let workers: Workers<2> = start();
+        close_and_join(&site, workers, 4);
+    });
+}
+
+/// A job that starts out of a deque makes room as well: job 1 waits until job 3 has
+/// been accepted.
+#[test]
+fn deferred_start_makes_room() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 100,
+        events: &[
+            "engine: room counted, submitters not told",
+            "gate wait: permit taken",
+        ],
+    };
+    explore("deferred_start_makes_room", plan, || {
+        let (site, start) = site(2, |site, job, _| {
+            if job == 1 {
+                site.signals[0].park(WATCH);
+            }
+        });
+        submit(&site, 0);
+        submit(&site, 1);
+        let workers: Workers<1> = start();
+        submit(&site, 2);
+        submit(&site, 3);
+        site.signals[0].unpark();
         close_and_join(&site, workers, 4);
     });
 }
@@ -244,8 +297,8 @@ fn close_frees_a_blocked_submitter() {
 #[test]
 fn capacity_is_never_exceeded() {
     let plan = Plan {
-        bound: Bound::Preemptions(1),
-        floor: 100,
+        bound: Bound::Preemptions(2),
+        floor: 1000,
         events: &[
             "engine claim: claimed, batch not published",
             "engine: taken from a deque, room not yet counted",
@@ -306,7 +359,7 @@ fn full_queue_races_the_submitter() {
 #[test]
 fn submit_races_close() {
     let plan = Plan {
-        bound: Bound::Preemptions(1),
+        bound: Bound::Preemptions(2),
         floor: 100,
         events: &["model: rejected", "engine: drained, crew not told"],
     };
@@ -364,7 +417,7 @@ fn poisoned_submit_races_close() {
 #[test]
 fn totals_race_the_jobs() {
     let plan = Plan {
-        bound: Bound::Preemptions(2),
+        bound: Bound::Preemptions(3),
         floor: 100,
         events: &["engine push: counted, not queued", "model: running"],
     };
@@ -390,7 +443,7 @@ fn totals_race_the_jobs() {
 #[test]
 fn halt_races_two_sleepers() {
     let plan = Plan {
-        bound: Bound::Preemptions(1),
+        bound: Bound::Preemptions(2),
         floor: 100,
         events: &[
             "idle sleep: work at the last look",
@@ -407,10 +460,35 @@ fn halt_races_two_sleepers() {
     });
 }
 
+/// One worker goes to sleep while the other's job runs on.
+#[test]
+fn halt_races_a_sleeper_and_a_job() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 100,
+        events: &["idle sleep: work at the last look", "model: it ran"],
+    };
+    explore("halt_races_a_sleeper_and_a_job", plan, || {
+        let (site, start) = site(2, |site, _, _| {
+            site.signals[0].park(WATCH);
+        });
+        submit(&site, 0);
+        let workers: Workers<2> = start();
+        site.engine.halt();
+        site.signals[0].unpark();
+        for worker in workers {
+            worker.join().unwrap();
+        }
+        if site.ended.load(Ordering::Relaxed) == 1 {
+            visit("model: it ran");
+        }
+    });
+}
+
 #[test]
 fn close_races_two_sleepers() {
     let plan = Plan {
-        bound: Bound::Preemptions(1),
+        bound: Bound::Preemptions(2),
         floor: 100,
         events: &[
             "idle sleep: work at the last look",
@@ -429,7 +507,7 @@ fn close_races_two_sleepers() {
 #[test]
 fn halt_races_a_job() {
     let plan = Plan {
-        bound: Bound::Preemptions(2),
+        bound: Bound::Preemptions(3),
         floor: 100,
         events: &["model: cancelled", "model: drained"],
     };

@@ -71,7 +71,7 @@ fn notify_races_the_last_look() {
 #[test]
 fn each_event_wakes_one() {
     let plan = Plan {
-        bound: Bound::Preemptions(2),
+        bound: Bound::Preemptions(3),
         floor: 1000,
         events: &["gate wait: permit taken", "gate wait: looked, not asleep"],
     };

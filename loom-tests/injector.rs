@@ -123,7 +123,7 @@ fn consumer_sees_the_batch() {
 #[test]
 fn poisoned_producer_tries_again() {
     let plan = Plan {
-        bound: Bound::Preemptions(2),
+        bound: Bound::Preemptions(3),
         floor: 500,
         events: &[
             "injector push: poisoned",
@@ -187,7 +187,7 @@ fn two_consumers_drain() {
 #[test]
 fn recycled_segment_is_clean() {
     let plan = Plan {
-        bound: Bound::Preemptions(2),
+        bound: Bound::Preemptions(3),
         floor: 500,
         events: &[
             "injector: last visitor, not recycled",

@@ -54,7 +54,7 @@ fn recv(results: &mut Results<Parcel>) -> u64 {
 #[test]
 fn result_races_a_sleeping_taker() {
     let plan = Plan {
-        bound: Bound::Preemptions(2),
+        bound: Bound::Preemptions(3),
         floor: 100,
         events: &["gate wait: looked, not asleep", "gate wait: permit taken"],
     };
@@ -99,7 +99,7 @@ fn spilled_results_keep_order() {
 #[test]
 fn taker_races_the_first_spill() {
     let plan = Plan {
-        bound: Bound::Preemptions(1),
+        bound: Bound::Preemptions(2),
         floor: 100,
         events: &[
             "outbox take: ring empty, spill not looked at",
@@ -120,7 +120,7 @@ fn taker_races_the_first_spill() {
 #[test]
 fn last_result_races_the_end() {
     let plan = Plan {
-        bound: Bound::Preemptions(2),
+        bound: Bound::Preemptions(3),
         floor: 100,
         events: &[
             "outbox end: ended, takers not told",
@@ -146,7 +146,7 @@ fn last_result_races_the_end() {
 #[test]
 fn last_taker_races_a_result() {
     let plan = Plan {
-        bound: Bound::Preemptions(2),
+        bound: Bound::Preemptions(3),
         floor: 100,
         events: &[
             "outbox taker_left: left, rest not discarded",
@@ -167,7 +167,7 @@ fn last_taker_races_a_result() {
 #[test]
 fn leaving_taker_puts_back() {
     let plan = Plan {
-        bound: Bound::Preemptions(2),
+        bound: Bound::Preemptions(3),
         floor: 100,
         events: &[
             "outbox put_back: queued, takers not told",
