@@ -312,6 +312,15 @@ plain_error! {
     }
 }
 
+impl From<RecvError> for RecvTimeoutError {
+    fn from(error: RecvError) -> Self {
+        match error {
+            RecvError::Ended => Self::Ended,
+            RecvError::WouldDeadlock => Self::WouldDeadlock,
+        }
+    }
+}
+
 plain_error! {
     /// Why the end of a pool could not be waited for.
     JoinError {

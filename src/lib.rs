@@ -48,4 +48,6 @@ pub use error::{
     BuildError, JobError, JobPanic, JoinError, RecvError, RecvTimeoutError, SubmitAllError,
     SubmitError, SubmitTimeoutError, TryRecvError, TrySubmitError,
 };
-pub use worker_pool::{Builder, Context, Handle, Outcome, Results, Stats, WorkerPool, WorkerStats};
+pub use worker_pool::{
+    Builder, Context, Handle, Map, MapOrdered, Outcome, Results, Stats, WorkerPool, WorkerStats,
+};

@@ -49,36 +49,39 @@ const DEQUE_SLOTS: usize = if cfg!(workcrew_loom) { 2 } else { 256 };
 /// Bytes that a ring of jobs may take.
 const DEQUE_BYTES: usize = 1 << 16;
 
+/// Which submission a job comes from: `index << 1 | follow-up`.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Origin(u64);
+
+impl Origin {
+    fn submitted(index: u64) -> Self {
+        Self(index << 1)
+    }
+
+    fn follow_up(self) -> Self {
+        Self(self.0 | 1)
+    }
+
+    /// The index that the job, or the one it descends from, was given on submission.
+    pub(crate) fn index(self) -> u64 {
+        self.0 >> 1
+    }
+
+    pub(crate) fn is_follow_up(self) -> bool {
+        self.0 & 1 == 1
+    }
+}
+
 /// A job on its way to a worker.
 #[derive(Debug)]
 pub(crate) struct Entry<J> {
     pub(crate) job: J,
-    /// `index << 1 | follow-up`.
-    origin: u64,
+    pub(crate) origin: Origin,
 }
 
 impl<J> Entry<J> {
-    fn submitted(index: u64, job: J) -> Self {
-        Self {
-            job,
-            origin: index << 1,
-        }
-    }
-
-    fn follow_up(index: u64, job: J) -> Self {
-        Self {
-            job,
-            origin: index << 1 | 1,
-        }
-    }
-
-    /// The index that the job, or the one it descends from, was given on submission.
-    pub(crate) fn index(&self) -> u64 {
-        self.origin >> 1
-    }
-
     fn counts_against_capacity(&self) -> bool {
-        self.origin & 1 == 0
+        !self.origin.is_follow_up()
     }
 }
 
@@ -385,27 +388,30 @@ impl<J: Send> Engine<J> {
         self.present.fetch_sub(1, Ordering::AcqRel) == 1 && self.is_abandoned()
     }
 
-    /// Takes all queued jobs, with their indices, in order of these. For after the
-    /// crew has left.
-    pub(crate) fn drain(&self, fate: Fate) -> Vec<(u64, J)> {
+    /// Takes all queued jobs, in order of their indices. For after the crew has left.
+    pub(crate) fn drain(&self, fate: Fate) -> Vec<Entry<J>> {
         let mut jobs = Vec::new();
         for deque in &self.deques {
-            let mut sink = |entry: Entry<J>| jobs.push((entry.index(), entry.job));
-            while deque.drain(usize::MAX, &mut sink) != deque::Steal::Empty {}
+            while deque.drain(usize::MAX, |entry| jobs.push(entry)) != deque::Steal::Empty {}
         }
         loop {
-            let popped =
-                self.injector
-                    .pop(usize::MAX, |_| {}, |index, job| jobs.push((index, job)));
+            let popped = self.injector.pop(
+                usize::MAX,
+                |_| {},
+                |index, job| {
+                    let origin = Origin::submitted(index);
+                    jobs.push(Entry { job, origin });
+                },
+            );
             // The crew has left, so its ledgers may be ours.
             self.ledgers.of(0).skip(popped.skipped);
             if popped.taken == 0 {
                 break;
             }
         }
-        let mut sink = |_, entry: Entry<J>| jobs.push((entry.index(), entry.job));
+        let mut sink = |_, entry| jobs.push(entry);
         while self.overflow.pop(usize::MAX, |_| {}, &mut sink).taken > 0 {}
-        jobs.sort_by_key(|(index, _)| *index);
+        jobs.sort_by_key(|entry| entry.origin);
         let counter = match fate {
             Fate::Cancelled => &self.cancelled,
             Fate::Returned => &self.returned,
@@ -481,6 +487,10 @@ impl<J: Send> Engine<J> {
 
     pub(crate) fn key(&self) -> usize {
         self.key
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity as usize
     }
 
     pub(crate) fn workers(&self) -> usize {

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Engine, Entry, Run};
+use super::{Engine, Entry, Origin, Run};
 use crate::deque::{Local, Steal};
 use crate::idle::Place;
 use crate::pace::{Patience, Tempo};
@@ -63,7 +63,7 @@ pub(crate) struct Desk<'a, J> {
     engine: &'a Engine<J>,
     worker: usize,
     local: &'a mut Local<Entry<J>>,
-    index: u64,
+    origin: Origin,
     backlog: usize,
 }
 
@@ -82,7 +82,7 @@ impl<J: Send> Desk<'_, J> {
 
     /// The index of the job that runs, or of the one it descends from.
     pub(crate) fn index(&self) -> u64 {
-        self.index
+        self.origin.index()
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
@@ -94,7 +94,8 @@ impl<J: Send> Desk<'_, J> {
         // Counted before it can be seen, so that no moment looks drained.
         self.engine.ledgers.of(self.worker).push();
         probe!("engine push: counted, not queued");
-        if let Err(entry) = self.local.push(Entry::follow_up(self.index, job)) {
+        let origin = self.origin.follow_up();
+        if let Err(entry) = self.local.push(Entry { job, origin }) {
             probe!("engine push: overflow");
             if let Err(refused) = self.engine.overflow.push(entry, |_| true) {
                 self.engine.ledgers.of(self.worker).unpush();
@@ -142,7 +143,7 @@ impl<'a, J: Send> Worker<'a, J> {
                 engine: self.engine,
                 worker: self.id,
                 local: &mut self.local,
-                index: entry.index(),
+                origin: entry.origin,
                 backlog: self.backlog,
             };
             let ended = runner.run(entry, &mut desk);
@@ -281,7 +282,8 @@ impl<'a, J: Send> Worker<'a, J> {
                 ledger.set_deferred(deferred + more as u64);
             },
             |position, job| {
-                let entry = Entry::submitted(position, job);
+                let origin = Origin::submitted(position);
+                let entry = Entry { job, origin };
                 if first.is_none() {
                     first = Some(entry);
                 } else {

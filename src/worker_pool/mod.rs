@@ -5,6 +5,7 @@
 mod builder;
 mod context;
 mod handle;
+mod map;
 pub(crate) mod outbox;
 mod results;
 mod runner;
@@ -14,10 +15,11 @@ use crate::error::JobError;
 pub use builder::Builder;
 pub use context::Context;
 pub use handle::Handle;
+pub use map::{Map, MapOrdered};
 pub use results::{Outcome, Results};
 pub use stats::{Stats, WorkerStats};
 
-use crate::engine::{Crew, Engine, Fate, is_inside};
+use crate::engine::{Crew, Engine, Entry, Fate, is_inside};
 use crate::error::{JoinError, SubmitAllError, SubmitError, SubmitTimeoutError, TrySubmitError};
 use crate::sync::{self, Arc};
 use crate::unwind;
@@ -123,6 +125,88 @@ impl<J: Send + 'static, R: Send + 'static, S: Send + 'static> WorkerPool<J, R, S
         self.handle.submit_all(jobs)
     }
 
+    /// Submits the jobs of an iterator and yields outcomes as jobs end, interleaved:
+    /// whatever the capacities, it cannot deadlock, and `jobs` may be endless.
+    ///
+    /// Lazy: jobs are drawn from the iterator as there is room for them. `results` must
+    /// be the only taker of this pool while it is in use: an outcome that another one
+    /// takes would be waited for until the pool ends. It ends when `jobs` has ended and
+    /// all its jobs' outcomes were yielded, or when the pool was closed and all is
+    /// delivered. What else arrives is yielded too: outcomes of follow-ups (see
+    /// [`Outcome::follow_up`]) and of what others submit.
+    ///
+    /// When it is dropped half-way, jobs that were submitted still run, and their
+    /// outcomes come from `results`; [`Map::into_jobs`] hands back the others.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use workcrew::WorkerPool;
+    ///
+    /// let (pool, mut results) = WorkerPool::<u64, u64>::builder()
+    ///     .job_capacity(1)
+    ///     .result_capacity(1)
+    ///     .build(|job, _ctx| job * job)?;
+    /// let squares = pool.map(&mut results, 1..=1000);
+    /// let sum: u64 = squares.filter_map(|outcome| outcome.result.ok()).sum();
+    /// assert_eq!(sum, 333_833_500);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If `results` belongs to another pool.
+    pub fn map<'a, I>(&'a self, results: &'a mut Results<R>, jobs: I) -> Map<'a, I::IntoIter, R>
+    where
+        I: IntoIterator<Item = J>,
+    {
+        self.check_own(results);
+        Map::new(&self.handle, results, jobs.into_iter())
+    }
+
+    /// As [`WorkerPool::map`], with the jobs' outcomes in the order of the jobs.
+    ///
+    /// An outcome waits here until all before it have been yielded, so a slow job holds
+    /// up the others when the window is full of what has ended after it. (What waits here
+    /// when the map is dropped goes back to `results`.) Outcomes of
+    /// follow-ups and of what others submit are in no order: they are yielded at once.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use workcrew::WorkerPool;
+    ///
+    /// let (pool, mut results) = WorkerPool::<u32, String>::builder()
+    ///     .workers(4)
+    ///     .build(|job, _ctx| job.to_string())?;
+    /// let words = pool.map_ordered(&mut results, 0..5).window(8);
+    /// let words: Vec<_> = words.map(|outcome| outcome.result.unwrap()).collect();
+    /// assert_eq!(words, ["0", "1", "2", "3", "4"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`WorkerPool::map`].
+    pub fn map_ordered<'a, I>(
+        &'a self,
+        results: &'a mut Results<R>,
+        jobs: I,
+    ) -> MapOrdered<'a, I::IntoIter, R>
+    where
+        I: IntoIterator<Item = J>,
+    {
+        self.check_own(results);
+        MapOrdered::new(&self.handle, results, jobs.into_iter())
+    }
+
+    fn check_own(&self, results: &Results<R>) {
+        assert!(
+            results.belongs_to(&self.outbox),
+            "these are another pool's results"
+        );
+    }
+
     /// A handle that submits from elsewhere.
     pub fn handle(&self) -> Handle<J> {
         self.handle.clone()
@@ -199,7 +283,7 @@ impl<J: Send + 'static, R: Send + 'static, S: Send + 'static> WorkerPool<J, R, S
         unwind::drop_each_quietly(self.join_crew()?);
         let jobs = self.handle.engine.drain(Fate::Returned);
         self.outbox.end();
-        Ok(jobs.into_iter().map(|(_, job)| job).collect())
+        Ok(jobs.into_iter().map(|entry| entry.job).collect())
     }
 
     fn halt(&self) {
@@ -254,10 +338,11 @@ impl<J: Send + 'static, R: Send + 'static, S: Send + 'static> Drop for WorkerPoo
 /// Drops the jobs that will not run, and tells their takers. For after the crew has
 /// left, or in the last worker that leaves.
 fn cancel_queued<J: Send, R: Send>(engine: &Engine<J>, outbox: &Outbox<R>) {
-    for (index, job) in engine.drain(Fate::Cancelled) {
+    for Entry { job, origin } in engine.drain(Fate::Cancelled) {
         unwind::drop_quietly(job);
         outbox.put_back(Outcome {
-            index,
+            index: origin.index(),
+            follow_up: origin.is_follow_up(),
             worker: 0,
             result: Err(JobError::Cancelled),
         });

@@ -31,6 +31,7 @@
 use super::handle::Waiting;
 use super::{JobError, Outcome};
 use crate::deque::{self, Local, Steal, Stealer};
+use crate::engine::Origin;
 use crate::gate::Gate;
 use crate::injector::{Injector, Rejected};
 use crate::pace::{Nap, Patience};
@@ -52,7 +53,7 @@ pub(super) const MAX_TAKE: usize = 64;
 
 #[derive(Debug)]
 struct Delivered<R> {
-    index: u64,
+    origin: Origin,
     result: Result<R, JobError>,
 }
 
@@ -156,9 +157,10 @@ impl<R: Send> Outbox<R> {
             }
             *turn = (*turn + 1) % self.streams.len();
             let worker = *turn;
-            taken = self.streams[worker].take(takers, |Delivered { index, result }| {
+            taken = self.streams[worker].take(takers, |Delivered { origin, result }| {
                 sink(Outcome {
-                    index,
+                    index: origin.index(),
+                    follow_up: origin.is_follow_up(),
                     worker,
                     result,
                 });
@@ -303,7 +305,7 @@ impl<R: Send> Outlet<R> {
     pub(crate) fn deliver(
         &mut self,
         outbox: &Outbox<R>,
-        index: u64,
+        origin: Origin,
         result: Result<R, JobError>,
         backlog: usize,
         hurry: impl Fn() -> bool,
@@ -318,7 +320,7 @@ impl<R: Send> Outlet<R> {
             stream.backlog.store(backlog, Ordering::Relaxed);
         }
         probe!("outbox deliver: takers seen, not stored");
-        self.store(outbox, stream, Delivered { index, result });
+        self.store(outbox, stream, Delivered { origin, result });
         probe!("outbox deliver: stored, takers not told");
         // Passes a light barrier, for [takers] too.
         outbox.ready.notify(1);

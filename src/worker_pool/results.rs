@@ -18,10 +18,14 @@ const NAP_BACKLOG: usize = 128;
 
 /// How one job ended.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Outcome<R> {
     /// What `submit` returned for the job; for a follow-up, the index of the
     /// submitted job from which it descends.
     pub index: u64,
+    /// Whether the job was not submitted, but pushed by another one
+    /// ([`Context::push`](crate::Context::push)).
+    pub follow_up: bool,
     /// The worker that ran the job: `0..workers`. For a cancelled job, 0.
     pub worker: usize,
     /// What the job returned, or why it did not.
@@ -102,6 +106,15 @@ impl<R: Send> Results<R> {
             pace: Pace::new(),
             patience: Patience::default(),
         }
+    }
+
+    /// Takes an outcome back that was handed out.
+    pub(super) fn put_back(&self, outcome: Outcome<R>) {
+        self.outbox.put_back(outcome);
+    }
+
+    pub(super) fn belongs_to(&self, outbox: &Arc<Outbox<R>>) -> bool {
+        Arc::ptr_eq(&self.outbox, outbox)
     }
 
     /// Returns the next outcome, waiting for it if need be.

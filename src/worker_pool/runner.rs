@@ -58,7 +58,7 @@ where
     F: Fn(J, &mut Context<'_, J, S>) -> R,
 {
     fn run(&mut self, entry: Entry<J>, desk: &mut Desk<'_, J>) -> Ended {
-        let index = entry.index();
+        let origin = entry.origin;
         // A state that could not be made again after the last panic: now or never.
         let state = match self.state {
             Some(_) => Ok(()),
@@ -95,7 +95,9 @@ where
         };
         let backlog = desk.backlog();
         self.outlet
-            .deliver(&self.outbox, index, result, backlog, || desk.is_cancelled());
+            .deliver(&self.outbox, origin, result, backlog, || {
+                desk.is_cancelled()
+            });
         ended
     }
 }

@@ -8,6 +8,7 @@ mod common;
 mod building;
 mod ending;
 mod follow_ups;
+mod mapping;
 mod panics;
 mod starvation;
 mod states;

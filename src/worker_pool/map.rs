@@ -1,0 +1,282 @@
+//! Submitting and taking, interleaved: iterators that cannot deadlock.
+//!
+//! A loop that submits everything before it takes anything stands still as soon as both
+//! queues are full. These submit only while there is room at once, and wait for nothing
+//! but the next outcome. That is right: when they wait, a job is in flight, so an outcome
+//! will come, and until it does there is nothing else to do.
+
+#![forbid(unsafe_code)]
+
+use super::{Handle, Outcome, Results};
+use crate::error::{RecvTimeoutError, TrySubmitError};
+use std::collections::{HashSet, VecDeque};
+use std::fmt;
+use std::iter::FusedIterator;
+use std::time::Duration;
+
+/// How long to wait for an outcome with no job in flight, before a look at the queue.
+const TURN: Duration = Duration::from_millis(1);
+
+/// Jobs of an iterator go in, outcomes come out as jobs end; made by
+/// [`WorkerPool::map`](crate::WorkerPool::map).
+#[must_use = "iterators do nothing unless they are consumed"]
+pub struct Map<'a, I: Iterator, R: Send>(Feed<'a, I, R, AsTheyCome>);
+
+/// As [`Map`], in the order of the jobs; made by
+/// [`WorkerPool::map_ordered`](crate::WorkerPool::map_ordered).
+#[must_use = "iterators do nothing unless they are consumed"]
+pub struct MapOrdered<'a, I: Iterator, R: Send>(Feed<'a, I, R, InOrder<R>>);
+
+/// What the two have in common.
+struct Feed<'a, I: Iterator, R: Send, O: InFlight<R>> {
+    handle: &'a Handle<I::Item>,
+    results: &'a mut Results<R>,
+    /// `None` once it has ended.
+    jobs: Option<I>,
+    /// A job that was drawn and not accepted yet.
+    pending: Option<I::Item>,
+    closed: bool,
+    /// Most jobs in flight.
+    window: usize,
+    in_flight: O,
+}
+
+/// The jobs that were submitted, and whose outcomes have not been yielded.
+trait InFlight<R> {
+    fn len(&self) -> usize;
+
+    fn submitted(&mut self, index: u64);
+
+    /// An outcome has come. Returns it if it is to be yielded at once.
+    fn arrived(&mut self, outcome: Outcome<R>) -> Option<Outcome<R>>;
+
+    /// Another outcome that is to be yielded by now.
+    fn next(&mut self) -> Option<Outcome<R>>;
+
+    /// An outcome that waits for its turn, when the turn will not come.
+    fn give_up(&mut self) -> Option<Outcome<R>>;
+}
+
+#[derive(Default)]
+struct AsTheyCome(HashSet<u64>);
+
+impl<R> InFlight<R> for AsTheyCome {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn submitted(&mut self, index: u64) {
+        self.0.insert(index);
+    }
+
+    fn arrived(&mut self, outcome: Outcome<R>) -> Option<Outcome<R>> {
+        if !outcome.follow_up {
+            self.0.remove(&outcome.index);
+        }
+        Some(outcome)
+    }
+
+    fn next(&mut self) -> Option<Outcome<R>> {
+        None
+    }
+
+    fn give_up(&mut self) -> Option<Outcome<R>> {
+        None
+    }
+}
+
+/// Indices grow from front to back, since one thread submits.
+struct InOrder<R>(VecDeque<(u64, Option<Outcome<R>>)>);
+
+impl<R> InFlight<R> for InOrder<R> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn submitted(&mut self, index: u64) {
+        self.0.push_back((index, None));
+    }
+
+    fn arrived(&mut self, outcome: Outcome<R>) -> Option<Outcome<R>> {
+        let own = self
+            .0
+            .binary_search_by_key(&outcome.index, |(index, _)| *index);
+        match own {
+            Ok(place) if !outcome.follow_up => {
+                self.0[place].1 = Some(outcome);
+                self.next()
+            }
+            _ => Some(outcome),
+        }
+    }
+
+    fn next(&mut self) -> Option<Outcome<R>> {
+        let (_, front) = self.0.front_mut()?;
+        let outcome = front.take()?;
+        self.0.pop_front();
+        Some(outcome)
+    }
+
+    fn give_up(&mut self) -> Option<Outcome<R>> {
+        self.0.iter_mut().find_map(|(_, outcome)| outcome.take())
+    }
+}
+
+/// What waits for its turn goes back to the results.
+impl<I: Iterator, R: Send, O: InFlight<R>> Drop for Feed<'_, I, R, O> {
+    fn drop(&mut self) {
+        while let Some(outcome) = self.in_flight.give_up() {
+            self.results.put_back(outcome);
+        }
+    }
+}
+
+impl<'a, I: Iterator, R: Send, O: InFlight<R>> Feed<'a, I, R, O>
+where
+    I::Item: Send,
+{
+    fn new(
+        handle: &'a Handle<I::Item>,
+        results: &'a mut Results<R>,
+        jobs: I,
+        in_flight: O,
+    ) -> Self {
+        Self {
+            window: handle.engine.capacity() + handle.engine.workers(),
+            handle,
+            results,
+            jobs: Some(jobs),
+            pending: None,
+            closed: false,
+            in_flight,
+        }
+    }
+
+    fn next(&mut self) -> Option<Outcome<R>> {
+        loop {
+            if let Some(outcome) = self.in_flight.next() {
+                return Some(outcome);
+            }
+            self.submit();
+            let taken = if self.in_flight.len() > 0 {
+                self.results.recv().map_err(RecvTimeoutError::from)
+            } else if self.closed || self.pending.is_none() {
+                return None;
+            } else {
+                // Others fill the queue. They may take back what they claimed, so an
+                // outcome need not come before there is room.
+                self.results.recv_timeout(TURN)
+            };
+            match taken {
+                Ok(outcome) => {
+                    if let Some(outcome) = self.in_flight.arrived(outcome) {
+                        return Some(outcome);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Ended) => return None,
+                Err(error @ RecvTimeoutError::WouldDeadlock) => panic!("{error}"),
+            }
+        }
+    }
+
+    fn draw(&mut self) -> Option<I::Item> {
+        if self.pending.is_some() {
+            return self.pending.take();
+        }
+        let job = self.jobs.as_mut()?.next();
+        if job.is_none() {
+            self.jobs = None;
+        }
+        job
+    }
+
+    /// Submits as long as there is room in the queue and in the window.
+    fn submit(&mut self) {
+        while !self.closed && self.in_flight.len() < self.window {
+            let Some(job) = self.draw() else { return };
+            match self.handle.try_submit(job) {
+                Ok(index) => self.in_flight.submitted(index),
+                Err(TrySubmitError::Full(job)) => {
+                    self.pending = Some(job);
+                    return;
+                }
+                Err(TrySubmitError::Closed(job)) => {
+                    self.pending = Some(job);
+                    self.closed = true;
+                }
+            }
+        }
+    }
+}
+
+/// Defines what the two maps offer alike.
+macro_rules! offers {
+    ($name:ident, $in_flight:expr) => {
+        impl<'a, I: Iterator, R: Send> $name<'a, I, R>
+        where
+            I::Item: Send,
+        {
+            pub(super) fn new(
+                handle: &'a Handle<I::Item>,
+                results: &'a mut Results<R>,
+                jobs: I,
+            ) -> Self {
+                Self(Feed::new(handle, results, jobs, $in_flight))
+            }
+
+            /// Lets at most so many jobs (at least one) be in flight: submitted, with
+            /// outcomes that were not yielded yet. Default: `job_capacity` and the
+            /// number of workers. It bounds the memory that this iterator takes.
+            pub fn window(mut self, jobs: usize) -> Self {
+                self.0.window = jobs.max(1);
+                self
+            }
+
+            /// Stops submitting, and returns the jobs that were not submitted: the one
+            /// that was drawn and found no room, if any, and the rest of the iterator.
+            pub fn into_jobs(mut self) -> impl Iterator<Item = I::Item> {
+                let (pending, jobs) = (self.0.pending.take(), self.0.jobs.take());
+                pending.into_iter().chain(jobs.into_iter().flatten())
+            }
+        }
+
+        /// # Panics
+        ///
+        /// If the iterator of jobs panics; nothing is lost, and one may go on. In one of
+        /// the pool's own workers, if it would have to wait.
+        ///
+        /// # Blocking
+        ///
+        /// While jobs are in flight and no outcome is there.
+        impl<I: Iterator, R: Send> Iterator for $name<'_, I, R>
+        where
+            I::Item: Send,
+        {
+            type Item = Outcome<R>;
+
+            fn next(&mut self) -> Option<Outcome<R>> {
+                self.0.next()
+            }
+
+            /// What is in flight will come, and nobody knows what others submit.
+            fn size_hint(&self) -> (usize, Option<usize>) {
+                (InFlight::<R>::len(&self.0.in_flight), None)
+            }
+        }
+
+        impl<I: Iterator, R: Send> FusedIterator for $name<'_, I, R> where I::Item: Send {}
+
+        impl<I: Iterator, R: Send> fmt::Debug for $name<'_, I, R> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name))
+                    .field("in_flight", &InFlight::<R>::len(&self.0.in_flight))
+                    .field("window", &self.0.window)
+                    .finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+offers!(Map, AsTheyCome::default());
+offers!(MapOrdered, InOrder(VecDeque::new()));

@@ -1,0 +1,301 @@
+//! `map` and `map_ordered`: in and out interleaved.
+
+use crate::common::{Door, OpenAtEnd, assert_conserved, watchdog};
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::{self, yield_now};
+use workcrew::{JobError, WorkerPool};
+
+/// Jobs in the larger tests.
+const MANY: u64 = if cfg!(miri) { 30 } else { 3_000 };
+
+/// A pool whose job is its own result.
+fn echo(
+    workers: usize,
+    jobs: usize,
+    results: usize,
+) -> (WorkerPool<u64, u64>, workcrew::Results<u64>) {
+    WorkerPool::builder()
+        .workers(workers)
+        .job_capacity(jobs)
+        .result_capacity(results)
+        .build(|job, _| {
+            for _ in 0..job % 3 {
+                yield_now();
+            }
+            job
+        })
+        .unwrap()
+}
+
+#[test]
+fn map_yields_each_job_once_whatever_the_capacities() {
+    let _watchdog = watchdog();
+    for workers in [1, 2, 4] {
+        for (jobs, results, window) in [(1, 1, 1), (1, 1, 100), (2, 1, 3), (1, 5, 2), (64, 64, 7)] {
+            let (pool, mut taker) = echo(workers, jobs, results);
+            let map = pool.map(&mut taker, 0..MANY / 10).window(window);
+            let seen: BTreeSet<_> = map.map(|outcome| outcome.result.unwrap()).collect();
+            assert!(seen.into_iter().eq(0..MANY / 10));
+            let handle = pool.handle();
+            pool.join().unwrap();
+            assert_eq!(handle.stats().completed, MANY / 10);
+            assert_conserved(&handle.stats());
+        }
+    }
+}
+
+#[test]
+fn map_ordered_keeps_the_order_whatever_the_capacities() {
+    let _watchdog = watchdog();
+    for workers in [1, 2, 4] {
+        for (jobs, results, window) in [(1, 1, 1), (1, 1, 100), (2, 1, 3), (1, 5, 2), (64, 64, 7)] {
+            let (pool, mut taker) = echo(workers, jobs, results);
+            let map = pool.map_ordered(&mut taker, 0..MANY / 10).window(window);
+            let seen = map.map(|outcome| outcome.result.unwrap());
+            assert!(seen.eq(0..MANY / 10));
+        }
+    }
+}
+
+#[test]
+fn a_pool_can_be_mapped_over_again() {
+    let _watchdog = watchdog();
+    let (pool, mut taker) = echo(2, 3, 3);
+    for round in 0..20 {
+        let jobs = round * 10..round * 10 + 10;
+        let ordered = pool.map_ordered(&mut taker, jobs.clone());
+        assert!(
+            ordered
+                .map(|outcome| outcome.result.unwrap())
+                .eq(jobs.clone())
+        );
+        assert_eq!(pool.map(&mut taker, jobs).count(), 10);
+    }
+}
+
+/// No more is drawn than what can be submitted, and one job for which there is no room.
+#[test]
+fn map_draws_an_endless_input_as_it_has_room() {
+    let _watchdog = watchdog();
+    for ordered in [false, true] {
+        let (pool, mut taker) = echo(2, 1, 1);
+        let drawn = AtomicUsize::new(0);
+        let endless = (0..).inspect(|_| {
+            drawn.fetch_add(1, Ordering::Relaxed);
+        });
+        let mut yielded = 0;
+        let mut check = |outcome: workcrew::Outcome<u64>| {
+            assert!(!ordered || outcome.result.unwrap() == yielded);
+            yielded += 1;
+            let ahead = drawn.load(Ordering::Relaxed) as u64 - yielded;
+            assert!(ahead <= 5, "drew {ahead} jobs ahead with a window of 4");
+        };
+        if ordered {
+            let map = pool.map_ordered(&mut taker, endless).window(4);
+            map.take(MANY as usize).for_each(&mut check);
+        } else {
+            let map = pool.map(&mut taker, endless).window(4);
+            map.take(MANY as usize).for_each(&mut check);
+        }
+        assert_eq!(yielded, MANY);
+    }
+}
+
+/// A slow first job holds the ordered map up when the window is full, not before.
+#[test]
+fn the_window_bounds_what_waits_behind_a_slow_job() {
+    let _watchdog = watchdog();
+    let door = Door::new();
+    let _open = OpenAtEnd(&door);
+    let inside = door.clone();
+    let (pool, mut taker) = WorkerPool::<u64, u64>::builder()
+        .workers(2)
+        .job_capacity(64)
+        .build(move |job, _| {
+            if job == 0 {
+                inside.pass();
+            }
+            job
+        })
+        .unwrap();
+    thread::scope(|scope| {
+        let pool = &pool;
+        scope.spawn(|| {
+            let map = pool.map_ordered(&mut taker, 0..100).window(10);
+            assert!(map.map(|outcome| outcome.result.unwrap()).eq(0..100));
+        });
+        while pool.stats().completed < 9 {
+            yield_now();
+        }
+        assert_eq!(pool.stats().accepted, 10);
+        door.open();
+    });
+}
+
+#[test]
+fn what_is_left_of_a_map_comes_back() {
+    let _watchdog = watchdog();
+    for ordered in [false, true] {
+        let (pool, mut taker) = echo(2, 2, 2);
+        let (seen, rest): (Vec<u64>, Vec<u64>) = if ordered {
+            let mut map = pool.map_ordered(&mut taker, 0..100);
+            let seen = map.by_ref().take(10).map(|outcome| outcome.result.unwrap());
+            (seen.collect(), map.into_jobs().collect())
+        } else {
+            let mut map = pool.map(&mut taker, 0..100);
+            let seen = map.by_ref().take(10).map(|outcome| outcome.result.unwrap());
+            (seen.collect(), map.into_jobs().collect())
+        };
+        // What was in flight comes from the results.
+        pool.close();
+        let in_flight = taker.map(|outcome| outcome.result.unwrap());
+        let mut all: Vec<u64> = seen.into_iter().chain(in_flight).chain(rest).collect();
+        all.sort_unstable();
+        assert!(all.into_iter().eq(0..100));
+    }
+}
+
+#[test]
+fn a_panic_in_the_input_loses_nothing() {
+    let _watchdog = watchdog();
+    let (pool, mut taker) = echo(2, 3, 3);
+    let mut next = 0;
+    let mut panicked = false;
+    let input = std::iter::from_fn(|| {
+        if next == 50 && !panicked {
+            panicked = true;
+            panic!("no more coffee");
+        }
+        next += 1;
+        (next <= 100).then_some(next)
+    });
+    let mut map = pool.map_ordered(&mut taker, input);
+    let mut seen = Vec::new();
+    let mut panics = 0;
+    loop {
+        match catch_unwind(AssertUnwindSafe(|| map.next())) {
+            Ok(Some(outcome)) => seen.push(outcome.result.unwrap()),
+            Ok(None) => break,
+            Err(_) => panics += 1,
+        }
+    }
+    assert_eq!(panics, 1);
+    assert!(seen.into_iter().eq(1..=100));
+}
+
+#[test]
+fn panicking_jobs_have_their_place_in_the_order() {
+    let _watchdog = watchdog();
+    let (pool, mut taker) = WorkerPool::<u64, u64>::builder()
+        .workers(3)
+        .job_capacity(4)
+        .build(|job, _| {
+            assert!(job % 5 != 0, "a multiple of five");
+            job
+        })
+        .unwrap();
+    let map = pool.map_ordered(&mut taker, 0..50);
+    for (job, outcome) in (0..).zip(map) {
+        match outcome.result {
+            Ok(result) => assert_eq!(result, job),
+            Err(JobError::Panicked(panic)) => {
+                assert_eq!((job % 5, panic.message()), (0, "a multiple of five"));
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[test]
+fn a_map_ends_when_the_pool_is_closed_and_hands_the_others_back() {
+    let _watchdog = watchdog();
+    let (pool, mut taker) = echo(2, 2, 2);
+    let mut map = pool.map(&mut taker, 0..100);
+    let mut seen: Vec<u64> = Vec::new();
+    seen.extend(map.by_ref().take(10).map(|outcome| outcome.result.unwrap()));
+    pool.close();
+    seen.extend(map.by_ref().map(|outcome| outcome.result.unwrap()));
+    assert!(map.next().is_none(), "it is fused");
+    seen.extend(map.into_jobs());
+    seen.sort_unstable();
+    assert!(seen.into_iter().eq(0..100));
+}
+
+/// Outcomes of follow-ups are told apart, and those of others' jobs do no harm.
+#[test]
+fn what_others_make_is_yielded_too() {
+    let _watchdog = watchdog();
+    let (pool, mut taker) = WorkerPool::<u64, u64>::builder()
+        .workers(2)
+        .job_capacity(2)
+        .result_capacity(1)
+        .build(|job, ctx| {
+            if job < 100 {
+                ctx.push(job + 1000);
+            }
+            job
+        })
+        .unwrap();
+    let strangers = if cfg!(miri) { 20 } else { 500 };
+    let stranger = pool.handle();
+    let own = thread::scope(|scope| {
+        scope.spawn(|| {
+            for job in 0..strangers {
+                stranger.submit(5000 + job).unwrap();
+            }
+        });
+        let mut own = Vec::new();
+        for outcome in pool.map_ordered(&mut taker, 0..100).window(3) {
+            let result = outcome.result.unwrap();
+            assert_eq!(outcome.follow_up, (1000..1100).contains(&result));
+            if result < 100 {
+                own.push(result);
+            }
+        }
+        // The stranger may still be blocked.
+        while pool.stats().accepted < 200 + strangers || pool.stats().queued > 0 {
+            let _ = taker.recv_timeout(std::time::Duration::from_millis(1));
+        }
+        own
+    });
+    assert!(own.into_iter().eq(0..100));
+}
+
+#[test]
+#[should_panic(expected = "another pool's results")]
+fn a_map_takes_its_own_pools_results() {
+    let (_pool, mut results) = echo(1, 1, 1);
+    let (other, _taker) = echo(1, 1, 1);
+    let _ = other.map(&mut results, 0..1);
+}
+
+#[test]
+fn a_map_in_a_worker_of_its_own_pool_panics_instead_of_waiting() {
+    type Pool = (WorkerPool<u64, ()>, workcrew::Results<()>);
+    let _watchdog = watchdog();
+    let shared: Arc<Mutex<Option<Pool>>> = Arc::default();
+    let verdict = Arc::new(OnceLock::new());
+    let door = Door::new();
+    let (inner, inside, told) = (Arc::clone(&shared), door.clone(), Arc::clone(&verdict));
+    let built: Pool = WorkerPool::builder()
+        .workers(1)
+        .build(move |job, _| {
+            inside.pass();
+            // The job that the map submits finds nothing here.
+            if let Some((pool, mut results)) = inner.lock().unwrap().take() {
+                let mapped = AssertUnwindSafe(|| pool.map(&mut results, [job + 1]).count());
+                told.set(catch_unwind(mapped).is_err()).unwrap();
+            }
+        })
+        .unwrap();
+    built.0.submit(1).unwrap();
+    *shared.lock().unwrap() = Some(built);
+    door.open();
+    while verdict.get().is_none() {
+        yield_now();
+    }
+    assert_eq!(verdict.get(), Some(&true));
+}
