@@ -546,3 +546,22 @@ fn halt_races_a_job() {
         assert_eq!(run + drained, 1);
     });
 }
+
+/// Who waits for the crew to be idle learns of it from whoever ends the last job.
+#[test]
+fn idle_waiter_races_the_last_jobs() {
+    let plan = Plan {
+        bound: Bound::Preemptions(1),
+        floor: 100,
+        events: &["gate wait: permit taken", "engine: job ended, not counted"],
+    };
+    explore("idle_waiter_races_the_last_jobs", plan, || {
+        let (site, start) = site(2, |_, _, _| {});
+        submit(&site, 0);
+        submit(&site, 1);
+        let workers: Workers<2> = start();
+        assert!(site.engine.wait_until_idle(None));
+        assert_eq!(site.ended.load(Ordering::Relaxed), 0b11);
+        close_and_join(&site, workers, 2);
+    });
+}

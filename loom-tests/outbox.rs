@@ -3,6 +3,7 @@
 use super::explore::{Bound, Plan, explore};
 use super::parcel::Parcel;
 use crate::Results;
+use crate::engine::Origin;
 use crate::sync::{Arc, thread};
 use crate::worker_pool::outbox::{Outbox, Outlet};
 
@@ -18,7 +19,13 @@ fn outbox<const WORKERS: usize>(
 }
 
 fn deliver(outbox: &Shared, outlet: &mut Outlet<Parcel>, number: u64) {
-    outlet.deliver(outbox, number, Ok(Parcel::new(number)), 0, || false);
+    outlet.deliver(
+        outbox,
+        Origin::submitted(number),
+        Ok(Parcel::new(number)),
+        0,
+        || false,
+    );
 }
 
 /// A worker that delivers `numbers`.

@@ -329,3 +329,21 @@ plain_error! {
         WouldDeadlock => "a worker cannot wait for its own pool to end",
     }
 }
+
+plain_error! {
+    /// Why a pool could not be waited for.
+    WaitError {
+        /// The caller is one of the pool's own workers, which would wait for itself.
+        WouldDeadlock => "a worker cannot wait for its own pool",
+    }
+}
+
+plain_error! {
+    /// Why a pool was not waited for to the end.
+    WaitTimeoutError {
+        /// It was not yet so when the time was up.
+        Timeout => "the pool was not ready in time",
+        /// The caller is one of the pool's own workers, which would wait for itself.
+        WouldDeadlock => "a worker cannot wait for its own pool",
+    }
+}

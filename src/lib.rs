@@ -46,7 +46,7 @@ mod stall;
 
 pub use error::{
     BuildError, JobError, JobPanic, JoinError, RecvError, RecvTimeoutError, SubmitAllError,
-    SubmitError, SubmitTimeoutError, TryRecvError, TrySubmitError,
+    SubmitError, SubmitTimeoutError, TryRecvError, TrySubmitError, WaitError, WaitTimeoutError,
 };
 pub use worker_pool::{
     Builder, Context, Handle, Map, MapOrdered, Outcome, Results, Stats, WorkerPool, WorkerStats,

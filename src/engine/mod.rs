@@ -54,7 +54,7 @@ const DEQUE_BYTES: usize = 1 << 16;
 pub(crate) struct Origin(u64);
 
 impl Origin {
-    fn submitted(index: u64) -> Self {
+    pub(crate) fn submitted(index: u64) -> Self {
         Self(index << 1)
     }
 
@@ -144,6 +144,10 @@ pub(crate) struct Engine<J> {
     abandoned: AtomicBool,
     /// Workers that have not left.
     present: AtomicUsize,
+    /// Threads that have not ended.
+    alive: AtomicUsize,
+    /// Where those wait who want all jobs, or all threads, to have ended.
+    ended: Gate,
     cancelled: AtomicU64,
     returned: AtomicU64,
     /// Tells this pool's threads from others'.
@@ -171,6 +175,8 @@ impl<J: Send> Engine<J> {
             two_cores: sync::available_parallelism() > 1,
             abandoned: AtomicBool::new(false),
             present: AtomicUsize::new(workers),
+            alive: AtomicUsize::new(workers),
+            ended: Gate::new(),
             cancelled: AtomicU64::new(0),
             returned: AtomicU64::new(0),
             key,
@@ -388,6 +394,29 @@ impl<J: Send> Engine<J> {
         self.present.fetch_sub(1, Ordering::AcqRel) == 1 && self.is_abandoned()
     }
 
+    /// A worker's thread is about to end.
+    pub(crate) fn thread_ends(&self) {
+        // AcqRel: what this thread did is seen by who finds all ended.
+        self.alive.fetch_sub(1, Ordering::AcqRel);
+        self.ended.notify(usize::MAX);
+    }
+
+    /// Waits until all threads have ended. Returns whether they have.
+    pub(crate) fn wait_for_threads(&self, deadline: Option<Instant>) -> bool {
+        let ended = || (self.alive.load(Ordering::Acquire) == 0).then_some(());
+        self.ended.wait(deadline, ended).is_some()
+    }
+
+    /// Waits until at some moment no job is queued or running. Returns whether there was
+    /// one.
+    ///
+    /// A worker tells `ended` after its last job when it finds no other: see
+    /// [`Worker`].
+    pub(crate) fn wait_until_idle(&self, deadline: Option<Instant>) -> bool {
+        let idle = || self.is_idle().then_some(());
+        idle().is_some() || self.ended.wait(deadline, idle).is_some()
+    }
+
     /// Takes all queued jobs, in order of their indices. For after the crew has left.
     pub(crate) fn drain(&self, fate: Fate) -> Vec<Entry<J>> {
         let mut jobs = Vec::new();
@@ -423,11 +452,14 @@ impl<J: Send> Engine<J> {
 
     /// Whether all is done and nothing can come any more.
     fn is_drained(&self) -> bool {
+        self.is_closed() && self.is_idle()
+    }
+
+    /// Whether at some moment during the call no job is queued or running.
+    fn is_idle(&self) -> bool {
         // `finished` before `accepted`: see the module's page.
-        self.is_closed() && {
-            let finished = self.ledgers.finished();
-            finished == self.accepted()
-        }
+        let finished = self.ledgers.finished();
+        finished == self.accepted()
     }
 
     fn accepted(&self) -> u64 {

@@ -165,6 +165,10 @@ impl<'a, J: Send> Worker<'a, J> {
                 return Ok(entry);
             }
             self.set_brisk(false);
+            if !self.place.is_searching() {
+                // Perhaps that was the last job. Who waits for that looks for itself.
+                self.engine.ended.notify(usize::MAX);
+            }
             if self.engine.is_drained() {
                 self.engine.idle.found(&mut self.place, false);
                 probe!("engine: drained, crew not told");

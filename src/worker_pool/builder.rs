@@ -185,7 +185,12 @@ impl<J, R, S> Builder<J, R, S> {
                         init: Object::clone(&self.init),
                         function: Arc::clone(&function),
                     };
-                    move || seat.work()
+                    move || {
+                        let engine = Arc::clone(&seat.engine);
+                        let state = seat.work();
+                        engine.thread_ends();
+                        state
+                    }
                 });
         let crew =
             Crew::start(bodies, &self.threads, || engine.halt()).map_err(BuildError::Thread)?;

@@ -20,12 +20,15 @@ pub use results::{Outcome, Results};
 pub use stats::{Stats, WorkerStats};
 
 use crate::engine::{Crew, Engine, Entry, Fate, is_inside};
-use crate::error::{JoinError, SubmitAllError, SubmitError, SubmitTimeoutError, TrySubmitError};
+use crate::error::{
+    JoinError, SubmitAllError, SubmitError, SubmitTimeoutError, TrySubmitError, WaitError,
+    WaitTimeoutError,
+};
 use crate::sync::{self, Arc};
 use crate::unwind;
 use outbox::Outbox;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A fixed crew of worker threads that run jobs of type `J` and hand back results
 /// of type `R`. Each worker may own a state of type `S`.
@@ -52,6 +55,7 @@ use std::time::Duration;
 /// |---|---|---|---|
 /// | [`close`](Self::close) | run | nothing | |
 /// | [`join`](Self::join) | run | all jobs, all threads | |
+/// | [`join_timeout`](Self::join_timeout) | run | the same, for some time | the pool stays |
 /// | [`shutdown`](Self::shutdown) | run | all jobs, all threads | the workers' states |
 /// | [`shutdown_now`](Self::shutdown_now) | are handed back | running jobs, all threads | the queued jobs |
 /// | drop | run | all jobs, all threads | |
@@ -245,6 +249,74 @@ impl<J: Send + 'static, R: Send + 'static, S: Send + 'static> WorkerPool<J, R, S
     /// to come, until takers have taken them.
     pub fn join(self) -> Result<(), JoinError> {
         self.shutdown().map(unwind::drop_each_quietly)
+    }
+
+    /// As [`WorkerPool::join`], but waits at most `timeout`, and leaves the pool to the
+    /// caller: it is closed from now on, and can be waited for again.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitTimeoutError::Timeout`] if jobs or threads have not ended by then,
+    /// [`WaitTimeoutError::WouldDeadlock`] in one of the pool's own workers.
+    ///
+    /// # Blocking
+    ///
+    /// As [`WorkerPool::join`], until the time is up.
+    pub fn join_timeout(&mut self, timeout: Duration) -> Result<(), WaitTimeoutError> {
+        self.close();
+        self.check_outside()?;
+        // A time beyond the clock's reach is no deadline.
+        let deadline = Instant::now().checked_add(timeout);
+        if !self.handle.engine.wait_for_threads(deadline) {
+            return Err(WaitTimeoutError::Timeout);
+        }
+        if let Ok(states) = self.join_crew() {
+            unwind::drop_each_quietly(states);
+        }
+        Ok(())
+    }
+
+    /// Waits until no job is queued or running: there was such a moment during the
+    /// call. The pool stays as open as it was.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError::WouldDeadlock`] in one of the pool's own workers.
+    ///
+    /// # Blocking
+    ///
+    /// Until that moment; if more than `result_capacity` results are to come, until
+    /// takers have taken them.
+    pub fn wait_idle(&self) -> Result<(), WaitError> {
+        if self.check_outside().is_err() {
+            return Err(WaitError::WouldDeadlock);
+        }
+        self.handle.engine.wait_until_idle(None);
+        Ok(())
+    }
+
+    /// As [`WorkerPool::wait_idle`], but waits at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitTimeoutError::Timeout`] if there was no such moment by then,
+    /// [`WaitTimeoutError::WouldDeadlock`] in one of the pool's own workers.
+    pub fn wait_idle_timeout(&self, timeout: Duration) -> Result<(), WaitTimeoutError> {
+        self.check_outside()?;
+        let deadline = Instant::now().checked_add(timeout);
+        if self.handle.engine.wait_until_idle(deadline) {
+            Ok(())
+        } else {
+            Err(WaitTimeoutError::Timeout)
+        }
+    }
+
+    fn check_outside(&self) -> Result<(), WaitTimeoutError> {
+        if is_inside(self.handle.engine.key()) {
+            Err(WaitTimeoutError::WouldDeadlock)
+        } else {
+            Ok(())
+        }
     }
 
     /// As [`WorkerPool::join`], and returns the workers' states in order of their

@@ -15,3 +15,4 @@ mod states;
 mod submitting;
 mod taking;
 mod types;
+mod waiting;
