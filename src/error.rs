@@ -128,7 +128,7 @@ hands_back_a_job! {
 hands_back_a_job! {
     /// Why `try_submit` did not accept a job. The job is inside.
     TrySubmitError {
-        /// `job_capacity` jobs were waiting.
+        /// `job_capacity` jobs were waiting or being submitted.
         Full => "the jobs queue is full",
         /// The pool was closed before the job was accepted.
         Closed => "the pool is closed",
@@ -327,6 +327,9 @@ plain_error! {
         /// The caller is one of the pool's own workers, which would wait for itself.
         /// The pool is closed, and its threads end by themselves.
         WouldDeadlock => "a worker cannot wait for its own pool to end",
+        /// The caller is a forked child of the process that built the pool: there are no
+        /// workers here. The pool and its jobs are the parent's.
+        Forked => "the pool was built before a fork, and has no workers in the child",
     }
 }
 
@@ -335,6 +338,17 @@ plain_error! {
     WaitError {
         /// The caller is one of the pool's own workers, which would wait for itself.
         WouldDeadlock => "a worker cannot wait for its own pool",
+        /// The caller is a forked child of the process that built the pool.
+        Forked => "the pool was built before a fork, and has no workers in the child",
+    }
+}
+
+impl From<WaitError> for WaitTimeoutError {
+    fn from(error: WaitError) -> Self {
+        match error {
+            WaitError::WouldDeadlock => Self::WouldDeadlock,
+            WaitError::Forked => Self::Forked,
+        }
     }
 }
 
@@ -345,5 +359,7 @@ plain_error! {
         Timeout => "the pool was not ready in time",
         /// The caller is one of the pool's own workers, which would wait for itself.
         WouldDeadlock => "a worker cannot wait for its own pool",
+        /// The caller is a forked child of the process that built the pool.
+        Forked => "the pool was built before a fork, and has no workers in the child",
     }
 }

@@ -37,7 +37,7 @@ use crate::idle::Idle;
 use crate::injector::{Injector, Rejected};
 use crate::pace::{Nap, Pace, Patience};
 use crate::probe::probe;
-use crate::sync::{self, AtomicBool, AtomicU64, AtomicUsize, Ordering, barrier};
+use crate::sync::{self, AtomicBool, AtomicU64, AtomicUsize, Home, Ordering, barrier};
 use crossbeam_utils::CachePadded;
 use ledger::Ledgers;
 use std::time::Instant;
@@ -152,6 +152,7 @@ pub(crate) struct Engine<J> {
     returned: AtomicU64,
     /// Tells this pool's threads from others'.
     key: usize,
+    home: Home,
 }
 
 impl<J: Send> Engine<J> {
@@ -180,6 +181,7 @@ impl<J: Send> Engine<J> {
             cancelled: AtomicU64::new(0),
             returned: AtomicU64::new(0),
             key,
+            home: Home::new(),
         };
         (engine, locals)
     }
@@ -187,6 +189,9 @@ impl<J: Send> Engine<J> {
     /// Accepts a job if there is room now.
     #[inline]
     pub(crate) fn try_submit(&self, job: J) -> Result<u64, Rejected<J>> {
+        if self.is_forked() {
+            return Err(Rejected::Closed(job));
+        }
         let pushed = self
             .injector
             .push(job, |position| self.admits(position, 1) == 1);
@@ -280,6 +285,9 @@ impl<J: Send> Engine<J> {
 
     /// Accepts what there is room for; `Err` if the queue is closed and nothing was.
     fn try_submit_batch(&self, jobs: &mut [Option<J>]) -> Result<usize, ()> {
+        if self.is_forked() {
+            return Err(());
+        }
         let accepted = match self
             .injector
             .push_batch(jobs, |position, want| self.admits(position, want))
@@ -359,7 +367,13 @@ impl<J: Send> Engine<J> {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.injector.is_closed()
+        self.injector.is_closed() || self.is_forked()
+    }
+
+    /// Whether this is a forked child's copy, without workers.
+    #[inline]
+    pub(crate) fn is_forked(&self) -> bool {
+        self.home.is_abroad()
     }
 
     /// Closes, and makes the workers leave the queued jobs where they are.
@@ -370,7 +384,8 @@ impl<J: Send> Engine<J> {
     }
 
     pub(crate) fn is_halted(&self) -> bool {
-        self.halted.load(Ordering::Acquire)
+        // A job that has forked comes back in the child too: no further one runs there.
+        self.halted.load(Ordering::Acquire) || self.is_forked()
     }
 
     /// Says that nobody will join the crew; called in a job, before the engine is

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | [`barrier::light`], [`barrier::heavy`] | compiler fence and `membarrier` on Linux, else two `SeqCst` fences | two `SeqCst` fences |
 //! | the atomics | std's | loom's, and see `watched` |
+//! | [`Home`] | a handler that runs in each forked child, on Linux | nothing |
 //! | [`Futex`] | the Linux futex call, else a mutex and a condition variable | the mutex and the condition variable |
 //! | [`NAP`], [`WATCH`], [`YIELDS`] | timed waits and polite retries | none: every protocol must do without |
 
@@ -22,6 +23,7 @@
 
 pub(crate) mod barrier;
 mod cell;
+mod fork;
 mod futex;
 #[cfg(workcrew_loom)]
 mod lock;
@@ -33,6 +35,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 pub(crate) use cell::UnsafeCell;
+pub(crate) use fork::Home;
 pub(crate) use futex::Futex;
 
 #[cfg(not(workcrew_loom))]

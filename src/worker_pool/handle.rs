@@ -75,8 +75,9 @@ impl<J: Send> Handle<J> {
     /// # Errors
     ///
     /// Hands the job back: [`TrySubmitError::Full`] if at one moment during the call
-    /// `job_capacity` jobs were waiting, [`TrySubmitError::Closed`] if the pool was
-    /// closed before.
+    /// `job_capacity` jobs were waiting or being submitted (a place that another
+    /// submitter has taken and not filled yet counts), [`TrySubmitError::Closed`] if the
+    /// pool was closed before.
     #[inline]
     pub fn try_submit(&self, job: J) -> Result<u64, TrySubmitError<J>> {
         self.engine

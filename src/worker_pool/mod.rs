@@ -66,6 +66,13 @@ use std::time::{Duration, Instant};
 /// dropped, they are discarded and nobody waits. `let (pool, results) = ...` drops
 /// `results` before `pool`, so an early return does not hang.
 ///
+/// # Fork
+///
+/// A forked child has the pool's memory, but not its threads. There (on Linux) the pool
+/// is closed and ended for all who ask: submissions come back as `Closed`, takers get
+/// `Ended`, who would wait gets `Forked`, and dropping it does nothing. The jobs and the
+/// results are the parent's, which notices nothing.
+///
 /// # Panics in the user's code
 ///
 /// A panicking job has the outcome [`JobError::Panicked`]; its worker lives on with a
@@ -257,14 +264,15 @@ impl<J: Send + 'static, R: Send + 'static, S: Send + 'static> WorkerPool<J, R, S
     /// # Errors
     ///
     /// [`WaitTimeoutError::Timeout`] if jobs or threads have not ended by then,
-    /// [`WaitTimeoutError::WouldDeadlock`] in one of the pool's own workers.
+    /// [`WaitTimeoutError::WouldDeadlock`] in one of the pool's own workers,
+    /// [`WaitTimeoutError::Forked`] in a forked child.
     ///
     /// # Blocking
     ///
     /// As [`WorkerPool::join`], until the time is up.
     pub fn join_timeout(&mut self, timeout: Duration) -> Result<(), WaitTimeoutError> {
         self.close();
-        self.check_outside()?;
+        self.check_can_wait()?;
         // A time beyond the clock's reach is no deadline.
         let deadline = Instant::now().checked_add(timeout);
         if !self.handle.engine.wait_for_threads(deadline) {
@@ -281,16 +289,15 @@ impl<J: Send + 'static, R: Send + 'static, S: Send + 'static> WorkerPool<J, R, S
     ///
     /// # Errors
     ///
-    /// [`WaitError::WouldDeadlock`] in one of the pool's own workers.
+    /// [`WaitError::WouldDeadlock`] in one of the pool's own workers,
+    /// [`WaitError::Forked`] in a forked child.
     ///
     /// # Blocking
     ///
     /// Until that moment; if more than `result_capacity` results are to come, until
     /// takers have taken them.
     pub fn wait_idle(&self) -> Result<(), WaitError> {
-        if self.check_outside().is_err() {
-            return Err(WaitError::WouldDeadlock);
-        }
+        self.check_can_wait()?;
         self.handle.engine.wait_until_idle(None);
         Ok(())
     }
@@ -300,9 +307,10 @@ impl<J: Send + 'static, R: Send + 'static, S: Send + 'static> WorkerPool<J, R, S
     /// # Errors
     ///
     /// [`WaitTimeoutError::Timeout`] if there was no such moment by then,
-    /// [`WaitTimeoutError::WouldDeadlock`] in one of the pool's own workers.
+    /// [`WaitTimeoutError::WouldDeadlock`] in one of the pool's own workers,
+    /// [`WaitTimeoutError::Forked`] in a forked child.
     pub fn wait_idle_timeout(&self, timeout: Duration) -> Result<(), WaitTimeoutError> {
-        self.check_outside()?;
+        self.check_can_wait()?;
         let deadline = Instant::now().checked_add(timeout);
         if self.handle.engine.wait_until_idle(deadline) {
             Ok(())
@@ -311,9 +319,12 @@ impl<J: Send + 'static, R: Send + 'static, S: Send + 'static> WorkerPool<J, R, S
         }
     }
 
-    fn check_outside(&self) -> Result<(), WaitTimeoutError> {
-        if is_inside(self.handle.engine.key()) {
-            Err(WaitTimeoutError::WouldDeadlock)
+    fn check_can_wait(&self) -> Result<(), WaitError> {
+        let engine = &self.handle.engine;
+        if engine.is_forked() {
+            Err(WaitError::Forked)
+        } else if is_inside(engine.key()) {
+            Err(WaitError::WouldDeadlock)
         } else {
             Ok(())
         }
@@ -375,6 +386,11 @@ impl<J: Send + 'static, R: Send + 'static, S: Send + 'static> WorkerPool<J, R, S
         let Some(crew) = self.crew.take() else {
             return Ok(Vec::new());
         };
+        if self.handle.engine.is_forked() {
+            // The threads are the parent's.
+            std::mem::forget(crew);
+            return Err(JoinError::Forked);
+        }
         if is_inside(self.handle.engine.key()) {
             // The threads go on alone; the last one tells the takers.
             return Err(JoinError::WouldDeadlock);
@@ -399,7 +415,7 @@ impl<J: Send + 'static, R: Send + 'static, S: Send + 'static> Drop for WorkerPoo
         }
         match self.join_crew() {
             Ok(states) => unwind::drop_each_quietly(states),
-            Err(JoinError::WouldDeadlock) => return,
+            Err(JoinError::WouldDeadlock | JoinError::Forked) => return,
         }
         if cancel {
             cancel_queued(&self.handle.engine, &self.outbox);

@@ -36,7 +36,9 @@ use crate::gate::Gate;
 use crate::injector::{Injector, Rejected};
 use crate::pace::{Nap, Patience};
 use crate::probe::probe;
-use crate::sync::{self, Arc, AtomicBool, AtomicU64, AtomicUsize, Ordering, barrier, yield_now};
+use crate::sync::{
+    self, Arc, AtomicBool, AtomicU64, AtomicUsize, Home, Ordering, barrier, yield_now,
+};
 use crate::unwind;
 use crossbeam_utils::CachePadded;
 
@@ -82,6 +84,7 @@ pub(crate) struct Outbox<R> {
     /// Whether a taker can run beside one worker.
     two_cores: bool,
     ended: AtomicBool,
+    home: Home,
     /// Whether a ring was ever too small.
     spilled: AtomicBool,
     discarded: AtomicU64,
@@ -126,6 +129,7 @@ impl<R: Send> Outbox<R> {
             takers: AtomicUsize::new(1),
             two_cores: sync::available_parallelism() > 1,
             ended: AtomicBool::new(false),
+            home: Home::new(),
             spilled: AtomicBool::new(false),
             discarded: AtomicU64::new(0),
         };
@@ -241,6 +245,11 @@ impl<R: Send> Outbox<R> {
             // Nobody needs to wait for room now.
             self.room.notify_all();
         }
+    }
+
+    /// Whether this is a forked child's copy, into which nobody delivers.
+    pub(super) fn is_forked(&self) -> bool {
+        self.home.is_abroad()
     }
 
     fn nobody_takes(&self) -> bool {

@@ -75,6 +75,10 @@ impl<R: Send> Hand<R> {
     /// Claims a share of what lies there and returns the first.
     #[inline]
     fn refill(&mut self, outbox: &Outbox<R>) -> Result<Outcome<R>, TryRecvError> {
+        if outbox.is_forked() {
+            // What lies here is the parent's.
+            return Err(TryRecvError::Ended);
+        }
         // Asked before the look: results delivered by then will be found.
         let ended = outbox.has_ended();
         let Self {

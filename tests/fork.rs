@@ -1,0 +1,189 @@
+//! A forked child's calls fail; none of them hangs, and the parent notices nothing.
+
+#![cfg(all(target_os = "linux", not(miri)))]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::time::Duration;
+use workcrew::{
+    JoinError, RecvError, RecvTimeoutError, Results, SubmitError, SubmitTimeoutError, TryRecvError,
+    TrySubmitError, WaitError, WaitTimeoutError, WorkerPool,
+};
+
+/// Longer than a test may take.
+const LONG: Duration = Duration::from_secs(600);
+
+/// A child that hangs is killed after so many seconds.
+const PATIENCE: u32 = 60;
+
+/// Runs `child` in a forked child. Returns the number of its first false answer, or
+/// `None` if all were true.
+fn in_a_child(child: impl FnOnce() -> Vec<bool>) -> Option<i32> {
+    // SAFETY: the child calls nothing but the functions under test, the allocator, which
+    // glibc makes usable after a fork, `alarm` and `_exit`.
+    let id = unsafe { libc::fork() };
+    if id == 0 {
+        // SAFETY: no arguments but a number.
+        unsafe { libc::alarm(PATIENCE) };
+        let first_lie = child().iter().position(|answer| !answer);
+        let code = first_lie.map_or(0, |nth| nth as i32 + 1);
+        // SAFETY: ends the process, whatever its state.
+        unsafe { libc::_exit(code) };
+    }
+    let code = exit_code(id);
+    (code != 0).then(|| code - 1)
+}
+
+/// Waits for a child. A signal's number comes back negative.
+fn exit_code(id: libc::pid_t) -> i32 {
+    assert!(id > 0, "the system forks");
+    let mut status = 0;
+    // SAFETY: writes one number to where it is told to.
+    let waited = unsafe { libc::waitpid(id, &raw mut status, 0) };
+    assert_eq!(waited, id);
+    if libc::WIFEXITED(status) {
+        libc::WEXITSTATUS(status)
+    } else {
+        -libc::WTERMSIG(status)
+    }
+}
+
+/// A pool of two workers with five results that wait to be taken.
+fn pool_with_results() -> (WorkerPool<u64, u64>, Results<u64>) {
+    let (pool, results) = WorkerPool::builder()
+        .workers(2)
+        .build(|job, _| job)
+        .unwrap();
+    pool.submit_all(0..5).unwrap();
+    pool.wait_idle().unwrap();
+    (pool, results)
+}
+
+/// All goes on in the parent.
+fn assert_unharmed(pool: WorkerPool<u64, u64>, results: Results<u64>) {
+    pool.submit_all(5..100).unwrap();
+    pool.join().unwrap();
+    let mut seen: Vec<u64> = results.map(|outcome| outcome.result.unwrap()).collect();
+    seen.sort_unstable();
+    assert!(seen.into_iter().eq(0..100));
+}
+
+#[test]
+fn submitting_in_a_forked_child_fails() {
+    let (pool, results) = pool_with_results();
+    let first_lie = in_a_child(|| {
+        vec![
+            pool.is_closed(),
+            matches!(pool.submit(7), Err(SubmitError::Closed(7))),
+            matches!(pool.try_submit(7), Err(TrySubmitError::Closed(7))),
+            matches!(
+                pool.submit_timeout(7, LONG),
+                Err(SubmitTimeoutError::Closed(7))
+            ),
+            pool.submit_all([7, 8]).unwrap_err().into_jobs().eq([7, 8]),
+            pool.handle().submit(7).is_err(),
+        ]
+    });
+    assert_eq!(first_lie, None);
+    assert_unharmed(pool, results);
+}
+
+#[test]
+fn taking_in_a_forked_child_finds_the_end() {
+    let (pool, mut results) = pool_with_results();
+    let first_lie = in_a_child(|| {
+        vec![
+            matches!(results.try_recv(), Err(TryRecvError::Ended)),
+            matches!(results.recv(), Err(RecvError::Ended)),
+            matches!(results.recv_timeout(LONG), Err(RecvTimeoutError::Ended)),
+            results.clone().next().is_none(),
+            pool.map(&mut results, [1, 2, 3]).next().is_none(),
+        ]
+    });
+    assert_eq!(first_lie, None);
+    assert_unharmed(pool, results);
+}
+
+#[test]
+fn waiting_in_a_forked_child_fails() {
+    let (mut pool, results) = pool_with_results();
+    let first_lie = in_a_child(|| {
+        vec![
+            pool.wait_idle() == Err(WaitError::Forked),
+            pool.wait_idle_timeout(LONG) == Err(WaitTimeoutError::Forked),
+            pool.join_timeout(LONG) == Err(WaitTimeoutError::Forked),
+            pool.stats().completed == 5,
+        ]
+    });
+    assert_eq!(first_lie, None);
+    assert_unharmed(pool, results);
+}
+
+#[test]
+fn ending_a_pool_in_a_forked_child_ends_nothing() {
+    type End = fn(WorkerPool<u64, u64>) -> bool;
+    let ends: [End; 4] = [
+        |pool| pool.join() == Err(JoinError::Forked),
+        |pool| pool.shutdown() == Err(JoinError::Forked),
+        |pool| pool.shutdown_now() == Err(JoinError::Forked),
+        |pool| {
+            drop(pool);
+            true
+        },
+    ];
+    for end in ends {
+        let (pool, results) = pool_with_results();
+        let mut pool = Some(pool);
+        let first_lie = in_a_child(|| vec![end(pool.take().unwrap())]);
+        assert_eq!(first_lie, None);
+        assert_unharmed(pool.unwrap(), results);
+    }
+}
+
+#[test]
+fn a_child_makes_pools_of_its_own() {
+    let (pool, results) = pool_with_results();
+    let first_lie = in_a_child(|| {
+        let (own, results) = pool_with_results();
+        own.close();
+        vec![results.count() == 5, own.join().is_ok()]
+    });
+    assert_eq!(first_lie, None);
+    assert_unharmed(pool, results);
+}
+
+/// The child comes back from the job like the parent, and must not run the others.
+#[test]
+fn a_job_that_forks_leaves_the_other_jobs_to_the_parent() {
+    let child = Arc::new(AtomicI32::new(0));
+    let ran = Arc::new(AtomicUsize::new(0));
+    let (id, count) = (Arc::clone(&child), Arc::clone(&ran));
+    let parent = std::process::id();
+    let (pool, results) = WorkerPool::<u64, u64>::builder()
+        .workers(1)
+        .build(move |job, _| {
+            if job == 0 {
+                // SAFETY: see `in_a_child`; the worker's thread ends by itself.
+                let forked = unsafe { libc::fork() };
+                if forked == 0 {
+                    // SAFETY: no arguments but a number.
+                    unsafe { libc::alarm(PATIENCE) };
+                } else {
+                    id.store(forked, Ordering::Relaxed);
+                }
+            } else if std::process::id() != parent {
+                // SAFETY: ends the process.
+                unsafe { libc::_exit(9) };
+            }
+            count.fetch_add(1, Ordering::Relaxed);
+            job
+        })
+        .unwrap();
+    pool.submit_all(0..100).unwrap();
+    pool.close();
+    assert_eq!(results.count(), 100);
+    assert_eq!(ran.load(Ordering::Relaxed), 100);
+    pool.join().unwrap();
+    // Its only thread was the worker's, and with that it ends.
+    assert_eq!(exit_code(child.load(Ordering::Relaxed)), 0);
+}
