@@ -20,7 +20,7 @@
 #![forbid(unsafe_code)]
 
 use crate::sync::{self, AtomicBool, AtomicU32, AtomicU64, Ordering};
-use crate::sync::{IN_VAIN, SPINS, YIELDS};
+use crate::sync::{SPINS, YIELDS};
 
 /// After so many long sleeps in a row, looking again is thought to be in vain.
 const VAIN: u32 = 4;
@@ -88,7 +88,7 @@ impl Patience {
         let again = if self.vain >= VAIN {
             // Once, for the thread that will take what this one has just made, if it
             // waits for the same core.
-            yields < IN_VAIN
+            yields < YIELDS.min(1)
         } else if yields < YIELDS {
             true
         } else {

@@ -74,9 +74,6 @@ pub(crate) use watched::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsiz
 /// in mid-stream, more (or spinning) starves the thread that has the work.
 pub(crate) const YIELDS: usize = if cfg!(workcrew_loom) { 0 } else { 4 };
 
-/// The same, if that has been in vain for some time.
-pub(crate) const IN_VAIN: usize = if cfg!(workcrew_loom) { 0 } else { 1 };
-
 /// How often a thread that found nothing looks again at once before it yields, where
 /// there is a core to spare and one event at a time. Chosen by W4 in `benches`.
 pub(crate) const SPINS: usize = if cfg!(workcrew_loom) { 0 } else { 32 };
