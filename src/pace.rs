@@ -20,7 +20,15 @@
 #![forbid(unsafe_code)]
 
 use crate::sync::{self, AtomicBool, AtomicU32, AtomicU64, Ordering};
-use crate::sync::{SPINS, YIELDS};
+
+/// How often a thread that found nothing gives its core away and looks again
+/// before it goes to sleep. Chosen by W1b in `benches`: fewer makes threads park
+/// in mid-stream, more (or spinning) starves the thread that has the work.
+const YIELDS: usize = 4;
+
+/// How often a thread that found nothing looks again at once before it yields, where
+/// there is a core to spare and one event at a time. Chosen by W4 in `benches`.
+const SPINS: usize = 32;
 
 /// After so many long sleeps in a row, looking again is thought to be in vain.
 const VAIN: u32 = 4;
@@ -31,11 +39,7 @@ const SHORT: u64 = 50_000;
 
 /// Nanoseconds for which a thread goes on looking, at least and at most. Sleeping costs
 /// the sleeper and its waker some 10,000, so looking longer would not pay.
-const BUDGET: std::ops::RangeInclusive<u64> = if cfg!(workcrew_loom) {
-    0..=0
-} else {
-    1_000..=20_000
-};
+const BUDGET: std::ops::RangeInclusive<u64> = 1_000..=20_000;
 
 /// A thread that has not found anything while it spun tries that once in so many waits.
 const TRY_SPINNING: u32 = 8;
@@ -75,6 +79,9 @@ impl Patience {
     /// `hot` allows to spin: there is a core to spare, and one event at a time.
     #[cold]
     pub(crate) fn pause(&mut self, hot: bool) -> bool {
+        if cfg!(workcrew_loom) {
+            return false;
+        }
         if self.pauses == 0 {
             let spin = hot && self.vain < VAIN && self.slow % TRY_SPINNING == 0;
             self.spins = if spin { SPINS } else { 0 };
@@ -88,7 +95,7 @@ impl Patience {
         let again = if self.vain >= VAIN {
             // Once, for the thread that will take what this one has just made, if it
             // waits for the same core.
-            yields < YIELDS.min(1)
+            yields == 0
         } else if yields < YIELDS {
             true
         } else {

@@ -10,7 +10,7 @@
 //! | the atomics | std's | loom's, and see `watched` |
 //! | [`Home`] | a handler that runs in each forked child, on Linux | nothing |
 //! | [`Futex`] | the Linux futex call, else a mutex and a condition variable | the mutex and the condition variable |
-//! | [`NAP`], [`WATCH`], [`YIELDS`] | timed waits and polite retries | none: every protocol must do without |
+//! | [`NAP`], [`WATCH`], [`give_way`] | timed waits and polite retries | none: every protocol must do without |
 
 #![cfg_attr(
     not(workcrew_loom),
@@ -68,15 +68,6 @@ pub(crate) use loom::{
 };
 #[cfg(workcrew_loom)]
 pub(crate) use watched::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
-
-/// How often a thread that found nothing gives its core away and looks again
-/// before it goes to sleep. Chosen by W1b in `benches`: fewer makes threads park
-/// in mid-stream, more (or spinning) starves the thread that has the work.
-pub(crate) const YIELDS: usize = if cfg!(workcrew_loom) { 0 } else { 4 };
-
-/// How often a thread that found nothing looks again at once before it yields, where
-/// there is a core to spare and one event at a time. Chosen by W4 in `benches`.
-pub(crate) const SPINS: usize = if cfg!(workcrew_loom) { 0 } else { 32 };
 
 /// How long a sleeper trusts the others: after this time it looks again by itself. (A
 /// worker does so only if it is the one that sleeps deepest, and the more seldom the
