@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
-use workcrew::{Results, WorkerPool};
+use workcrew::{Outcome, Results, WorkerPool};
 
 struct Counting;
 
@@ -144,5 +144,32 @@ fn a_warm_pool_does_not_allocate() {
             );
             println!("{name}, {workers} workers, capacities {jobs} and {capacity}: {allocated}");
         }
+    }
+    maps_over_an_endless_input_in_constant_memory();
+}
+
+fn maps_over_an_endless_input_in_constant_memory() {
+    const ITEMS: usize = if cfg!(miri) { 500 } else { 1_000_000 };
+    let sum = |outcomes: &mut dyn Iterator<Item = Outcome<u64>>| -> u64 {
+        let results = outcomes.take(ITEMS).map(|outcome| outcome.result.unwrap());
+        results.map(|result| result + 1).sum()
+    };
+    for ordered in [false, true] {
+        let (pool, mut results) = pool(2, 1, 1);
+        warm_up(&pool, &mut results);
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        let sum = if ordered {
+            sum(&mut pool.map_ordered(&mut results, 0..))
+        } else {
+            sum(&mut pool.map(&mut results, 0..))
+        };
+        let allocated = ALLOCATIONS.load(Ordering::Relaxed) - before;
+        // The first items, in order or nearly so.
+        assert!(sum >= (ITEMS as u64).pow(2) / 2);
+        assert!(
+            allocated <= 16,
+            "{allocated} allocations in a map of {ITEMS}"
+        );
+        println!("map, ordered: {ordered}: {allocated}");
     }
 }
