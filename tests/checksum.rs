@@ -6,6 +6,9 @@
 #![cfg(all(unix, not(miri)))]
 #![forbid(unsafe_code)]
 
+#[path = "common/example.rs"]
+mod example;
+
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, ErrorKind, Read};
@@ -381,38 +384,9 @@ fn wait(child: &mut Child) -> ExitStatus {
     }
 }
 
-/// The compiled example, which lies in `examples` beside the `deps` of this test. `cargo test` has
-/// built it, but not `cargo test --test checksum`: then it is built here.
 fn checksum() -> Command {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    Command::new(PROGRAM.get_or_init(|| {
-        let this = env::current_exe().unwrap();
-        let profile = this.ancestors().nth(2).unwrap();
-        let program = profile.join("examples/checksum");
-        if !program.exists() {
-            let name = match profile.file_name().and_then(OsStr::to_str).unwrap() {
-                "debug" => "dev",
-                other => other,
-            };
-            let mut build = Command::new(env!("CARGO"));
-            build.args([
-                "build",
-                "--example",
-                "checksum",
-                "--profile",
-                name,
-                "--target-dir",
-            ]);
-            build
-                .arg(profile.parent().unwrap())
-                .current_dir(env!("CARGO_MANIFEST_DIR"));
-            assert!(
-                build.status().unwrap().success() && program.exists(),
-                "{build:?}"
-            );
-        }
-        program
-    }))
+    Command::new(PROGRAM.get_or_init(|| example::program("checksum")))
 }
 
 /// The lines for these files in order, worked out here and by `sha256sum` where there is one.

@@ -1,0 +1,95 @@
+//! Prints the lines that match a pattern, of every file below some paths, as `grep -anHE` does.
+//!
+//! ```text
+//! cargo run --release --example grep -- PATTERN [PATH...]
+//! ```
+//!
+//! Files are searched by all workers at once, and their lines come in the order of the walk:
+//! `map_ordered` holds back what is early, at most a window full. So the walk is never far ahead
+//! of the output, and a tree of any size takes the same memory.
+//!
+//! The exit code is 0 if a line matched, 1 if none did, 2 for errors, as `grep`'s.
+
+use std::error::Error;
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::{env, fs};
+
+use regex::bytes::Regex;
+use walkdir::WalkDir;
+use workcrew::WorkerPool;
+
+const USAGE: &str = "Usage: grep PATTERN [PATH...]";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok((_, true)) => ExitCode::from(2),
+        Ok((true, false)) => ExitCode::SUCCESS,
+        Ok((false, false)) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("grep: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether a line matched, and whether a file could not be read.
+fn run() -> Result<(bool, bool), Box<dyn Error>> {
+    let mut args = env::args_os().skip(1);
+    let pattern = args.next().ok_or(USAGE)?;
+    let pattern = Regex::new(pattern.to_str().ok_or("the pattern is not UTF-8")?)?;
+    let mut paths: Vec<PathBuf> = args.map(PathBuf::from).collect();
+    if paths.is_empty() {
+        paths.push(".".into());
+    }
+
+    let (pool, mut results) = WorkerPool::<PathBuf, Result<Vec<u8>, String>>::builder()
+        .thread_name("grep")
+        .build(move |path, _| search(&pattern, &path))?;
+    // Errors of the walk become jobs that fail in the same way when they are read.
+    let files = paths.into_iter().flat_map(|path| {
+        let walk = WalkDir::new(path).sort_by_file_name().into_iter();
+        walk.filter_map(|entry| match entry {
+            Ok(entry) => entry.file_type().is_file().then(|| entry.into_path()),
+            Err(error) => error.path().map(Path::to_owned),
+        })
+    });
+
+    let mut stdout = BufWriter::new(io::stdout().lock());
+    let (mut matched, mut failed) = (false, false);
+    for outcome in pool.map_ordered(&mut results, files) {
+        match outcome.result? {
+            Ok(lines) => {
+                matched |= !lines.is_empty();
+                match stdout.write_all(&lines) {
+                    // As when the output goes to `head`.
+                    Err(error) if error.kind() == ErrorKind::BrokenPipe => break,
+                    written => written?,
+                }
+            }
+            Err(message) => {
+                eprintln!("grep: {message}");
+                failed = true;
+            }
+        }
+    }
+    stdout.flush()?;
+    Ok((matched, failed))
+}
+
+/// The matching lines of a file, with its name and their numbers.
+fn search(pattern: &Regex, path: &Path) -> Result<Vec<u8>, String> {
+    let name = path.display();
+    let content = fs::read(path).map_err(|error| format!("{name}: {error}"))?;
+    let mut found = Vec::new();
+    for (number, line) in (1..).zip(content.split_inclusive(|&byte| byte == b'\n')) {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        if pattern.is_match(line) {
+            found.extend_from_slice(format!("{name}:{number}:").as_bytes());
+            found.extend_from_slice(line);
+            found.push(b'\n');
+        }
+    }
+    Ok(found)
+}
