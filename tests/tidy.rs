@@ -196,6 +196,32 @@ fn models_in_edge_tables_exist() {
     });
 }
 
+/// The table of the contract names tests.
+#[test]
+fn tests_of_the_contract_exist() {
+    let text = read("ARCHITECTURE.md");
+    let named: BTreeSet<_> = marked(&text, "contract")
+        .lines()
+        .filter_map(|row| row.split('|').nth(2))
+        .flat_map(|tests| tests.split('`').skip(1).step_by(2))
+        .collect();
+    let mut tests = String::new();
+    for folder in ["tests", "tests/contract"] {
+        for entry in fs::read_dir(root().join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|end| end == "rs") {
+                tests += &fs::read_to_string(path).unwrap();
+            }
+        }
+    }
+    let missing: Vec<_> = named
+        .iter()
+        .filter(|name| !tests.contains(&format!("fn {name}(")))
+        .collect();
+    assert!(named.len() > 20, "the table is there");
+    assert!(missing.is_empty(), "no such tests: {missing:?}");
+}
+
 #[test]
 fn files_are_about_one_thing() {
     check(|file, wrong| {
@@ -305,14 +331,19 @@ fn sources() -> Vec<Source> {
 /// The files between the audit markers of ARCHITECTURE.md: "- `src/deque.rs`: ...".
 fn audited_files() -> BTreeSet<String> {
     let text = read("ARCHITECTURE.md");
-    let list = text
-        .split_once("<!-- audit -->")
-        .and_then(|(_, rest)| rest.split_once("<!-- /audit -->"));
-    let (list, _) = list.expect("ARCHITECTURE.md has <!-- audit --> and <!-- /audit -->");
-    list.split("- `")
+    marked(&text, "audit")
+        .split("- `")
         .skip(1)
         .filter_map(|item| Some(item.split_once('`')?.0.to_owned()))
         .collect()
+}
+
+/// What stands between `<!-- name -->` and `<!-- /name -->`.
+fn marked<'a>(text: &'a str, name: &str) -> &'a str {
+    text.split_once(&format!("<!-- {name} -->"))
+        .and_then(|(_, rest)| rest.split_once(&format!("<!-- /{name} -->")))
+        .map(|(part, _)| part)
+        .unwrap_or_else(|| panic!("ARCHITECTURE.md has <!-- {name} --> and <!-- /{name} -->"))
 }
 
 /// The first names in the paths that begin with `root`: of `crate::a::X` it is `a`,
