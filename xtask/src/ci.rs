@@ -37,6 +37,7 @@ const MSRV: &str = concat!(env!("CARGO_PKG_RUST_VERSION"), ".0");
 const EXAMPLES: &[(&str, &[&str])] = &[
     ("checksum", &["--workers", "2", "src"]),
     ("grep", &["fn [a-z]+", "src"]),
+    ("word_count", &["src"]),
     ("worker_pool", &[]),
 ];
 
