@@ -131,9 +131,10 @@ impl<R: Send> Results<R> {
     ///
     /// # Blocking
     ///
-    /// Until a worker delivers or the pool ends. A taker that is much faster than
-    /// the crew, while over a hundred jobs wait, looks again every 0.2 ms or so
-    /// instead of being woken for each result; else it is woken at once.
+    /// Until a worker delivers or the pool ends. A taker that is faster than the crew,
+    /// while over a hundred jobs wait, looks again after some microseconds (one that is
+    /// much faster every 0.2 ms or so) instead of being woken for each result; else it is
+    /// woken at once.
     #[inline]
     pub fn recv(&mut self) -> Result<Outcome<R>, RecvError> {
         match self.try_recv() {
