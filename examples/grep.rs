@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use std::{env, fs};
 
 use regex::bytes::Regex;
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 use workcrew::WorkerPool;
 
 const USAGE: &str = "Usage: grep PATTERN [PATH...]";
@@ -51,18 +51,19 @@ fn run() -> Result<(bool, bool), Box<dyn Error>> {
     let files = paths.into_iter().flat_map(|path| {
         let walk = WalkDir::new(path).sort_by_file_name().into_iter();
         walk.filter_map(|entry| match entry {
-            Ok(entry) => entry.file_type().is_file().then(|| entry.into_path()),
+            Ok(entry) => is_searched(&entry).then(|| entry.into_path()),
             Err(error) => error.path().map(Path::to_owned),
         })
     });
 
+    // A file's lines at a time.
     let mut stdout = BufWriter::new(io::stdout().lock());
     let (mut matched, mut failed) = (false, false);
     for outcome in pool.map_ordered(&mut results, files) {
         match outcome.result? {
             Ok(lines) => {
                 matched |= !lines.is_empty();
-                match stdout.write_all(&lines) {
+                match stdout.write_all(&lines).and_then(|()| stdout.flush()) {
                     // As when the output goes to `head`.
                     Err(error) if error.kind() == ErrorKind::BrokenPipe => break,
                     written => written?,
@@ -74,8 +75,12 @@ fn run() -> Result<(bool, bool), Box<dyn Error>> {
             }
         }
     }
-    stdout.flush()?;
     Ok((matched, failed))
+}
+
+/// Links are followed where they are named, as `grep -r` does.
+fn is_searched(entry: &DirEntry) -> bool {
+    entry.file_type().is_file() || entry.depth() == 0 && entry.path().is_file()
 }
 
 /// The matching lines of a file, with its name and their numbers.

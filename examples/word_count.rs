@@ -45,7 +45,10 @@ fn run() -> Result<bool, Box<dyn Error>> {
     let files = paths.into_iter().flat_map(|path| {
         let walk = WalkDir::new(path).into_iter();
         walk.filter_map(|entry| match entry {
-            Ok(entry) => entry.file_type().is_file().then(|| entry.into_path()),
+            Ok(entry) => {
+                let named = entry.depth() == 0 && entry.path().is_file();
+                (named || entry.file_type().is_file()).then(|| entry.into_path())
+            }
             // Fails in the same way when it is read.
             Err(error) => error.path().map(Path::to_owned),
         })

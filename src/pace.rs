@@ -11,8 +11,8 @@
 //! * A *long* nap is a timer's, which the system makes 100 microseconds and more. It saves
 //!   the core as well, but is too long for jobs of a tenth of a microsecond. So after some
 //!   waits that brought little a waiter tries one ([`Pace`]); long naps go on as long as
-//!   they bring more than nothing much and less than half the queue; after one that
-//!   brought more the next trial is twice as far away.
+//!   they bring more than nothing much and less than half the queue; after another one
+//!   the next trial is twice as far away.
 //!
 //! And a worker that finds nothing while another works off a long queue of jobs that take
 //! next to no time ([`Tempo`]) would only be in its way.
@@ -175,6 +175,9 @@ impl Nap {
 /// included.
 const BRISK: u64 = 60;
 
+/// Naps that are left out in a row at most, when they are in vain.
+const MOST_LEFT_OUT: u32 = 1023;
+
 /// With fewer jobs than this ahead no worker's tempo counts.
 const LONG_QUEUE: usize = 128;
 
@@ -186,8 +189,9 @@ pub(crate) struct Tempo {
     since: u64,
     jobs: u64,
     brisk: bool,
-    /// The last nap had better not been taken.
-    vain: bool,
+    /// Naps to leave out, and how many that were after the last that was in vain.
+    left_out: u32,
+    back_off: u32,
 }
 
 impl Tempo {
@@ -208,15 +212,22 @@ impl Tempo {
     }
 
     /// Stays away for a nap while the others are brisk; `head` tells how many jobs have
-    /// left the queue. Not twice in a row if the first was in vain.
+    /// left the queue. The more naps were in vain the more are left out.
     #[cold]
     pub(crate) fn stay_away(&mut self, head: impl Fn() -> u64) {
-        if std::mem::take(&mut self.vain) {
+        if self.left_out > 0 {
+            self.left_out -= 1;
             return;
         }
         let before = head();
         sync::nap();
-        self.vain = head() - before < sync::NAP.as_nanos() as u64 / BRISK;
+        let paid = head() - before >= sync::NAP.as_nanos() as u64 / BRISK;
+        self.back_off = if paid {
+            0
+        } else {
+            (2 * self.back_off + 1).min(MOST_LEFT_OUT)
+        };
+        self.left_out = self.back_off;
     }
 }
 
@@ -264,16 +275,16 @@ impl Pace {
         }
         let trial_after = self.trial_after.load(Ordering::Relaxed);
         if self.napped.load(Ordering::Relaxed) {
-            let too_long = gain >= most as u64 / 2;
-            let next = if too_long {
+            let misplaced = gain < LITTLE || gain >= most as u64 / 2;
+            let next = if misplaced {
                 trial_after * 2
             } else {
                 trial_after / 2
             };
             let next = next.clamp(*TRIAL_AFTER.start(), *TRIAL_AFTER.end());
             self.trial_after.store(next, Ordering::Relaxed);
-            self.napped.store(!too_long, Ordering::Relaxed);
-            return !too_long;
+            self.napped.store(!misplaced, Ordering::Relaxed);
+            return !misplaced;
         }
         let poor = if gain < LITTLE {
             self.poor.load(Ordering::Relaxed) + 1

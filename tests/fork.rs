@@ -104,6 +104,56 @@ fn taking_in_a_forked_child_finds_the_end() {
     assert_unharmed(pool, results);
 }
 
+/// What a taker had in hand before the fork is the parent's, like what lies in the queue.
+#[test]
+fn a_forked_child_gets_and_drops_nothing_of_the_parents() {
+    /// Counts its drops in another process than its own, in memory that both share.
+    struct Mine(&'static AtomicUsize, u32);
+    impl Drop for Mine {
+        fn drop(&mut self) {
+            if std::process::id() != self.1 {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+    // SAFETY: new memory, which nobody else knows.
+    let page = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            size_of::<AtomicUsize>(),
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_SHARED | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        )
+    };
+    assert_ne!(page, libc::MAP_FAILED);
+    // SAFETY: zeroed, aligned, and never unmapped.
+    let drops: &'static AtomicUsize = unsafe { &*page.cast() };
+    let id = std::process::id();
+    let (pool, mut results) = WorkerPool::<u64, Mine>::builder()
+        .workers(1)
+        .build(move |_, _| Mine(drops, id))
+        .unwrap();
+    pool.submit_all(0..20).unwrap();
+    pool.wait_idle().unwrap();
+    // Some in hand, some not.
+    results.recv().unwrap();
+    let mut both = Some((pool, results));
+    let first_lie = in_a_child(|| {
+        let (pool, mut results) = both.take().unwrap();
+        let ended = matches!(results.try_recv(), Err(TryRecvError::Ended));
+        drop(results);
+        drop(pool);
+        vec![ended]
+    });
+    assert_eq!(first_lie, None);
+    assert_eq!(drops.load(Ordering::Relaxed), 0);
+    let (pool, results) = both.unwrap();
+    pool.close();
+    assert_eq!(results.count(), 19);
+}
+
 #[test]
 fn waiting_in_a_forked_child_fails() {
     let (mut pool, results) = pool_with_results();

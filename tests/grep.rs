@@ -61,6 +61,19 @@ fn what_cannot_be_read_is_reported_and_the_rest_is_searched() {
     assert!(output.stdout.starts_with(b"README.md:1:# workcrew\n"));
 }
 
+/// As in `grep | head`: no complaint, whoever closes the pipe when.
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let program = example::program("grep");
+    let line = format!("{} fn src | head -n 1", program.display());
+    let output = in_crate(Command::new("sh").args(["-c", &line]));
+    assert_eq!(
+        output.stdout.iter().filter(|&&byte| byte == b'\n').count(),
+        1
+    );
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
 #[test]
 fn bad_arguments_get_a_clear_error() {
     for (args, word) in [(&[][..], "Usage"), (&["("][..], "regex")] {

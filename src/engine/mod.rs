@@ -29,7 +29,7 @@ pub(crate) use crate::idle::MAX_WORKERS;
 pub(crate) use crew::refusal;
 pub(crate) use crew::{Crew, Startup, ThreadOptions};
 pub(crate) use ledger::{Ended, Work};
-pub(crate) use worker::{Desk, Exit, Worker, is_inside};
+pub(crate) use worker::{Desk, Exit, Inside, Worker, is_inside};
 
 use crate::deque::{self, Local, Stealer};
 use crate::gate::Gate;
@@ -89,6 +89,9 @@ impl<J> Entry<J> {
 pub(crate) trait Run<J> {
     /// Runs the job to its end, whatever it does, and delivers its outcome.
     fn run(&mut self, entry: Entry<J>, desk: &mut Desk<'_, J>) -> Ended;
+
+    /// There is nothing to run at the moment.
+    fn rest(&mut self) {}
 }
 
 /// A job that [`Engine::submit`] did not take.

@@ -29,6 +29,27 @@ pub(crate) fn is_inside(key: usize) -> bool {
     !cfg!(workcrew_loom) && INSIDE.with(Cell::get) == key
 }
 
+/// Makes the calling thread one of the engine's workers, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Inside(());
+
+impl Inside {
+    pub(crate) fn new(key: usize) -> Self {
+        if !cfg!(workcrew_loom) {
+            INSIDE.set(key);
+        }
+        Self(())
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        if !cfg!(workcrew_loom) {
+            INSIDE.set(0);
+        }
+    }
+}
+
 /// Why a worker's loop ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Exit {
@@ -115,9 +136,6 @@ impl<J: Send> Desk<'_, J> {
 
 impl<'a, J: Send> Worker<'a, J> {
     pub(crate) fn new(engine: &'a Engine<J>, id: usize, local: Local<Entry<J>>) -> Self {
-        if !cfg!(workcrew_loom) {
-            INSIDE.set(engine.key);
-        }
         Self {
             engine,
             id,
@@ -135,7 +153,7 @@ impl<'a, J: Send> Worker<'a, J> {
     /// Runs jobs until the engine ends.
     pub(crate) fn work(&mut self, runner: &mut impl Run<J>) -> Exit {
         loop {
-            let entry = match self.next() {
+            let entry = match self.next(runner) {
                 Ok(entry) => entry,
                 Err(exit) => return exit,
             };
@@ -153,7 +171,7 @@ impl<'a, J: Send> Worker<'a, J> {
     }
 
     /// The next job, after as much sleep as it takes.
-    fn next(&mut self) -> Result<Entry<J>, Exit> {
+    fn next(&mut self, runner: &mut impl Run<J>) -> Result<Entry<J>, Exit> {
         loop {
             if self.engine.is_halted() {
                 // Not searching any more, and nobody need be woken: all are.
@@ -166,6 +184,7 @@ impl<'a, J: Send> Worker<'a, J> {
             }
             self.set_brisk(false);
             if !self.place.is_searching() {
+                runner.rest();
                 // Perhaps that was the last job. Who waits for that looks for itself.
                 self.engine.ended.notify(usize::MAX);
             }
@@ -381,13 +400,5 @@ impl<'a, J: Send> Worker<'a, J> {
             return Some(first);
         }
         None
-    }
-}
-
-impl<J> Drop for Worker<'_, J> {
-    fn drop(&mut self) {
-        if !cfg!(workcrew_loom) {
-            INSIDE.set(0);
-        }
     }
 }

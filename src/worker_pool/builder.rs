@@ -7,7 +7,9 @@ use super::outbox::{Outbox, Outlet, View};
 use super::runner::{Init, Runner};
 use super::{Context, Results, WorkerPool};
 use crate::deque::Local;
-use crate::engine::{Crew, Engine, Entry, Exit, MAX_WORKERS, Startup, ThreadOptions, Worker};
+use crate::engine::{
+    Crew, Engine, Entry, Exit, Inside, MAX_WORKERS, Startup, ThreadOptions, Worker,
+};
 use crate::error::{BuildError, JobPanic};
 use crate::sync::{self, Arc, Object};
 use crate::unwind;
@@ -278,6 +280,8 @@ where
             init,
             function,
         } = self;
+        // The hooks are inside too.
+        let _inside = Inside::new(engine.key());
         let started = unwind::catch(|| {
             if let Some(hook) = on_start {
                 hook(worker);
@@ -299,7 +303,7 @@ where
         let last_of_the_abandoned = engine.leave();
         if exit == Exit::Drained {
             outbox.end();
-        } else if last_of_the_abandoned {
+        } else if last_of_the_abandoned && !engine.is_forked() {
             super::cancel_queued(&engine, &outbox);
         }
         if let Some(hook) = on_stop {

@@ -1,9 +1,9 @@
 //! Submitting and taking, interleaved: iterators that cannot deadlock.
 //!
 //! A loop that submits everything before it takes anything stands still as soon as both
-//! queues are full. These submit only while there is room at once, and wait for nothing
-//! but the next outcome. That is right: when they wait, a job is in flight, so an outcome
-//! will come, and until it does there is nothing else to do.
+//! queues are full. These submit only while there is room at once, and then wait for the
+//! next outcome: without an end if all is submitted, else for a moment, since there may be
+//! room before an outcome comes (a worker has begun a long job).
 
 #![forbid(unsafe_code)]
 
@@ -14,7 +14,7 @@ use std::fmt;
 use std::iter::FusedIterator;
 use std::time::Duration;
 
-/// How long to wait for an outcome with no job in flight, before a look at the queue.
+/// How long to wait for an outcome before the next look whether there is room for a job.
 const TURN: Duration = Duration::from_millis(1);
 
 /// Jobs of an iterator go in, outcomes come out as jobs end; made by
@@ -36,6 +36,8 @@ struct Feed<'a, I: Iterator, R: Send, O: InFlight<R>> {
     /// A job that was drawn and not accepted yet.
     pending: Option<I::Item>,
     closed: bool,
+    /// The pool's results have ended.
+    ended: bool,
     /// Most jobs in flight.
     window: usize,
     in_flight: O,
@@ -53,7 +55,8 @@ trait InFlight<R> {
     /// Another outcome that is to be yielded by now.
     fn next(&mut self) -> Option<Outcome<R>>;
 
-    /// An outcome that waits for its turn, when the turn will not come.
+    /// The last outcome that waits for its turn, when the turn will not come. (What is in
+    /// flight is forgotten.)
     fn give_up(&mut self) -> Option<Outcome<R>>;
 }
 
@@ -118,7 +121,12 @@ impl<R> InFlight<R> for InOrder<R> {
     }
 
     fn give_up(&mut self) -> Option<Outcome<R>> {
-        self.0.iter_mut().find_map(|(_, outcome)| outcome.take())
+        while let Some((_, outcome)) = self.0.pop_back() {
+            if outcome.is_some() {
+                return outcome;
+            }
+        }
+        None
     }
 }
 
@@ -148,23 +156,23 @@ where
             jobs: Some(jobs),
             pending: None,
             closed: false,
+            ended: false,
             in_flight,
         }
     }
 
     fn next(&mut self) -> Option<Outcome<R>> {
-        loop {
+        while !self.ended && !self.results.is_forked() {
             if let Some(outcome) = self.in_flight.next() {
                 return Some(outcome);
             }
             self.submit();
-            let taken = if self.in_flight.len() > 0 {
+            let taken = if self.closed || self.pending.is_none() {
+                if self.in_flight.len() == 0 {
+                    return None;
+                }
                 self.results.recv().map_err(RecvTimeoutError::from)
-            } else if self.closed || self.pending.is_none() {
-                return None;
             } else {
-                // Others fill the queue. They may take back what they claimed, so an
-                // outcome need not come before there is room.
                 self.results.recv_timeout(TURN)
             };
             match taken {
@@ -174,10 +182,11 @@ where
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Ended) => return None,
+                Err(RecvTimeoutError::Ended) => self.ended = true,
                 Err(error @ RecvTimeoutError::WouldDeadlock) => panic!("{error}"),
             }
         }
+        None
     }
 
     fn draw(&mut self) -> Option<I::Item> {
@@ -235,7 +244,7 @@ macro_rules! offers {
 
             /// Stops submitting, and returns the jobs that were not submitted: the one
             /// that was drawn and found no room, if any, and the rest of the iterator.
-            pub fn into_jobs(mut self) -> impl Iterator<Item = I::Item> {
+            pub fn into_jobs(mut self) -> impl Iterator<Item = I::Item> + use<I, R> {
                 let (pending, jobs) = (self.0.pending.take(), self.0.jobs.take());
                 pending.into_iter().chain(jobs.into_iter().flatten())
             }

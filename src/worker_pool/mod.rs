@@ -179,7 +179,7 @@ impl<J: Send + 'static, R: Send + 'static, S: Send + 'static> WorkerPool<J, R, S
     ///
     /// An outcome waits here until all before it have been yielded, so a slow job holds
     /// up the others when the window is full of what has ended after it. (What waits here
-    /// when the map is dropped goes back to `results`.) Outcomes of
+    /// when the map is dropped comes from `results` next, in order of the jobs.) Outcomes of
     /// follow-ups and of what others submit are in no order: they are yielded at once.
     ///
     /// # Examples
@@ -259,7 +259,8 @@ impl<J: Send + 'static, R: Send + 'static, S: Send + 'static> WorkerPool<J, R, S
     }
 
     /// As [`WorkerPool::join`], but waits at most `timeout`, and leaves the pool to the
-    /// caller: it is closed from now on, and can be waited for again.
+    /// caller: it is closed from now on, and can be waited for again. When this succeeds,
+    /// [`WorkerPool::shutdown`] returns the states without having to wait for jobs.
     ///
     /// # Errors
     ///
@@ -277,9 +278,6 @@ impl<J: Send + 'static, R: Send + 'static, S: Send + 'static> WorkerPool<J, R, S
         let deadline = Instant::now().checked_add(timeout);
         if !self.handle.engine.wait_for_threads(deadline) {
             return Err(WaitTimeoutError::Timeout);
-        }
-        if let Ok(states) = self.join_crew() {
-            unwind::drop_each_quietly(states);
         }
         Ok(())
     }
@@ -387,8 +385,9 @@ impl<J: Send + 'static, R: Send + 'static, S: Send + 'static> WorkerPool<J, R, S
             return Ok(Vec::new());
         };
         if self.handle.engine.is_forked() {
-            // The threads are the parent's.
+            // The threads, the jobs and the results are the parent's.
             std::mem::forget(crew);
+            std::mem::forget((Arc::clone(&self.handle.engine), Arc::clone(&self.outbox)));
             return Err(JoinError::Forked);
         }
         if is_inside(self.handle.engine.key()) {

@@ -283,6 +283,13 @@ impl<R> Stream<R> {
         self.ring.len() + spilled
     }
 
+    fn set_backlog(&self, backlog: usize) {
+        // Relaxed, both: one writer, and a hint.
+        if self.backlog.load(Ordering::Relaxed) != backlog {
+            self.backlog.store(backlog, Ordering::Relaxed);
+        }
+    }
+
     fn take(&self, takers: usize, mut sink: impl FnMut(Delivered<R>)) -> usize {
         let share = |len: usize| len.div_ceil(takers).min(MAX_TAKE);
         // [spill] Acquire, and before the look into the ring: see the page.
@@ -324,10 +331,7 @@ impl<R: Send> Outlet<R> {
             return;
         }
         let stream = &outbox.streams[self.worker];
-        // Relaxed, both: one writer, and a hint.
-        if stream.backlog.load(Ordering::Relaxed) != backlog {
-            stream.backlog.store(backlog, Ordering::Relaxed);
-        }
+        stream.set_backlog(backlog);
         probe!("outbox deliver: takers seen, not stored");
         self.store(outbox, stream, Delivered { origin, result });
         probe!("outbox deliver: stored, takers not told");
@@ -341,6 +345,11 @@ impl<R: Send> Outlet<R> {
         if outbox.untaken() > outbox.capacity {
             outbox.wait_for_room(hurry);
         }
+    }
+
+    /// This worker has found no job.
+    pub(crate) fn rest(&self, outbox: &Outbox<R>) {
+        outbox.streams[self.worker].set_backlog(0);
     }
 
     #[inline]

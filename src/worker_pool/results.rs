@@ -75,10 +75,6 @@ impl<R: Send> Hand<R> {
     /// Claims a share of what lies there and returns the first.
     #[inline]
     fn refill(&mut self, outbox: &Outbox<R>) -> Result<Outcome<R>, TryRecvError> {
-        if outbox.is_forked() {
-            // What lies here is the parent's.
-            return Err(TryRecvError::Ended);
-        }
         // Asked before the look: results delivered by then will be found.
         let ended = outbox.has_ended();
         let Self {
@@ -112,9 +108,13 @@ impl<R: Send> Results<R> {
         }
     }
 
-    /// Takes an outcome back that was handed out.
-    pub(super) fn put_back(&self, outcome: Outcome<R>) {
-        self.outbox.put_back(outcome);
+    /// Takes an outcome back that was handed out; it is the next.
+    pub(super) fn put_back(&mut self, outcome: Outcome<R>) {
+        self.hand.outcomes.push_front(outcome);
+    }
+
+    pub(super) fn is_forked(&self) -> bool {
+        self.outbox.is_forked()
     }
 
     pub(super) fn belongs_to(&self, outbox: &Arc<Outbox<R>>) -> bool {
@@ -155,6 +155,10 @@ impl<R: Send> Results<R> {
     /// will come any more.
     #[inline]
     pub fn try_recv(&mut self) -> Result<Outcome<R>, TryRecvError> {
+        if self.is_forked() {
+            // What is here is the parent's.
+            return Err(TryRecvError::Ended);
+        }
         if let Some(outcome) = self.hand.outcomes.pop_front() {
             return Ok(outcome);
         }
@@ -235,6 +239,12 @@ impl<R: Send> Clone for Results<R> {
 
 impl<R: Send> Drop for Results<R> {
     fn drop(&mut self) {
+        if self.is_forked() {
+            // All of it is the parent's, who drops it.
+            std::mem::forget(std::mem::take(&mut self.hand.outcomes));
+            std::mem::forget(Arc::clone(&self.outbox));
+            return;
+        }
         for outcome in self.hand.outcomes.drain(..) {
             self.outbox.put_back(outcome);
         }

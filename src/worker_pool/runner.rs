@@ -100,4 +100,8 @@ where
             });
         ended
     }
+
+    fn rest(&mut self) {
+        self.outlet.rest(&self.outbox);
+    }
 }

@@ -76,6 +76,69 @@ fn a_pool_can_be_mapped_over_again() {
     }
 }
 
+/// There is room for a job when a worker begins one, not when an outcome comes.
+#[test]
+fn a_map_keeps_all_workers_busy_whatever_the_capacity() {
+    let _watchdog = watchdog();
+    for ordered in [false, true] {
+        let door = Door::new();
+        let _open = OpenAtEnd(&door);
+        let inside = door.clone();
+        let (pool, mut taker) = WorkerPool::<u64, u64>::builder()
+            .workers(4)
+            .job_capacity(1)
+            .result_capacity(1)
+            .build(move |job, _| {
+                inside.pass();
+                job
+            })
+            .unwrap();
+        thread::scope(|scope| {
+            let (pool, taker) = (&pool, &mut taker);
+            let mapping = scope.spawn(move || {
+                if ordered {
+                    pool.map_ordered(taker, 0..4).count()
+                } else {
+                    pool.map(taker, 0..4).count()
+                }
+            });
+            door.wait_for(4);
+            door.open();
+            assert_eq!(mapping.join().unwrap(), 4);
+        });
+    }
+}
+
+/// What an ordered map held back comes first, in order.
+#[test]
+fn what_waited_in_a_dropped_map_is_next() {
+    let _watchdog = watchdog();
+    let door = Door::new();
+    let _open = OpenAtEnd(&door);
+    let inside = door.clone();
+    let (pool, mut taker) = WorkerPool::<u64, u64>::builder()
+        .workers(2)
+        .build(move |job, ctx| {
+            match job {
+                0 => inside.pass(),
+                1 => ctx.push(1000),
+                _ => {}
+            }
+            job
+        })
+        .unwrap();
+    let mut map = pool.map_ordered(&mut taker, 0..100);
+    assert_eq!(map.next().unwrap().result.unwrap(), 1000);
+    let rest = map.into_jobs();
+    door.open();
+    pool.join().unwrap();
+    assert_eq!(rest.count(), 0);
+    let indices: Vec<u64> = taker.map(|outcome| outcome.index).collect();
+    assert_eq!(indices.len(), 100);
+    let (_, others) = indices.split_at(indices.iter().position(|&index| index == 0).unwrap());
+    assert!(others.len() == 1 || indices.iter().collect::<BTreeSet<_>>().len() == 100);
+}
+
 /// No more is drawn than what can be submitted, and one job for which there is no room.
 #[test]
 fn map_draws_an_endless_input_as_it_has_room() {
@@ -222,6 +285,23 @@ fn a_map_ends_when_the_pool_is_closed_and_hands_the_others_back() {
     seen.extend(map.into_jobs());
     seen.sort_unstable();
     assert!(seen.into_iter().eq(0..100));
+}
+
+#[test]
+fn a_map_that_has_ended_stays_ended_if_another_taker_gives_back() {
+    let _watchdog = watchdog();
+    let (pool, mut taker) = echo(1, 64, 64);
+    let mut other = taker.clone();
+    let mut map = pool.map(&mut taker, 0..40).window(40);
+    let first = map.next().map_or(0, |_| 1);
+    pool.wait_idle().unwrap();
+    let taken = usize::from(other.try_recv().is_ok());
+    pool.close();
+    let yielded = map.by_ref().count();
+    drop(other);
+    assert!(map.next().is_none());
+    drop(map);
+    assert_eq!(first + taken + yielded + taker.count(), 40);
 }
 
 /// Outcomes of follow-ups are told apart, and those of others' jobs do no harm.

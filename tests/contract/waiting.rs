@@ -46,26 +46,20 @@ fn join_timeout_leaves_a_closed_pool_when_the_time_is_up() {
 }
 
 #[test]
-fn join_timeout_waits_for_the_stop_hooks_and_drops_the_states() {
-    struct State(Arc<AtomicUsize>);
-    impl Drop for State {
-        fn drop(&mut self) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
+fn join_timeout_waits_for_the_stop_hooks_and_leaves_the_states_to_shutdown() {
     let _watchdog = watchdog();
-    let (stopped, dropped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let (stops, drops) = (Arc::clone(&stopped), Arc::clone(&dropped));
+    let stopped = Arc::new(AtomicUsize::new(0));
+    let stops = Arc::clone(&stopped);
     let door = Door::new();
     let _open = OpenAtEnd(&door);
     let inside = door.clone();
-    let (mut pool, _results) = WorkerPool::<(), (), ()>::builder()
+    let (mut pool, _results) = WorkerPool::<(), ()>::builder()
         .workers(3)
         .on_stop(move |_| {
             inside.pass();
             stops.fetch_add(1, Ordering::Relaxed);
         })
-        .init(move |_| State(Arc::clone(&drops)))
+        .init(|worker| worker)
         .build(|(), _| ())
         .unwrap();
     let timeout = Duration::from_millis(1);
@@ -73,7 +67,34 @@ fn join_timeout_waits_for_the_stop_hooks_and_drops_the_states() {
     door.open();
     assert_eq!(pool.join_timeout(LONG), Ok(()));
     assert_eq!(stopped.load(Ordering::Relaxed), 3);
-    assert_eq!(dropped.load(Ordering::Relaxed), 3);
+    assert_eq!(pool.shutdown().unwrap(), [0, 1, 2]);
+}
+
+#[test]
+fn waiting_in_a_stop_hook_of_the_pool_is_an_error() {
+    let _watchdog = watchdog();
+    let shared: Arc<Mutex<Option<WorkerPool<(), ()>>>> = Arc::default();
+    let verdict = Arc::new(OnceLock::new());
+    let (inner, told) = (Arc::clone(&shared), Arc::clone(&verdict));
+    let (pool, results) = WorkerPool::<(), ()>::builder()
+        .workers(1)
+        .on_stop(move |_| {
+            let mut pool = loop {
+                if let Some(pool) = inner.lock().unwrap().take() {
+                    break pool;
+                }
+            };
+            told.set(pool.join_timeout(LONG)).unwrap();
+        })
+        .build(|(), _| ())
+        .unwrap();
+    pool.close();
+    *shared.lock().unwrap() = Some(pool);
+    assert_eq!(results.count(), 0);
+    while verdict.get().is_none() {
+        thread::yield_now();
+    }
+    assert_eq!(verdict.get(), Some(&Err(WaitTimeoutError::WouldDeadlock)));
 }
 
 #[test]
