@@ -26,14 +26,6 @@ const MODELS: &str = "loom_tests::";
 /// The models that are about the tools, not about the library: these need not report.
 pub(crate) const CANARY: &str = "canary::";
 
-/// Models that did not end within five minutes beside other work: they run only in a
-/// deep run, or when they are asked for by name.
-const DEEP_ONLY: &[&str] = &[
-    "engine::follow_ups_overflow",
-    "injector::two_consumers_drain",
-    "pool::two_workers_one_job",
-];
-
 const HEADINGS: [&str; 5] = ["model", "executions", "bound", "ms", "events"];
 
 /// What one model reports, column by column.
@@ -75,15 +67,8 @@ pub(crate) fn run(mut args: &[&str]) -> Outcome {
         };
     }
 
-    let mut tests = build_and_list(Path::new("."))?;
-    tests.retain(|test| {
-        let name = test.to_string();
-        let later = filter.is_empty() && !deep && DEEP_ONLY.contains(&name.as_str());
-        if later {
-            println!("SKIPPED {name}: only with LOOM_DEEP=1 or by name");
-        }
-        name.contains(filter) && !later
-    });
+    let mut tests = build_and_list(Path::new("."), &target_dir("loom"))?;
+    tests.retain(|test| test.to_string().contains(filter));
     if tests.is_empty() {
         return Err(format!("no loom model is called `{filter}`"));
     }
@@ -103,11 +88,16 @@ pub(crate) fn run(mut args: &[&str]) -> Outcome {
     }
 }
 
-/// Builds the models of the workspace at `root`.
-pub(crate) fn build_and_list(root: &Path) -> Outcome<Vec<Test>> {
+/// Builds the models of the workspace at `root`, in `target`. (To cargo two copies of a
+/// workspace are the same, so they must not share it.)
+pub(crate) fn build_and_list(root: &Path, target: &Path) -> Outcome<Vec<Test>> {
     let build = "test --package workcrew --lib --release --no-run \
                  --message-format=json-render-diagnostics";
-    let messages = read(cargo_loom(build).current_dir(root))?;
+    let messages = read(
+        cargo_loom(build)
+            .current_dir(root)
+            .env("CARGO_TARGET_DIR", target),
+    )?;
     // One JSON object a line; where a test program was built, it has "executable":"PATH".
     let programs = messages
         .lines()

@@ -33,6 +33,10 @@ const ALLOWED: &str = "loom-tests/survivors.txt";
 /// A model that takes longer with no mutant is not used: there are smaller ones.
 const SLOW: Duration = Duration::from_secs(15);
 
+/// A model of another file is used only if it takes less than this: a file's own models
+/// should be enough.
+const FAR: Duration = Duration::from_millis(400);
+
 /// A mutant may make a model so many times slower before that counts as a livelock.
 const PATIENCE: u32 = 5;
 const LEAST: Duration = Duration::from_secs(5);
@@ -72,7 +76,7 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
     println!("{} mutants, {} of them chosen", mutants.len(), chosen.len());
 
     let start = Instant::now();
-    let models = measure(build_and_list(&copy)?, &work)?;
+    let models = measure(build_and_list(&copy, &work.join("target"))?, &work)?;
     println!(
         "built, and timed {} models: {:?}",
         models.len(),
@@ -132,26 +136,40 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
     }
 }
 
-/// The models that are fast enough, the fastest first.
+/// The models that are fast enough, the fastest first. What was measured once is kept in
+/// a file, since it only decides the order, and see `judge_again`.
 fn measure(tests: Vec<Test>, work: &Path) -> Outcome<Vec<Model>> {
+    let file = work.join("times");
+    let known = fs::read_to_string(&file).unwrap_or_default();
+    let known: BTreeMap<_, _> = known
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .collect();
     let mut models = Vec::new();
+    let mut times = String::new();
     for test in tests {
-        if test.to_string().starts_with(CANARY) {
+        let name = test.to_string();
+        if name.starts_with(CANARY) {
             continue;
         }
-        let start = Instant::now();
-        match judge(&test, None, SLOW, work)? {
-            // At so low a bound it may miss what is rare.
-            Verdict::Green | Verdict::Vacuous => models.push(Model {
-                test,
-                time: start.elapsed(),
-            }),
-            Verdict::TimedOut => println!("not used: {test} takes more than {SLOW:?}"),
-            Verdict::Red => {
-                return Err(format!("{test} fails without a mutant: try `cargo loom`"));
+        let time = match known.get(name.as_str()).and_then(|time| time.parse().ok()) {
+            Some(time) => Duration::from_millis(time),
+            None => {
+                let start = Instant::now();
+                if judge(&test, None, SLOW, work)? == Verdict::Red {
+                    return Err(format!("{name} fails without a mutant: try `cargo loom`"));
+                }
+                start.elapsed()
             }
+        };
+        times += &format!("{name} {}\n", time.as_millis());
+        if time < SLOW {
+            models.push(Model { test, time });
+        } else {
+            println!("not used: {name} takes more than {SLOW:?}");
         }
     }
+    fs::write(&file, times).map_err(|error| format!("{}: {error}", file.display()))?;
     models.sort_by_key(|model| model.time);
     Ok(models)
 }
@@ -171,7 +189,7 @@ fn judge(test: &Test, mutant: Option<&Mutant>, limit: Duration, work: &Path) -> 
 }
 
 /// Runs the models until one is red: first those that the mutant's edges name, then
-/// those of its file, then all others.
+/// those of its file, then small ones of others.
 fn try_out(mutant: &Mutant, edges: &[Edge], models: &[Model], work: &Path) -> Outcome<Trial> {
     let of_edge: Vec<&String> = edges
         .iter()
@@ -189,7 +207,9 @@ fn try_out(mutant: &Mutant, edges: &[Edge], models: &[Model], work: &Path) -> Ou
             2
         }
     };
-    let mut order: Vec<usize> = (0..models.len()).collect();
+    let mut order: Vec<usize> = (0..models.len())
+        .filter(|number| distance(number) < 2 || models[*number].time < FAR)
+        .collect();
     order.sort_by_key(distance);
     let mut trial = Trial::new();
     for number in order {
@@ -205,7 +225,12 @@ fn try_out(mutant: &Mutant, edges: &[Edge], models: &[Model], work: &Path) -> Ou
 fn judge_again(number: usize, mutant: &Mutant, models: &[Model], work: &Path) -> Outcome<Verdict> {
     let model = &models[number];
     let limit = (model.time * PATIENCE).max(LEAST);
-    judge(&model.test, Some(mutant), limit, work)
+    let verdict = judge(&model.test, Some(mutant), limit, work)?;
+    // Is it the mutant that takes so long, or the machine?
+    if verdict == Verdict::TimedOut && judge(&model.test, None, limit, work)? == verdict {
+        return Ok(Verdict::Vacuous);
+    }
+    Ok(verdict)
 }
 
 fn killer(trial: &Trial) -> Option<(usize, Verdict)> {
