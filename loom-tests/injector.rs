@@ -152,7 +152,7 @@ fn batch_is_poisoned() {
         ],
     };
     explore("batch_is_poisoned", plan, || {
-        let queue = queue();
+        let queue = used_up_to(2);
         let consumer = spawn_pop(&queue, 4);
         let other = spawn_push(&queue, [10]);
         push_batch(&queue, [1, 2]);
@@ -257,6 +257,30 @@ fn segment_made_by_another() {
             push(&queue, number);
         }
         assert_all_once(&queue, [taken], &[1, 2, 3, 4, 10]);
+    });
+}
+
+/// Two producers need a segment each, and one chunk holds both. Who loses gives his back;
+/// the winner's may lie in the chunk that the loser has made.
+#[test]
+fn chunk_made_by_another() {
+    let plan = Plan {
+        bound: Bound::Preemptions(3),
+        floor: 50,
+        events: &[
+            "injector push: another installed",
+            "segments take: chunk made, not installed",
+        ],
+    };
+    explore("chunk_made_by_another", plan, || {
+        let queue = queue();
+        for number in 1..=4 {
+            push(&queue, number);
+        }
+        let other = spawn_push(&queue, [10]);
+        push(&queue, 20);
+        other.join().unwrap();
+        assert_all_once(&queue, [], &[1, 2, 3, 4, 10, 20]);
     });
 }
 

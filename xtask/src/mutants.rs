@@ -24,7 +24,8 @@ use std::{fs, thread};
 const VARIABLE: &str = "WORKCREW_MUTANT";
 
 /// With this variable set to 1 a model allows one preemption less, but at least one:
-/// mutants die as well, and in a tenth of the time.
+/// most mutants die as well, and in a tenth of the time. The models that edge tables name
+/// get their own bound where that is too low.
 const SHALLOW: &str = "LOOM_SHALLOW";
 
 /// One line each: `file | function | mutant | reason`.
@@ -35,16 +36,22 @@ const SLOW: Duration = Duration::from_secs(15);
 
 /// A model of another file is used only if it takes less than this: a file's own models
 /// should be enough.
-const FAR: Duration = Duration::from_millis(400);
+const FAR: Duration = Duration::from_millis(150);
+/// The same for the file's own models, but for those that its edge table names.
+const NEAR: Duration = Duration::from_millis(1200);
 
 /// A mutant may make a model so many times slower before that counts as a livelock.
 const PATIENCE: u32 = 5;
+/// For a model at its own bound.
+const THOROUGH: Duration = Duration::from_secs(60);
 const LEAST: Duration = Duration::from_secs(5);
 
-/// A model, and the time it takes with no mutant.
+/// A model, the time it takes with no mutant, and whether it misses its rare events even
+/// then, at so low a bound.
 struct Model {
     test: Test,
     time: Duration,
+    vacuous: bool,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -98,7 +105,7 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
         println!("{mutant} | {verdict} {reason}");
         trials.lock().unwrap().insert(mutant.id, trial);
     });
-    let mut trials: BTreeMap<usize, Trial> = trials
+    let trials: BTreeMap<usize, Trial> = trials
         .into_inner()
         .unwrap()
         .into_iter()
@@ -120,7 +127,7 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
         .keys()
         .filter(|key| filter.is_empty() && !used.contains(*key));
     bad.extend(stale.map(|key| format!("STALE in {ALLOWED}: {key}")));
-    print_edges(&edges, &chosen, &models, &mut trials, &work, &mut bad)?;
+    print_edges(&edges, &chosen, &models, &trials, &work, &mut bad)?;
 
     println!(
         "\n{} mutants: {} killed, {survivors} survived ({} allowed); {:?}",
@@ -152,19 +159,24 @@ fn measure(tests: Vec<Test>, work: &Path) -> Outcome<Vec<Model>> {
         if name.starts_with(CANARY) {
             continue;
         }
-        let time = match known.get(name.as_str()).and_then(|time| time.parse().ok()) {
-            Some(time) => Duration::from_millis(time),
+        let (time, vacuous) = match known.get(name.as_str()).and_then(|known| parse(known)) {
+            Some(known) => known,
             None => {
                 let start = Instant::now();
-                if judge(&test, None, SLOW, work)? == Verdict::Red {
+                let verdict = judge(&test, None, SLOW, work, false)?;
+                if verdict == Verdict::Red {
                     return Err(format!("{name} fails without a mutant: try `cargo loom`"));
                 }
-                start.elapsed()
+                (start.elapsed(), verdict == Verdict::Vacuous)
             }
         };
-        times += &format!("{name} {}\n", time.as_millis());
+        times += &format!("{name} {} {vacuous}\n", time.as_millis());
         if time < SLOW {
-            models.push(Model { test, time });
+            models.push(Model {
+                test,
+                time,
+                vacuous,
+            });
         } else {
             println!("not used: {name} takes more than {SLOW:?}");
         }
@@ -174,12 +186,26 @@ fn measure(tests: Vec<Test>, work: &Path) -> Outcome<Vec<Model>> {
     Ok(models)
 }
 
+/// Milliseconds, and whether the model is vacuous.
+fn parse(known: &str) -> Option<(Duration, bool)> {
+    let (time, vacuous) = known.split_once(' ')?;
+    let time = Duration::from_millis(time.parse().ok()?);
+    Some((time, vacuous.parse().ok()?))
+}
+
 /// Runs one model with a mutant, or with none.
-fn judge(test: &Test, mutant: Option<&Mutant>, limit: Duration, work: &Path) -> Outcome<Verdict> {
+fn judge(
+    test: &Test,
+    mutant: Option<&Mutant>,
+    limit: Duration,
+    work: &Path,
+    thorough: bool,
+) -> Outcome<Verdict> {
     // A log for each thread that judges.
     let log = work.join(format!("{:?}.log", thread::current().id()));
     let value = mutant.map_or(String::new(), Mutant::value);
-    let verdict = match test.run(&log, limit, &[(VARIABLE, &value), (SHALLOW, "1")]) {
+    let depth = if thorough { "0" } else { "1" };
+    let verdict = match test.run(&log, limit, &[(VARIABLE, &value), (SHALLOW, depth)]) {
         Ok(_) => Verdict::Green,
         Err(why) if why.contains("killed after") => Verdict::TimedOut,
         Err(why) if why.contains("vacuous: ") => Verdict::Vacuous,
@@ -208,7 +234,10 @@ fn try_out(mutant: &Mutant, edges: &[Edge], models: &[Model], work: &Path) -> Ou
         }
     };
     let mut order: Vec<usize> = (0..models.len())
-        .filter(|number| distance(number) < 2 || models[*number].time < FAR)
+        .filter(|number| {
+            let limit = [SLOW, NEAR, FAR][distance(number)];
+            models[*number].time < limit
+        })
         .collect();
     order.sort_by_key(distance);
     let mut trial = Trial::new();
@@ -225,9 +254,14 @@ fn try_out(mutant: &Mutant, edges: &[Edge], models: &[Model], work: &Path) -> Ou
 fn judge_again(number: usize, mutant: &Mutant, models: &[Model], work: &Path) -> Outcome<Verdict> {
     let model = &models[number];
     let limit = (model.time * PATIENCE).max(LEAST);
-    let verdict = judge(&model.test, Some(mutant), limit, work)?;
+    let verdict = judge(&model.test, Some(mutant), limit, work, false)?;
+    if verdict == Verdict::Vacuous && model.vacuous {
+        return Ok(Verdict::Green);
+    }
     // Is it the mutant that takes so long, or the machine?
-    if verdict == Verdict::TimedOut && judge(&model.test, None, limit, work)? == verdict {
+    if verdict == Verdict::TimedOut
+        && judge(&model.test, None, limit, work, false)? == Verdict::TimedOut
+    {
         return Ok(Verdict::Vacuous);
     }
     Ok(verdict)
@@ -264,7 +298,7 @@ fn print_edges(
     edges: &[Edge],
     mutants: &[&Mutant],
     models: &[Model],
-    trials: &mut BTreeMap<usize, Trial>,
+    trials: &BTreeMap<usize, Trial>,
     work: &Path,
     bad: &mut Vec<String>,
 ) -> Outcome {
@@ -280,17 +314,22 @@ fn print_edges(
                 .iter()
                 .position(|model| model.test.to_string().ends_with(&suffix));
             let mut red = None;
-            for mutant in &own {
-                let Some(number) = number else { break };
-                let trial = trials.entry(mutant.id).or_default();
-                let verdict = match trial.get(&number) {
-                    Some(verdict) => *verdict,
-                    None => judge_again(number, mutant, models, work)?,
-                };
-                trial.insert(number, verdict);
-                if matches!(verdict, Verdict::Red | Verdict::TimedOut) {
-                    red = Some(mutant);
-                    break;
+            'found: for thorough in [false, true] {
+                for mutant in &own {
+                    let Some(number) = number else { break 'found };
+                    let known = trials.get(&mutant.id).and_then(|trial| trial.get(&number));
+                    let verdict = match known {
+                        _ if thorough => {
+                            judge(&models[number].test, Some(mutant), THOROUGH, work, true)?
+                        }
+                        Some(verdict) => *verdict,
+                        None => judge_again(number, mutant, models, work)?,
+                    };
+                    // At the model's own bound, slow is not dead.
+                    if verdict == Verdict::Red || verdict == Verdict::TimedOut && !thorough {
+                        red = Some(mutant);
+                        break 'found;
+                    }
                 }
             }
             match (red, number) {
