@@ -224,3 +224,20 @@ fn two_batch_thieves_race_the_owner() {
         assert_all_once([first, second, popped], last);
     });
 }
+
+/// Who asks for the length reads the head first: the tail must not be behind it.
+#[test]
+fn length_is_never_negative() {
+    let plan = Plan {
+        bound: Bound::Exhaustive,
+        floor: 5,
+        events: &["deque pop: claimed"],
+    };
+    explore("length_is_never_negative", plan, || {
+        let (mut local, stealer) = ring(2);
+        let observer = thread::spawn(move || stealer.len());
+        push(&mut local, 1);
+        assert_eq!(pop_all(&mut local), [1]);
+        assert!(observer.join().unwrap() <= 1);
+    });
+}

@@ -13,7 +13,8 @@ pub(super) enum Bound {
     /// Every execution.
     Exhaustive,
     /// Every execution in which threads that could have gone on are interrupted at
-    /// most so many times. `LOOM_DEEP=1` in the environment allows one more.
+    /// most so many times. `LOOM_DEEP=1` in the environment allows one more, and
+    /// `LOOM_SHALLOW=1` one less, but at least one: `cargo xtask mutants` does so.
     Preemptions(usize),
 }
 
@@ -47,7 +48,7 @@ pub(super) fn explore(name: &str, plan: Plan<'_>, model: impl Fn() + Send + Sync
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
 
-    let bound = plan.bound.deepened();
+    let bound = plan.bound.adjusted();
     let mut loom = loom::model::Builder::new();
     loom.max_branches = MAX_STEPS;
     loom.preemption_bound = match bound {
@@ -112,10 +113,13 @@ fn tell_where_it_failed() {
 }
 
 impl Bound {
-    fn deepened(self) -> Self {
-        let deep = env::var_os("LOOM_DEEP").is_some_and(|value| value == "1");
+    fn adjusted(self) -> Self {
+        let is_set = |name| env::var_os(name).is_some_and(|value| value == "1");
         match self {
-            Self::Preemptions(limit) if deep => Self::Preemptions(limit + 1),
+            Self::Preemptions(limit) if is_set("LOOM_DEEP") => Self::Preemptions(limit + 1),
+            Self::Preemptions(limit @ 2..) if is_set("LOOM_SHALLOW") => {
+                Self::Preemptions(limit - 1)
+            }
             bound => bound,
         }
     }

@@ -2,10 +2,10 @@
 //! is patient.
 
 use super::explore::{Bound, Plan, explore};
-use super::parcel::Parcel;
+use super::parcel::{Board, Parcel};
 use crate::injector::{Injector, Popped, Rejected};
 use crate::probe::visit;
-use crate::sync::{Arc, AtomicU64, Ordering, thread};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering, barrier, thread};
 
 type Queue = Arc<Injector<Parcel>>;
 
@@ -152,7 +152,7 @@ fn batch_is_poisoned() {
         ],
     };
     explore("batch_is_poisoned", plan, || {
-        let queue = queue();
+        let queue = used_up_to(2);
         let consumer = spawn_pop(&queue, 4);
         let other = spawn_push(&queue, [10]);
         push_batch(&queue, [1, 2]);
@@ -173,7 +173,7 @@ fn two_consumers_drain() {
         ],
     };
     explore("two_consumers_drain", plan, || {
-        let queue = queue();
+        let queue = used_up_to(2);
         let consumers = [(); 2].map(|()| spawn_pop(&queue, 1));
         push(&queue, 1);
         push(&queue, 2);
@@ -257,6 +257,30 @@ fn segment_made_by_another() {
             push(&queue, number);
         }
         assert_all_once(&queue, [taken], &[1, 2, 3, 4, 10]);
+    });
+}
+
+/// Two producers need a segment each, and one chunk holds both. Who loses gives his back;
+/// the winner's may lie in the chunk that the loser has made.
+#[test]
+fn chunk_made_by_another() {
+    let plan = Plan {
+        bound: Bound::Preemptions(3),
+        floor: 50,
+        events: &[
+            "injector push: another installed",
+            "segments take: chunk made, not installed",
+        ],
+    };
+    explore("chunk_made_by_another", plan, || {
+        let queue = queue();
+        for number in 1..=4 {
+            push(&queue, number);
+        }
+        let other = spawn_push(&queue, [10]);
+        push(&queue, 20);
+        other.join().unwrap();
+        assert_all_once(&queue, [], &[1, 2, 3, 4, 10, 20]);
     });
 }
 
@@ -397,5 +421,156 @@ fn last_look_sees_what_was_published() {
             visit("model: it was empty");
         }
         assert_all_once(&queue, [taken], &[1, 2]);
+    });
+}
+
+/// Two items are there and one other consumer. "Empty" would be wrong at any moment,
+/// also while the other recycles the segment under the head that we have read.
+#[test]
+fn two_items_are_enough_for_two() {
+    let plan = Plan {
+        bound: Bound::Preemptions(3),
+        floor: 100,
+        events: &[
+            "injector pop: lost the race",
+            "injector: last visitor, not recycled",
+        ],
+    };
+    explore("two_items_are_enough_for_two", plan, || {
+        let queue = used_up_to(3);
+        push(&queue, 1);
+        push(&queue, 2);
+        let consumer = spawn_pop(&queue, 1);
+        assert!(queue.has_published());
+        let own = pop(&queue, 1);
+        let others = consumer.join().unwrap();
+        assert_eq!((own.len(), others.len()), (1, 1));
+        assert_all_once(&queue, [own, others], &[1, 2]);
+    });
+}
+
+/// Two segments are given back, the second linked to the first; the link must come
+/// with the top of the list, or the first is lost.
+#[test]
+fn free_list_keeps_its_links() {
+    let plan = Plan {
+        bound: Bound::Preemptions(3),
+        floor: 100,
+        events: &[
+            "segments take: recycled",
+            "injector: last visitor, not recycled",
+        ],
+    };
+    explore("free_list_keeps_its_links", plan, || {
+        let queue = queue();
+        for number in 1..=8 {
+            push(&queue, number);
+        }
+        let consumer = thread::spawn({
+            let queue = Arc::clone(&queue);
+            move || [pop(&queue, 4), pop(&queue, 4)].concat()
+        });
+        push(&queue, 9);
+        let taken = consumer.join().unwrap();
+        assert_all_once(&queue, [taken], &[1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    });
+}
+
+/// What the closer did before is seen by a producer that is turned away, and by whoever
+/// asks whether the queue is closed.
+#[test]
+fn close_carries_what_was_before() {
+    let plan = Plan {
+        bound: Bound::Exhaustive,
+        floor: 5,
+        events: &["model: rejected", "model: seen closed"],
+    };
+    explore("close_carries_what_was_before", plan, || {
+        let queue = queue();
+        let boards = Arc::new([Board::new(), Board::new()]);
+        let other = thread::spawn({
+            let (queue, boards) = (Arc::clone(&queue), Arc::clone(&boards));
+            move || {
+                boards[0].write(1);
+                queue.close();
+            }
+        });
+        let asks = thread::spawn({
+            let (queue, boards) = (Arc::clone(&queue), Arc::clone(&boards));
+            move || {
+                if queue.is_closed() {
+                    visit("model: seen closed");
+                    assert_eq!(boards[0].read(), 1);
+                }
+            }
+        });
+        if let Err(Rejected::Closed(_)) = queue.push(Parcel::new(1), |_| true) {
+            visit("model: rejected");
+            assert_eq!(boards[0].read(), 1);
+        }
+        other.join().unwrap();
+        asks.join().unwrap();
+    });
+}
+
+/// There is one place, and its producer has not published. Another finds it taken, and
+/// asks for it; a consumer goes to sleep, and asks for the last time. Either the
+/// consumer passes the place over, or it is seen asleep.
+#[test]
+fn contested_place_is_passed_over() {
+    let plan = Plan {
+        bound: Bound::Preemptions(3),
+        floor: 100,
+        events: &[
+            "injector contest: asked, crew not told",
+            "injector push: poisoned",
+            "model: seen asleep",
+        ],
+    };
+    explore("contested_place_is_passed_over", plan, || {
+        let queue = queue();
+        let asleep = Arc::new(AtomicBool::new(false));
+        let push_if_room = |queue: &Queue, number| {
+            let pushed = queue.push(Parcel::new(number), |position| position <= queue.head());
+            pushed.map(|_| number).map_err(|why| match why {
+                Rejected::Full(_) => {}
+                Rejected::Closed(_) => unreachable!(),
+            })
+        };
+        let slow = thread::spawn({
+            let queue = Arc::clone(&queue);
+            move || push_if_room(&queue, 1)
+        });
+        let refused = thread::spawn({
+            let (queue, asleep) = (Arc::clone(&queue), Arc::clone(&asleep));
+            move || {
+                let pushed = push_if_room(&queue, 2);
+                let contests = pushed.is_err() && queue.contest();
+                // As a notifier does.
+                barrier::light();
+                (pushed, contests && !asleep.load(Ordering::Relaxed))
+            }
+        });
+        // As a sleeper does.
+        asleep.store(true, Ordering::Relaxed);
+        barrier::heavy();
+        let mut taken = Vec::new();
+        let has_work = queue.has_published();
+        if has_work {
+            let popped = queue.pop(4, |_| {}, |_, parcel: Parcel| taken.push(parcel.open()));
+            assert_ne!(popped, Popped::default(), "what is work must be workable");
+        } else {
+            visit("model: seen asleep");
+        }
+        let (second, not_told) = refused.join().unwrap();
+        assert!(
+            has_work || !not_told,
+            "the place stays taken, and nobody knows"
+        );
+        let accepted: Vec<u64> = [slow.join().unwrap(), second]
+            .into_iter()
+            .flatten()
+            .collect();
+        assert_all_once(&queue, [taken], &accepted);
     });
 }

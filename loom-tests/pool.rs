@@ -98,7 +98,7 @@ fn one_worker_batch() {
 #[test]
 fn two_workers_one_job() {
     let plan = Plan {
-        bound: Bound::Preemptions(1),
+        bound: Bound::Preemptions(0),
         floor: 50,
         events: &[
             "idle sleep: work at the last look",

@@ -100,6 +100,7 @@ impl Gate {
             ) {
                 Ok(_) => {
                     probe!("gate notify: permit left, nobody woken yet");
+                    // [permit] those who sleep come to take it.
                     self.word.wake(lucky);
                     return;
                 }
@@ -121,6 +122,7 @@ impl Gate {
                 (seen.waiting() > seen.permits()).then(|| seen.waiting() * (WAITER + PERMIT))
             });
         probe!("gate notify_all: permits left, nobody woken yet");
+        // [permit] as in `admit`.
         self.word.wake(u32::MAX);
     }
 

@@ -57,9 +57,9 @@
 //! | `poison`   | [`Injector::pop`], `decided`     | [`Injector::publish`], `decided`  | that the consumer has gone  | `poisoned_producer_tries_again` |
 //! | `drained`  | [`Injector::count`], `drained`   | [`Injector::count`], `drained`    | all visits of the segment   | `recycled_segment_is_clean`     |
 //! | `install`  | [`Injector::install`], directory | every look at the directory       | the clean segment           | `segment_made_by_another`       |
-//! | `head`     | every claim to read, `head`      | [`Injector::head`]                | what the claimant wrote before | `capacity_is_never_exceeded` |
-//! | `contested` | [`Injector::contest`], then a light barrier | [`Injector::has_published`], after a heavy one | that the head is to be passed over | - |
-//! | `tail`     | every claim to write, `tail`     | [`Injector::pop`], `tail`         | a tail not behind the head  | `two_consumers_drain`           |
+//! | `head`     | every claim to read, `head`      | [`Injector::head`]                | what the claimant wrote before | `announcement_is_seen_with_the_head` |
+//! | `contested` | [`Injector::contest`], then a light barrier | [`Injector::has_published`], after a heavy one | that the head is to be passed over | `contested_place_is_passed_over` |
+//! | `tail`     | every claim to write, `tail`     | [`Injector::pop`], `tail`         | the installed segment; a tail not behind the head | `push_races_close` |
 //!
 //! The design is this crate's own. Its parts follow known ones: positions by
 //! compare-and-swap on two ends (M. Michael and M. Scott, 1996), cells that either

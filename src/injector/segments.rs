@@ -14,7 +14,7 @@
 //! | edge    | release side                   | acquire side                   | carries                    | loom model                     |
 //! |---------|--------------------------------|--------------------------------|----------------------------|--------------------------------|
 //! | `free`  | [`Segments::give`], `free`     | [`Segments::take`], `free`     | the clean segment          | `recycled_segment_is_clean`    |
-//! | `chunk` | [`Segments::grow`], pointer    | [`Segments::get`], pointer     | the new segments           | `segment_made_by_another`      |
+//! | `chunk` | [`Segments::grow`], pointer    | [`Segments::get`], pointer     | the new segments           | `chunk_made_by_another`        |
 
 use crate::probe::probe;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, UnsafeCell, spin_loop};

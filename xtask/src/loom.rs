@@ -24,22 +24,14 @@ const TIMEOUT_DEEP: u64 = 6 * 3600;
 const MODELS: &str = "loom_tests::";
 
 /// The models that are about the tools, not about the library: these need not report.
-const CANARY: &str = "canary::";
-
-/// Models that did not end within five minutes beside other work: they run only in a
-/// deep run, or when they are asked for by name.
-const DEEP_ONLY: &[&str] = &[
-    "engine::follow_ups_overflow",
-    "injector::two_consumers_drain",
-    "pool::two_workers_one_job",
-];
+pub(crate) const CANARY: &str = "canary::";
 
 const HEADINGS: [&str; 5] = ["model", "executions", "bound", "ms", "events"];
 
 /// What one model reports, column by column.
-type Report = [String; HEADINGS.len()];
+pub(crate) type Report = [String; HEADINGS.len()];
 
-struct Test {
+pub(crate) struct Test {
     program: PathBuf,
     name: String,
 }
@@ -75,15 +67,8 @@ pub(crate) fn run(mut args: &[&str]) -> Outcome {
         };
     }
 
-    let mut tests = build_and_list()?;
-    tests.retain(|test| {
-        let name = test.to_string();
-        let later = filter.is_empty() && !deep && DEEP_ONLY.contains(&name.as_str());
-        if later {
-            println!("SKIPPED {name}: only with LOOM_DEEP=1 or by name");
-        }
-        name.contains(filter) && !later
-    });
+    let mut tests = build_and_list(Path::new("."), &target_dir("loom"))?;
+    tests.retain(|test| test.to_string().contains(filter));
     if tests.is_empty() {
         return Err(format!("no loom model is called `{filter}`"));
     }
@@ -103,10 +88,16 @@ pub(crate) fn run(mut args: &[&str]) -> Outcome {
     }
 }
 
-fn build_and_list() -> Outcome<Vec<Test>> {
+/// Builds the models of the workspace at `root`, in `target`. (To cargo two copies of a
+/// workspace are the same, so they must not share it.)
+pub(crate) fn build_and_list(root: &Path, target: &Path) -> Outcome<Vec<Test>> {
     let build = "test --package workcrew --lib --release --no-run \
                  --message-format=json-render-diagnostics";
-    let messages = read(&mut cargo_loom(build))?;
+    let messages = read(
+        cargo_loom(build)
+            .current_dir(root)
+            .env("CARGO_TARGET_DIR", target),
+    )?;
     // One JSON object a line; where a test program was built, it has "executable":"PATH".
     let programs = messages
         .lines()
@@ -143,7 +134,7 @@ fn run_all(tests: &[Test], limit: Duration) -> Outcome<Vec<Outcome<Vec<Report>>>
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(test) = tests.get(index) else { break };
                     let start = Instant::now();
-                    let verdict = test.run(&logs.join(format!("{index}.log")), limit);
+                    let verdict = test.run(&logs.join(format!("{index}.log")), limit, &[]);
                     let word = if verdict.is_ok() { "ok" } else { "FAILED" };
                     let seconds = start.elapsed().as_secs_f32();
                     println!("{word:<6} {test} ({seconds:.1} s)");
@@ -156,13 +147,20 @@ fn run_all(tests: &[Test], limit: Duration) -> Outcome<Vec<Outcome<Vec<Report>>>
 }
 
 impl Test {
-    /// Runs the test; its output goes to a file, so that no full pipe can hold it up.
-    fn run(&self, log: &Path, limit: Duration) -> Outcome<Vec<Report>> {
+    /// Runs the test with additions to its environment; its output goes to a file, so
+    /// that no full pipe can hold it up.
+    pub(crate) fn run(
+        &self,
+        log: &Path,
+        limit: Duration,
+        environment: &[(&str, &str)],
+    ) -> Outcome<Vec<Report>> {
         let file = File::create(log).and_then(|file| Ok((file.try_clone()?, file)));
         let (stdout, stderr) =
             file.map_err(|error| format!("cannot write {}: {error}", log.display()))?;
         let mut child = Command::new(&self.program)
             .args(["--exact", &self.name, "--nocapture"])
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(stdout)
             .stderr(stderr)

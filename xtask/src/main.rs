@@ -2,6 +2,7 @@
 
 mod ci;
 mod loom;
+mod mutants;
 mod process;
 
 use std::process::ExitCode;
@@ -11,6 +12,10 @@ Usage:
   cargo loom [FILTER] [--timeout SECONDS]
       Runs the loom models whose `file::name` contains FILTER, each in a process of its own.
       With LOOM_DEEP=1 in the environment every bound is one preemption deeper (hours).
+  cargo xtask mutants [FILTER]
+      Runs the models against each mutant whose text (file | function | change) contains FILTER.
+      A mutant is a weaker ordering, or a line left out. Fails if one survives that is not in
+      loom-tests/survivors.txt.
   cargo xtask ci [--after-tests] [--only STEP]
       Runs the steps of CI and stops at the first failure.
       --after-tests leaves out what `cargo test` has done already.";
@@ -23,6 +28,7 @@ fn main() -> ExitCode {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let outcome = process::enter_workspace().and_then(|()| match args.split_first() {
         Some((&"loom", rest)) => loom::run(rest),
+        Some((&"mutants", rest)) => mutants::run(rest),
         Some((&"ci", rest)) => ci::run(rest),
         _ => Err(format!("{USAGE}\n  STEP is one of: {}", ci::step_names())),
     });

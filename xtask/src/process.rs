@@ -1,7 +1,7 @@
 //! Starting other programs.
 
 use crate::Outcome;
-use std::path::PathBuf;
+use std::path::{self, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, thread};
@@ -12,11 +12,12 @@ pub(crate) fn enter_workspace() -> Outcome {
     env::set_current_dir(root).map_err(|error| format!("cannot enter {root}: {error}"))
 }
 
-/// Where cargo builds, `part` of it.
+/// Where cargo builds, `part` of it; absolute, since commands run in other folders too.
 pub(crate) fn target_dir(part: &str) -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR")
+    let dir = env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| PathBuf::from("target"), PathBuf::from)
-        .join(part)
+        .join(part);
+    path::absolute(&dir).unwrap_or(dir)
 }
 
 /// `cargo` with arguments that contain no spaces.

@@ -1,0 +1,372 @@
+//! `cargo xtask mutants`: is each line of the protocols load-bearing?
+//!
+//! A copy of the crate is instrumented: each ordering, and each line that wakes, passes
+//! a barrier or looks again, asks a variable of the environment whether it is the
+//! mutant of this process. So the copy is built once, and each mutant is run against
+//! the loom models until one turns red. One that survives must be in the allow-list,
+//! with a reason. At the end stands a table of the edges: which mutant has turned the
+//! model red that the edge table names.
+
+mod instrument;
+
+use crate::loom::{CANARY, Test, build_and_list};
+use crate::process::target_dir;
+use crate::{Outcome, USAGE};
+use instrument::{Edge, Mutant};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+/// The variable that names the mutant.
+const VARIABLE: &str = "WORKCREW_MUTANT";
+
+/// With this variable set to 1 a model allows one preemption less, but at least one:
+/// most mutants die as well, and in a tenth of the time. The models that edge tables name
+/// get their own bound where that is too low.
+const SHALLOW: &str = "LOOM_SHALLOW";
+
+/// One line each: `file | function | mutant | reason`.
+const ALLOWED: &str = "loom-tests/survivors.txt";
+
+/// A model that takes longer with no mutant is not used: there are smaller ones.
+const SLOW: Duration = Duration::from_secs(15);
+
+/// A model of another file is used only if it takes less than this: a file's own models
+/// should be enough.
+const FAR: Duration = Duration::from_millis(150);
+/// The same for the file's own models, but for those that its edge table names.
+const NEAR: Duration = Duration::from_millis(1200);
+
+/// A mutant may make a model so many times slower before that counts as a livelock.
+const PATIENCE: u32 = 5;
+/// For a model at its own bound.
+const THOROUGH: Duration = Duration::from_secs(60);
+const LEAST: Duration = Duration::from_secs(5);
+
+/// A model, the time it takes with no mutant, and whether it misses its rare events even
+/// then, at so low a bound.
+struct Model {
+    test: Test,
+    time: Duration,
+    vacuous: bool,
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Verdict {
+    Green,
+    Red,
+    TimedOut,
+    /// Green but for a rare event that was not reached.
+    Vacuous,
+}
+
+/// What the models, by their number, said of a mutant.
+type Trial = BTreeMap<usize, Verdict>;
+
+pub(crate) fn run(args: &[&str]) -> Outcome {
+    let filter = match args {
+        [] => "",
+        [filter] if !filter.starts_with('-') => filter,
+        _ => return Err(USAGE.into()),
+    };
+    let work = target_dir("mutants");
+    let copy = work.join("copy");
+    let (mutants, edges) = instrument::copy_to(&copy)?;
+    let chosen = |mutant: &&Mutant| mutant.to_string().contains(filter);
+    let chosen: Vec<&Mutant> = mutants.iter().filter(chosen).collect();
+    if chosen.is_empty() {
+        return Err(format!("no mutant contains `{filter}`"));
+    }
+    println!("{} mutants, {} of them chosen", mutants.len(), chosen.len());
+
+    let start = Instant::now();
+    let models = measure(build_and_list(&copy, &work.join("target"))?, &work)?;
+    println!(
+        "built, and timed {} models: {:?}",
+        models.len(),
+        start.elapsed()
+    );
+
+    let start = Instant::now();
+    let allowed = read_allowed()?;
+    let mut used = BTreeSet::new();
+    let mut bad = Vec::new();
+    let trials = Mutex::new(BTreeMap::new());
+    for_each_at_once(&chosen, |mutant| {
+        let trial = try_out(mutant, &edges, &models, &work);
+        let verdict = match &trial {
+            Ok(trial) => describe(trial, &models),
+            Err(why) => why.clone(),
+        };
+        let reason = allowed.get(&mutant.key()).map_or("", |reason| reason);
+        println!("{mutant} | {verdict} {reason}");
+        trials.lock().unwrap().insert(mutant.id, trial);
+    });
+    let trials: BTreeMap<usize, Trial> = trials
+        .into_inner()
+        .unwrap()
+        .into_iter()
+        .map(|(id, trial)| Ok((id, trial?)))
+        .collect::<Outcome<_>>()?;
+
+    let mut survivors = 0;
+    for mutant in &chosen {
+        if killer(&trials[&mutant.id]).is_none() {
+            survivors += 1;
+            if allowed.contains_key(&mutant.key()) {
+                used.insert(mutant.key());
+            } else {
+                bad.push(format!("SURVIVED {mutant}"));
+            }
+        }
+    }
+    let stale = allowed
+        .keys()
+        .filter(|key| filter.is_empty() && !used.contains(*key));
+    bad.extend(stale.map(|key| format!("STALE in {ALLOWED}: {key}")));
+    print_edges(&edges, &chosen, &models, &trials, &work, &mut bad)?;
+
+    println!(
+        "\n{} mutants: {} killed, {survivors} survived ({} allowed); {:?}",
+        chosen.len(),
+        chosen.len() - survivors,
+        used.len(),
+        start.elapsed(),
+    );
+    if bad.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("{}\nmutants: {} faults", bad.join("\n"), bad.len()))
+    }
+}
+
+/// The models that are fast enough, the fastest first. What was measured once is kept in
+/// a file, since it only decides the order, and see `judge_again`.
+fn measure(tests: Vec<Test>, work: &Path) -> Outcome<Vec<Model>> {
+    let file = work.join("times");
+    let known = fs::read_to_string(&file).unwrap_or_default();
+    let known: BTreeMap<_, _> = known
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .collect();
+    let mut models = Vec::new();
+    let mut times = String::new();
+    for test in tests {
+        let name = test.to_string();
+        if name.starts_with(CANARY) {
+            continue;
+        }
+        let (time, vacuous) = match known.get(name.as_str()).and_then(|known| parse(known)) {
+            Some(known) => known,
+            None => {
+                let start = Instant::now();
+                let verdict = judge(&test, None, SLOW, work, false)?;
+                if verdict == Verdict::Red {
+                    return Err(format!("{name} fails without a mutant: try `cargo loom`"));
+                }
+                (start.elapsed(), verdict == Verdict::Vacuous)
+            }
+        };
+        times += &format!("{name} {} {vacuous}\n", time.as_millis());
+        if time < SLOW {
+            models.push(Model {
+                test,
+                time,
+                vacuous,
+            });
+        } else {
+            println!("not used: {name} takes more than {SLOW:?}");
+        }
+    }
+    fs::write(&file, times).map_err(|error| format!("{}: {error}", file.display()))?;
+    models.sort_by_key(|model| model.time);
+    Ok(models)
+}
+
+/// Milliseconds, and whether the model is vacuous.
+fn parse(known: &str) -> Option<(Duration, bool)> {
+    let (time, vacuous) = known.split_once(' ')?;
+    let time = Duration::from_millis(time.parse().ok()?);
+    Some((time, vacuous.parse().ok()?))
+}
+
+/// Runs one model with a mutant, or with none.
+fn judge(
+    test: &Test,
+    mutant: Option<&Mutant>,
+    limit: Duration,
+    work: &Path,
+    thorough: bool,
+) -> Outcome<Verdict> {
+    // A log for each thread that judges.
+    let log = work.join(format!("{:?}.log", thread::current().id()));
+    let value = mutant.map_or(String::new(), Mutant::value);
+    let depth = if thorough { "0" } else { "1" };
+    let verdict = match test.run(&log, limit, &[(VARIABLE, &value), (SHALLOW, depth)]) {
+        Ok(_) => Verdict::Green,
+        Err(why) if why.contains("killed after") => Verdict::TimedOut,
+        Err(why) if why.contains("vacuous: ") => Verdict::Vacuous,
+        Err(_) => Verdict::Red,
+    };
+    Ok(verdict)
+}
+
+/// Runs the models until one is red: first those that the mutant's edges name, then
+/// those of its file, then small ones of others.
+fn try_out(mutant: &Mutant, edges: &[Edge], models: &[Model], work: &Path) -> Outcome<Trial> {
+    let of_edge: Vec<&String> = edges
+        .iter()
+        .filter(|edge| mutant.is_on(edge))
+        .flat_map(|edge| &edge.models)
+        .collect();
+    let distance = |number: &usize| {
+        let name = models[*number].test.to_string();
+        let (file, model) = name.split_once("::").unwrap_or(("", &name));
+        if of_edge.iter().any(|named| *named == model) {
+            0
+        } else if mutant.file.contains(file) {
+            1
+        } else {
+            2
+        }
+    };
+    let mut order: Vec<usize> = (0..models.len())
+        .filter(|number| {
+            let limit = [SLOW, NEAR, FAR][distance(number)];
+            models[*number].time < limit
+        })
+        .collect();
+    order.sort_by_key(distance);
+    let mut trial = Trial::new();
+    for number in order {
+        let verdict = judge_again(number, mutant, models, work)?;
+        trial.insert(number, verdict);
+        if killer(&trial).is_some() {
+            break;
+        }
+    }
+    Ok(trial)
+}
+
+fn judge_again(number: usize, mutant: &Mutant, models: &[Model], work: &Path) -> Outcome<Verdict> {
+    let model = &models[number];
+    let limit = (model.time * PATIENCE).max(LEAST);
+    let verdict = judge(&model.test, Some(mutant), limit, work, false)?;
+    if verdict == Verdict::Vacuous && model.vacuous {
+        return Ok(Verdict::Green);
+    }
+    // Is it the mutant that takes so long, or the machine?
+    if verdict == Verdict::TimedOut
+        && judge(&model.test, None, limit, work, false)? == Verdict::TimedOut
+    {
+        return Ok(Verdict::Vacuous);
+    }
+    Ok(verdict)
+}
+
+fn killer(trial: &Trial) -> Option<(usize, Verdict)> {
+    let mut verdicts = trial.iter().map(|(number, verdict)| (*number, *verdict));
+    verdicts.find(|(_, verdict)| matches!(verdict, Verdict::Red | Verdict::TimedOut))
+}
+
+fn describe(trial: &Trial, models: &[Model]) -> String {
+    match killer(trial) {
+        Some((number, Verdict::TimedOut)) => {
+            format!("killed by {} (timed out)", models[number].test)
+        }
+        Some((number, _)) => format!("killed by {}", models[number].test),
+        None => {
+            let vacuous = trial
+                .iter()
+                .filter(|(_, verdict)| **verdict == Verdict::Vacuous);
+            let names: Vec<_> = vacuous
+                .map(|(number, _)| models[*number].test.to_string())
+                .collect();
+            match names.as_slice() {
+                [] => "SURVIVED".into(),
+                names => format!("SURVIVED (vacuous: {})", names.join(", ")),
+            }
+        }
+    }
+}
+
+/// For each model of each edge a mutant of the edge that turns it red.
+fn print_edges(
+    edges: &[Edge],
+    mutants: &[&Mutant],
+    models: &[Model],
+    trials: &BTreeMap<usize, Trial>,
+    work: &Path,
+    bad: &mut Vec<String>,
+) -> Outcome {
+    println!("\nedge | model | mutant that turns it red");
+    for edge in edges {
+        let own: Vec<_> = mutants.iter().filter(|mutant| mutant.is_on(edge)).collect();
+        if own.is_empty() {
+            continue;
+        }
+        for name in &edge.models {
+            let suffix = format!("::{name}");
+            let number = models
+                .iter()
+                .position(|model| model.test.to_string().ends_with(&suffix));
+            let mut red = None;
+            'found: for thorough in [false, true] {
+                for mutant in &own {
+                    let Some(number) = number else { break 'found };
+                    let known = trials.get(&mutant.id).and_then(|trial| trial.get(&number));
+                    let verdict = match known {
+                        _ if thorough => {
+                            judge(&models[number].test, Some(mutant), THOROUGH, work, true)?
+                        }
+                        Some(verdict) => *verdict,
+                        None => judge_again(number, mutant, models, work)?,
+                    };
+                    // At the model's own bound, slow is not dead.
+                    if verdict == Verdict::Red || verdict == Verdict::TimedOut && !thorough {
+                        red = Some(mutant);
+                        break 'found;
+                    }
+                }
+            }
+            match (red, number) {
+                (Some(mutant), _) => println!("{edge} | {name} | {mutant}"),
+                (None, Some(_)) => bad.push(format!("NEVER RED: {edge} | {name}")),
+                (None, None) => bad.push(format!("TOO SLOW TO TRY: {edge} | {name}")),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Mutants and reasons.
+fn read_allowed() -> Outcome<BTreeMap<String, String>> {
+    let text = fs::read_to_string(ALLOWED).map_err(|error| format!("{ALLOWED}: {error}"))?;
+    let lines = text
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines
+        .map(|line| match line.rsplit_once(" | ") {
+            Some((key, reason)) => Ok((key.to_owned(), format!("(allowed: {reason})"))),
+            None => Err(format!("{ALLOWED}: no reason in `{line}`")),
+        })
+        .collect()
+}
+
+/// As many at once as there are cores, since a model uses one.
+fn for_each_at_once<T: Sync>(items: &[T], act: impl Fn(&T) + Sync) {
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            // Relaxed: the number is all there is to share.
+            scope.spawn(|| {
+                while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    act(item);
+                }
+            });
+        }
+    });
+}
