@@ -78,13 +78,6 @@ impl Patience {
     ///
     /// `hot` allows to spin: there is a core to spare, and one event at a time.
     #[cold]
-    #[cfg_attr(
-        workcrew_loom,
-        expect(
-            clippy::absurd_extreme_comparisons,
-            reason = "under loom nobody yields"
-        )
-    )]
     pub(crate) fn pause(&mut self, hot: bool) -> bool {
         if cfg!(workcrew_loom) {
             return false;
