@@ -185,10 +185,10 @@ fn injectors_in_batches(group: &mut Group<'_>) {
     );
 }
 
-/// `workcrew`'s own queues. They are private: this part waits for `workcrew::__bench` and is a sketch until then.
+/// `workcrew`'s own queues. They are private, but for the feature.
 #[cfg(feature = "bench-internals")]
 mod own {
-    use super::{CAPACITY, Group, in_batches, one_by_one};
+    use super::{BATCH, CAPACITY, Group, in_batches, one_by_one};
 
     pub(super) fn deque_one_by_one(group: &mut Group<'_>) {
         let (local, _stealer) = workcrew::__bench::ring(CAPACITY);
@@ -226,7 +226,9 @@ mod own {
             group,
             "workcrew",
             workcrew::__bench::injector(CAPACITY),
-            |queue, item| queue.push(item).expect("there is room"),
+            |queue, item| {
+                queue.push(item).expect("there is room");
+            },
             |queue| queue.pop(),
         );
     }

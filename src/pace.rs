@@ -41,21 +41,21 @@ const SHORT: u64 = 50_000;
 /// the sleeper and its waker some 10,000, so looking longer would not pay.
 const BUDGET: std::ops::RangeInclusive<u64> = 1_000..=20_000;
 
-/// A thread that has not found anything while it spun tries that once in so many waits.
-const TRY_SPINNING: u32 = 8;
+/// Waits that begin within so many nanoseconds of each other follow each other hotly. After
+/// a longer pause whoever is waited for sleeps, and must be woken: then spinning would only
+/// keep it from this core.
+const HOT: u64 = 50_000;
 
 /// How long one thread goes on looking before it sleeps.
 #[derive(Debug)]
 pub(crate) struct Patience {
+    /// When the present wait began, or the last one.
+    began: u64,
     /// Pauses in the present wait, and how many of them shall spin.
     pauses: usize,
     spins: usize,
-    /// When the first yields were over.
-    since: u64,
     /// How long to go on yielding.
     budget: u64,
-    /// Waits that spinning would not have ended, in a row.
-    slow: u32,
     /// Long sleeps in a row.
     vain: u32,
 }
@@ -63,11 +63,10 @@ pub(crate) struct Patience {
 impl Default for Patience {
     fn default() -> Self {
         Self {
+            began: 0,
             pauses: 0,
             spins: 0,
-            since: 0,
             budget: *BUDGET.start(),
-            slow: 0,
             vain: 0,
         }
     }
@@ -83,7 +82,8 @@ impl Patience {
             return false;
         }
         if self.pauses == 0 {
-            let spin = hot && self.vain < VAIN && self.slow % TRY_SPINNING == 0;
+            let last = std::mem::replace(&mut self.began, sync::clock());
+            let spin = hot && self.vain < VAIN && self.began - last < HOT;
             self.spins = if spin { SPINS } else { 0 };
         }
         let yields = self.pauses.checked_sub(self.spins);
@@ -96,14 +96,8 @@ impl Patience {
             // Once, for the thread that will take what this one has just made, if it
             // waits for the same core.
             yields == 0
-        } else if yields < YIELDS {
-            true
         } else {
-            let now = sync::clock();
-            if yields == YIELDS {
-                self.since = now;
-            }
-            now - self.since < self.budget
+            yields < YIELDS || sync::clock() - self.began < self.budget
         };
         if again {
             sync::yield_now();
@@ -122,7 +116,6 @@ impl Patience {
             self.vain = self.vain.saturating_add(1);
             self.budget = *BUDGET.start();
         };
-        self.slow = self.slow.wrapping_add(1);
         self.pauses = 0;
         woken
     }
@@ -130,14 +123,7 @@ impl Patience {
     /// The wait is over, without sleep.
     #[inline]
     pub(crate) fn found(&mut self) {
-        if self.pauses > 0 {
-            self.slow = if self.pauses <= self.spins {
-                0
-            } else {
-                self.slow.wrapping_add(1)
-            };
-            self.pauses = 0;
-        }
+        self.pauses = 0;
     }
 }
 
