@@ -74,7 +74,7 @@ use crate::probe::probe;
 use crate::sync::{AtomicU64, Ordering, spin_loop};
 use crossbeam_utils::CachePadded;
 use directory::{age, directory, id_of, tag_of};
-use segments::{GROUP, GROUPS, ID_BITS, SEGMENT, Segment, Segments, take};
+use segments::{Cell, GROUP, GROUPS, ID_BITS, SEGMENT, Segments, take};
 use std::fmt;
 
 const CLOSED: u64 = 1;
@@ -497,7 +497,7 @@ impl<T> Injector<T> {
         let (group, cell) = place(position);
         let group = &segment.groups[group];
         let mut item = Some(item);
-        self.write(segment, position, &mut item);
+        write(&group.cells[cell], &mut item);
         probe!("injector push: written, not published");
         // [cell] Release: the item comes before its bit. [poison] Acquire: if the
         // consumer was first, it will never look here again.
@@ -530,9 +530,8 @@ impl<T> Injector<T> {
             let mut seen = decided.load(Ordering::Relaxed);
             loop {
                 let good = mine & !seen;
-                for (nth, offset) in ones(good).enumerate() {
-                    let position = position + (offset - cell) as u64;
-                    self.write(segment, position, &mut items[done + nth]);
+                for (item, offset) in items[done..].iter_mut().zip(ones(good)) {
+                    write(&segment.groups[group].cells[offset], item);
                 }
                 probe!("injector push_batch: written, not published");
                 // [cell] Release, [poison] Acquire: as in `publish`.
@@ -565,17 +564,6 @@ impl<T> Injector<T> {
         }
         self.count(id, lost);
         done
-    }
-
-    #[inline]
-    fn write(&self, segment: &Segment<T>, position: u64, item: &mut Option<T>) {
-        let (group, cell) = place(position);
-        let item = item.take().expect("each item is written once");
-        segment.groups[group].cells[cell].with_mut(|place| {
-            // SAFETY: the producer's claim makes the cell its own until its bit is
-            // set (invariant 3), and an empty cell needs no drop.
-            unsafe { (*place).write(item) };
-        });
     }
 }
 
@@ -687,11 +675,16 @@ impl<T> Injector<T> {
     #[inline]
     fn read(&self, id: u32, from: u64, count: usize, sink: &mut impl FnMut(u64, T)) {
         let segment = self.segments.get(id);
+        let (mut group, mut cell) = place(from);
         for position in from..from + count as u64 {
-            let (group, cell) = place(position);
             // SAFETY: published, claimed by us, and visited once (invariant 3).
             let item = unsafe { take(&segment.groups[group].cells[cell]) };
             sink(position, item);
+            // As `place` of the next position, without its divisions.
+            cell += 1;
+            if cell == GROUP {
+                (group, cell) = (group + 1, 0);
+            }
         }
         probe!("injector pop: read, not counted");
         self.count(id, count as u32);
@@ -774,6 +767,17 @@ impl<T> fmt::Debug for Injector<T> {
             .field("closed", &self.is_closed())
             .finish_non_exhaustive()
     }
+}
+
+/// Moves an item into a cell that its producer has claimed.
+#[inline]
+fn write<T>(cell: &Cell<T>, item: &mut Option<T>) {
+    let item = item.take().expect("each item is written once");
+    cell.with_mut(|place| {
+        // SAFETY: the producer's claim makes the cell its own until its bit is set
+        // (invariant 3), and an empty cell needs no drop.
+        unsafe { (*place).write(item) };
+    });
 }
 
 /// Group and cell of a position in its segment.
