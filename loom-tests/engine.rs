@@ -565,3 +565,27 @@ fn idle_waiter_races_the_last_jobs() {
         close_and_join(&site, workers, 2);
     });
 }
+
+/// Who waits for the threads learns of the last one's end, and sees what all did.
+#[test]
+fn waiter_races_the_last_threads() {
+    let plan = Plan {
+        bound: Bound::Preemptions(3),
+        floor: 100,
+        events: &["gate wait: permit taken"],
+    };
+    explore("waiter_races_the_last_threads", plan, || {
+        let (site, _start) = site::<2, _>(1, |_, _, _| {});
+        let boards = Arc::new([Board::new(), Board::new()]);
+        let threads = [0, 1].map(|id| {
+            let (site, boards) = (Arc::clone(&site), Arc::clone(&boards));
+            thread::spawn(move || {
+                boards[id].write(1);
+                site.engine.thread_ends();
+            })
+        });
+        assert!(site.engine.wait_for_threads(None));
+        assert_eq!([boards[0].read(), boards[1].read()], [1, 1]);
+        let _ = threads.map(|thread| thread.join().unwrap());
+    });
+}

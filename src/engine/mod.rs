@@ -17,6 +17,10 @@
 //! since only a submission or a running job makes jobs, nothing ever will be. Each
 //! worker checks before it sleeps, after announcing it (see [`Idle`]), so the last
 //! one to finish, or a sleeper, notices, and wakes all others to leave.
+//!
+//! | edge    | release side                | acquire side                 | carries             | loom model                      |
+//! |---------|-----------------------------|------------------------------|---------------------|---------------------------------|
+//! | `alive` | [`Engine::thread_ends`]     | [`Engine::wait_for_threads`] | what the thread did | `waiter_races_the_last_threads` |
 
 #![forbid(unsafe_code)]
 
@@ -231,7 +235,7 @@ impl<J: Send> Engine<J> {
             return Err(Refused::WouldDeadlock(job));
         }
         let mut job = Some(job);
-        let nap = self.should_nap(deadline);
+        let nap = self.nap_when_full(deadline);
         let tried =
             self.room.wait_politely(
                 nap,
@@ -273,7 +277,7 @@ impl<J: Send> Engine<J> {
                 None => self
                     .room
                     .wait_politely(
-                        self.should_nap(None),
+                        self.nap_when_full(None),
                         &mut Patience::default(),
                         false,
                         None,
@@ -350,9 +354,9 @@ impl<J: Send> Engine<J> {
         }
     }
 
-    /// Whether a submitter that found the queue full should nap.
-    fn should_nap(&self, deadline: Option<Instant>) -> Nap {
-        let capacity = self.capacity as usize;
+    /// How long a submitter that found the queue full stays away.
+    fn nap_when_full(&self, deadline: Option<Instant>) -> Nap {
+        let capacity = self.capacity();
         if self.pace.should_nap(self.injector.tail(), capacity) && deadline.is_none() {
             Nap::Long
         } else {
@@ -414,13 +418,15 @@ impl<J: Send> Engine<J> {
 
     /// A worker's thread is about to end.
     pub(crate) fn thread_ends(&self) {
-        // AcqRel: what this thread did is seen by who finds all ended.
-        self.alive.fetch_sub(1, Ordering::AcqRel);
+        // [alive] Release: what this thread did is seen by who finds all ended; the
+        // others' share passes through the read-modify-writes.
+        self.alive.fetch_sub(1, Ordering::Release);
         self.ended.notify(usize::MAX);
     }
 
     /// Waits until all threads have ended. Returns whether they have.
     pub(crate) fn wait_for_threads(&self, deadline: Option<Instant>) -> bool {
+        // [alive] Acquire: see there.
         let ended = || (self.alive.load(Ordering::Acquire) == 0).then_some(());
         self.ended.wait(deadline, ended).is_some()
     }

@@ -287,7 +287,7 @@ impl<'a, J: Send> Worker<'a, J> {
         // A head that was read before a suspension makes the length too long. More than
         // the capacity never waits, and whoever announces more than his share of it and
         // is then suspended keeps everybody out.
-        let len = engine.injector.len().min(engine.capacity as usize);
+        let len = engine.injector.len().min(engine.capacity());
         self.backlog = len;
         // Rounded down: while fewer than two jobs wait for each worker they start in
         // the order of their submission.

@@ -5,16 +5,15 @@
 //! one line (see `loom-tests/explore.rs`); what was explored is printed as a table. A test
 //! that reports none has proved nothing, and fails.
 
-use crate::process::{cargo, read, target_dir, wait_at_most};
+use crate::process::{cargo, for_each_at_once, read, target_dir, wait_at_most};
 use crate::{Outcome, USAGE};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use std::{env, fmt, thread};
+use std::{env, fmt};
 
 /// Seconds one model may take; a deep run gets as much as it needs.
 const TIMEOUT: u64 = 1200;
@@ -124,24 +123,14 @@ fn run_all(tests: &[Test], limit: Duration) -> Outcome<Vec<Outcome<Vec<Report>>>
     let logs = target_dir("loom").join("logs");
     fs::create_dir_all(&logs)
         .map_err(|error| format!("cannot create {}: {error}", logs.display()))?;
-    let next = AtomicUsize::new(0);
     let verdicts = Mutex::new(BTreeMap::new());
-    thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| {
-                loop {
-                    // Relaxed: the number is all there is to share.
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(test) = tests.get(index) else { break };
-                    let start = Instant::now();
-                    let verdict = test.run(&logs.join(format!("{index}.log")), limit, &[]);
-                    let word = if verdict.is_ok() { "ok" } else { "FAILED" };
-                    let seconds = start.elapsed().as_secs_f32();
-                    println!("{word:<6} {test} ({seconds:.1} s)");
-                    verdicts.lock().unwrap().insert(index, verdict);
-                }
-            });
-        }
+    for_each_at_once(tests, |index, test| {
+        let start = Instant::now();
+        let verdict = test.run(&logs.join(format!("{index}.log")), limit, &[]);
+        let word = if verdict.is_ok() { "ok" } else { "FAILED" };
+        let seconds = start.elapsed().as_secs_f32();
+        println!("{word:<6} {test} ({seconds:.1} s)");
+        verdicts.lock().unwrap().insert(index, verdict);
     });
     Ok(verdicts.into_inner().unwrap().into_values().collect())
 }

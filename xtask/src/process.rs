@@ -3,6 +3,7 @@
 use crate::Outcome;
 use std::path::{self, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
@@ -96,4 +97,21 @@ fn show(command: &Command) -> String {
         text += &format!(" {}", arg.to_string_lossy());
     }
     text
+}
+
+/// As many at once as there are cores; `act` gets the number of the item too.
+pub(crate) fn for_each_at_once<T: Sync>(items: &[T], act: impl Fn(usize, &T) + Sync) {
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                loop {
+                    // Relaxed: the number is all there is to share.
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(number) else { break };
+                    act(number, item);
+                }
+            });
+        }
+    });
 }
