@@ -63,7 +63,7 @@ fn push_reuses_a_stolen_slot() {
     let plan = Plan {
         bound: Bound::Exhaustive,
         floor: 10,
-        events: &["deque: read, slot not yet free", "model: slot used again"],
+        events: &["deque: read, slots not yet free", "model: slot used again"],
     };
     explore("push_reuses_a_stolen_slot", plan, || {
         let (mut local, stealer) = ring(1);

@@ -1,60 +1,66 @@
 //! One worker's bounded ring: its owner pushes and pops, anybody steals.
 //!
 //! **Promise.** First in, first out. Every item that was pushed leaves exactly
-//! once, by [`Local::pop`] or [`Stealer::steal`], or is dropped with the ring. A
-//! thread suspended inside keeps what it had claimed (for a thief up to half of
-//! the ring) and, until it goes on, the slots of that claim; nobody else waits
-//! for it. `push` is wait-free, `pop` and `steal` are lock-free.
+//! once, by [`Local::pop`] or a [`Claim`], or is dropped with the ring. A thread
+//! suspended inside keeps what it had claimed (for a thief up to half of the ring)
+//! and, until it goes on, the slots from that claim on; nobody else waits for it.
+//! `push` is wait-free, `pop` and `steal` are lock-free.
 //!
 //! **Layout.** `tail` is the position where the next item enters, written by the
 //! owner alone. `head` is the position where the next item leaves, moved by
 //! compare-and-swap by the owner and the thieves alike. Position p lives in slot
 //! `p % slots`. Both only grow (they may wrap at 2^64: only differences count).
-//! A slot's `free_for` is the position that may be written there next.
+//! Beside each slot stands a *mark*: the end of the last claim that began there and
+//! is over. The owner keeps `reclaimed` to itself: all claims below are over.
 //!
 //! **Transitions.**
 //!
-//! * push (owner): if `free_for == tail`, write the slot, then `tail + 1`.
+//! * push (owner): if `tail < reclaimed + slots`, write the slot, then `tail + 1`.
 //! * claim (owner or thief): `head -> head + n`, for n items before `tail`. From
-//!   then on these n slots are the claimant's alone: it reads each and sets
-//!   `free_for` to the position of the next lap.
+//!   then on these n slots are the claimant's alone: it reads each, and when it has
+//!   read all, it writes the mark of the first: one store, however many they are.
+//!   (The owner remembers its own claims as long as they follow each other, and
+//!   writes one mark for a run of them.)
+//! * reclaim (owner, out of room): goes from claim to claim by their marks.
 //!
 //! Claim, then read: nothing is read before it is owned, so there is nothing to
 //! tear, nothing to undo, and loom and Miri see plain exclusive access.
 //!
 //! **Invariants.**
 //!
-//! 1. `head <= tail <= head + slots`.
+//! 1. `reclaimed <= head <= tail <= reclaimed + slots`.
 //! 2. The positions `head..tail` are full, and belong to nobody.
 //! 3. A position below `head` belongs to the one whose compare-and-swap moved
-//!    `head` over it, until it sets `free_for`.
-//! 4. `free_for == p` for `p >= tail` means that the slot is empty and the owner's.
+//!    `head` over it, until its claim is over.
+//! 4. A position at or above `tail` and below `reclaimed + slots` has an empty slot,
+//!    and is the owner's.
+//! 5. A mark m that was read at position p tells of p's claim if `p < m <= p + slots`,
+//!    and else of an earlier lap's, which ended at or before p.
 //!
 //! | edge   | release side                   | acquire side                 | carries                         | loom model                    |
 //! |--------|--------------------------------|------------------------------|---------------------------------|-------------------------------|
-//! | `item` | [`Local::publish`], `tail`     | [`Stealer::steal`], `tail`   | the items written before        | `thief_sees_the_item`         |
-//! | `lap`  | [`Ring::take`], `free_for`     | [`Local::has_room`]          | that the claimant has read      | `push_reuses_a_stolen_slot`   |
-//! | `gone` | every claim, `head`            | [`Stealer::steal`], `head`   | a `tail` no older than the head | `second_thief_is_not_too_late` |
+//! | `item` | [`Local::publish`], `tail`     | [`Stealer::claim`], `tail`   | the items written before        | `thief_sees_the_item`         |
+//! | `lap`  | [`Claim`]'s drop, the mark     | [`Local::reclaim`], the mark | that the claimant has read      | `push_reuses_a_stolen_slot`   |
+//! | `gone` | every claim, `head`            | [`Stealer::claim`], `head`   | a `tail` no older than the head | `second_thief_is_not_too_late` |
 //!
-//! The ring without reclamation and with lap numbers in the slots follows D.
-//! Vyukov's bounded queue (2010); claims of several items by one compare-and-swap
-//! follow the fixed-size run queue of Go and tokio.
+//! The ring without reclamation of memory follows D. Vyukov's bounded queue (2010);
+//! claims of several items by one compare-and-swap follow the fixed-size run queue of
+//! Go and tokio. Marks of whole claims instead of lap numbers in the slots are this
+//! crate's own.
 
 use crate::probe::probe;
 use crate::sync::{Arc, AtomicU64, Ordering, UnsafeCell};
 use crossbeam_utils::CachePadded;
 use std::fmt;
 use std::mem::MaybeUninit;
+use std::ops::Deref;
 
-struct Slot<T> {
-    free_for: AtomicU64,
-    item: UnsafeCell<MaybeUninit<T>>,
-}
-
-struct Ring<T> {
+/// Only [`Local`], [`Stealer`] and [`Claim`] see its inside.
+pub(crate) struct Ring<T> {
     head: CachePadded<AtomicU64>,
     tail: CachePadded<AtomicU64>,
-    slots: Box<[Slot<T>]>,
+    slots: Box<[UnsafeCell<MaybeUninit<T>>]>,
+    marks: Box<[AtomicU64]>,
 }
 
 // SAFETY: an item is written by the owner, read by one claimant, which may be
@@ -68,6 +74,11 @@ pub(crate) struct Local<T> {
     ring: Arc<Ring<T>>,
     /// The owner's own copy of `tail`, not yet published items included.
     next: u64,
+    /// `reclaimed + slots`: where the owner may not write yet.
+    limit: u64,
+    /// The owner's own claims since the last mark that it wrote, if they follow each
+    /// other: from, to.
+    popped: (u64, u64),
 }
 
 /// An end for everybody else.
@@ -78,13 +89,13 @@ pub(crate) struct Stealer<T> {
 /// What came of [`Stealer::steal`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
-pub(crate) enum Steal {
+pub(crate) enum Steal<C = usize> {
     /// Nothing was there.
     Empty,
     /// Somebody else was faster; there may be more.
     Retry,
-    /// So many items went to the sink, at least one.
-    Taken(usize),
+    /// So many items went to the sink, at least one; or they are in this claim.
+    Taken(C),
 }
 
 /// Makes a ring for `capacity` items (rounded up to a power of two).
@@ -97,33 +108,38 @@ pub(crate) fn ring<T>(capacity: usize) -> (Local<T>, Stealer<T>) {
 /// As [`ring`], with the first item at position `start`.
 pub(crate) fn ring_at<T>(capacity: usize, start: u64) -> (Local<T>, Stealer<T>) {
     let capacity = capacity.next_power_of_two();
-    let mask = capacity as u64 - 1;
-    let slots = (0..capacity as u64)
-        .map(|slot| Slot {
-            // The first position at or after `start` that lives here.
-            free_for: AtomicU64::new(start.wrapping_add(slot.wrapping_sub(start) & mask)),
-            item: UnsafeCell::new(MaybeUninit::uninit()),
-        })
-        .collect();
+    let slot = |_| UnsafeCell::new(MaybeUninit::uninit());
     let ring = Arc::new(Ring {
         head: CachePadded::new(AtomicU64::new(start)),
         tail: CachePadded::new(AtomicU64::new(start)),
-        slots,
+        slots: (0..capacity).map(slot).collect(),
+        // No claim ends where the ring begins (invariant 5).
+        marks: (0..capacity).map(|_| AtomicU64::new(start)).collect(),
     });
-    let stealer = Stealer {
+    let local = Local {
         ring: Arc::clone(&ring),
+        next: start,
+        limit: start.wrapping_add(capacity as u64),
+        popped: (start, start),
     };
-    (Local { ring, next: start }, stealer)
+    (local, Stealer { ring })
 }
 
 impl<T> Ring<T> {
     #[inline]
-    fn slot(&self, position: u64) -> &Slot<T> {
-        // The number of slots is a power of two, so the mask keeps it in bounds.
-        &self.slots[position as usize & (self.slots.len() - 1)]
+    fn slot(&self, position: u64) -> &UnsafeCell<MaybeUninit<T>> {
+        let slot = position as usize & (self.slots.len() - 1);
+        // SAFETY: the number of slots is a power of two, so the mask keeps the index
+        // below it.
+        unsafe { self.slots.get_unchecked(slot) }
     }
 
-    /// Moves one item out of a claimed position and gives the slot to the next lap.
+    #[inline]
+    fn mark(&self, position: u64) -> &AtomicU64 {
+        &self.marks[position as usize & (self.marks.len() - 1)]
+    }
+
+    /// Moves one item out of a claimed position.
     ///
     /// # Safety
     ///
@@ -131,44 +147,61 @@ impl<T> Ring<T> {
     ///   the caller's only `take` of it.
     #[inline]
     unsafe fn take(&self, position: u64) -> T {
-        let slot = self.slot(position);
-        let item = slot.item.with(|item| {
+        let item = self.slot(position).with(|item| {
             // SAFETY: the claim makes the slot ours (invariant 3).
             unsafe { item.read() }
         });
         // SAFETY: the item was written before `tail` passed the position, which the
         // claim proves (invariant 2).
-        let item = unsafe { item.assume_init() };
-        probe!("deque: read, slot not yet free");
-        let next_lap = position.wrapping_add(self.slots.len() as u64);
-        // [lap] Release: the read above is over before the owner may write here.
-        slot.free_for.store(next_lap, Ordering::Release);
-        probe!("deque: slot free, item in hand");
-        item
+        unsafe { item.assume_init() }
+    }
+
+    /// How many items wait: exact when nobody is at work, else an estimate.
+    #[inline]
+    fn len(&self) -> usize {
+        // [gone] Acquire: head first, so that the tail is not behind it.
+        let head = self.head.load(Ordering::Acquire);
+        // Acquire: whoever acts on the length may rely on what was published.
+        let tail = self.tail.load(Ordering::Acquire);
+        tail.wrapping_sub(head) as usize
     }
 }
 
 impl<T> Local<T> {
-    /// Whether the next push will find its slot free.
-    #[inline]
-    pub(crate) fn has_room(&self) -> bool {
-        self.is_free(self.next)
-    }
-
     /// How many items (at most `most`) can be pushed for certain.
     ///
     /// Only the owner fills slots, so the room stays until the owner uses it.
     #[inline]
-    pub(crate) fn room(&self, most: usize) -> usize {
-        (0..most)
-            .take_while(|&ahead| self.is_free(self.next.wrapping_add(ahead as u64)))
-            .count()
+    pub(crate) fn room(&mut self, most: usize) -> usize {
+        let mut free = self.limit.wrapping_sub(self.next) as usize;
+        if free < most {
+            free = self.reclaim();
+        }
+        free.min(most)
     }
 
-    #[inline]
-    fn is_free(&self, position: u64) -> bool {
-        // [lap] Acquire: the claimant of the last lap has read before we write.
-        self.ring.slot(position).free_for.load(Ordering::Acquire) == position
+    /// Finds out which claims are over. Returns how many slots are free.
+    #[cold]
+    fn reclaim(&mut self) -> usize {
+        let slots = self.ring.slots.len() as u64;
+        let mut reclaimed = self.limit.wrapping_sub(slots);
+        loop {
+            let (from, to) = self.popped;
+            let end = if reclaimed == from && from != to {
+                self.popped.0 = to;
+                to
+            } else {
+                // [lap] Acquire: the claimant has read before we write.
+                self.ring.mark(reclaimed).load(Ordering::Acquire)
+            };
+            let claimed = end.wrapping_sub(reclaimed);
+            if claimed == 0 || claimed > slots {
+                break;
+            }
+            reclaimed = end;
+        }
+        self.limit = reclaimed.wrapping_add(slots);
+        self.limit.wrapping_sub(self.next) as usize
     }
 
     /// Adds one item and publishes it. Wait-free.
@@ -176,7 +209,7 @@ impl<T> Local<T> {
     /// # Errors
     ///
     /// Hands the item back if the ring is full, or if a thief that claimed the
-    /// slot's last item has not read it yet.
+    /// slot's last item, or one before it, has not read it yet.
     #[inline]
     pub(crate) fn push(&mut self, item: T) -> Result<(), T> {
         self.stage(item)?;
@@ -192,12 +225,12 @@ impl<T> Local<T> {
     /// As [`Local::push`].
     #[inline]
     pub(crate) fn stage(&mut self, item: T) -> Result<(), T> {
-        if !self.has_room() {
+        if self.next == self.limit && self.reclaim() == 0 {
             return Err(item);
         }
         // SAFETY: the slot is empty and ours (invariant 4); `&mut self` keeps
         // other pushes out, and thieves stay below `tail`.
-        self.ring.slot(self.next).item.with_mut(|slot| unsafe {
+        self.ring.slot(self.next).with_mut(|slot| unsafe {
             slot.write(MaybeUninit::new(item));
         });
         self.next = self.next.wrapping_add(1);
@@ -237,7 +270,10 @@ impl<T> Local<T> {
                     probe!("deque pop: claimed");
                     // SAFETY: the compare-and-swap claimed this one position,
                     // which was below `tail`.
-                    return Some(unsafe { self.ring.take(head) });
+                    let item = unsafe { self.ring.take(head) };
+                    self.note_popped(head);
+                    probe!("deque pop: read, item in hand");
+                    return Some(item);
                 }
                 Err(seen) => {
                     probe!("deque pop: lost to a thief");
@@ -248,9 +284,23 @@ impl<T> Local<T> {
         None
     }
 
+    /// Our own claim of one position is over.
+    #[inline]
+    fn note_popped(&mut self, position: u64) {
+        let (from, to) = self.popped;
+        if position != to {
+            if from != to {
+                // Relaxed: for ourselves.
+                self.ring.mark(from).store(to, Ordering::Relaxed);
+            }
+            self.popped.0 = position;
+        }
+        self.popped.1 = position.wrapping_add(1);
+    }
+
     /// How many items wait here.
     pub(crate) fn len(&self) -> usize {
-        len_of(&self.ring)
+        self.ring.len()
     }
 }
 
@@ -258,62 +308,69 @@ impl<T> Stealer<T> {
     /// Claims the older half of what is there, at least one and at most `most`,
     /// and hands it to `sink` from old to new. Lock-free, and never loops.
     pub(crate) fn steal(&self, most: usize, sink: impl FnMut(T)) -> Steal {
-        self.claim(most, |len| len.div_ceil(2), sink)
+        self.read(|len| len.div_ceil(2).min(most), sink)
     }
 
     /// As [`Stealer::steal`], but claims all that is there, at most `most`.
     pub(crate) fn drain(&self, most: usize, sink: impl FnMut(T)) -> Steal {
-        self.claim(most, |len| len, sink)
+        self.read(|len| len.min(most), sink)
+    }
+
+    fn read(&self, share: impl FnOnce(usize) -> usize, sink: impl FnMut(T)) -> Steal {
+        self.claim(share).map(|range| {
+            let count = range.len();
+            range.of(&*self.ring).for_each(sink);
+            count
+        })
+    }
+
+    /// Claims `share(len)` of the `len` items that are there, to be read one by one.
+    /// Lock-free, and never loops. Until the claim is dropped its slots stay taken.
+    #[inline]
+    pub(crate) fn take(&self, share: impl FnOnce(usize) -> usize) -> Steal<Claim<T>> {
+        self.claim(share)
+            .map(|range| range.of(Arc::clone(&self.ring)))
     }
 
     #[inline]
-    fn claim(&self, most: usize, share: impl FnOnce(usize) -> usize, sink: impl FnMut(T)) -> Steal {
+    fn claim(&self, share: impl FnOnce(usize) -> usize) -> Steal<Range> {
+        let ring = &self.ring;
         // [gone] Acquire: with this head comes a tail that is not behind it.
-        let head = self.ring.head.load(Ordering::Acquire);
+        let head = ring.head.load(Ordering::Acquire);
         probe!("deque steal: head read, tail not");
         // [item] Acquire: the items below this tail are written.
-        let tail = self.ring.tail.load(Ordering::Acquire);
+        let tail = ring.tail.load(Ordering::Acquire);
         let len = tail.wrapping_sub(head) as usize;
         debug_assert!(
             (len as i64) >= 0,
             "[gone] brings a tail at or after the head"
         );
-        if len == 0 || most == 0 {
-            return Steal::Empty;
-        }
         // The head may be old by now, and then `len` is more than the ring holds:
         // the compare-and-swap fails.
-        let count = share(len).min(most);
+        let count = share(len);
+        if count == 0 {
+            return Steal::Empty;
+        }
+        let end = head.wrapping_add(count as u64);
         probe!("deque steal: looked, not claimed");
         // [gone] Release, as in `pop`: passes on the tail that was acquired above.
         // The failure brings nothing that is used.
-        if self
-            .ring
+        if ring
             .head
-            .compare_exchange(
-                head,
-                head.wrapping_add(count as u64),
-                Ordering::Release,
-                Ordering::Relaxed,
-            )
+            .compare_exchange(head, end, Ordering::Release, Ordering::Relaxed)
             .is_err()
         {
             probe!("deque steal: lost the race");
             return Steal::Retry;
         }
         probe!("deque steal: claimed");
-        let mut claim = Claim {
-            ring: &self.ring,
-            next: head,
-            left: count,
-        };
-        claim.by_ref().for_each(sink);
-        Steal::Taken(count)
+        Steal::Taken(Range { start: head, end })
     }
 
     /// How many items wait here: exact when nobody is at work, else an estimate.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
-        len_of(&self.ring)
+        self.ring.len()
     }
 
     /// Whether nothing is published here.
@@ -325,28 +382,61 @@ impl<T> Stealer<T> {
     }
 }
 
-fn len_of<T>(ring: &Ring<T>) -> usize {
-    // [gone] Acquire: head first, so that the tail is not behind it.
-    let head = ring.head.load(Ordering::Acquire);
-    // Acquire: whoever acts on the length may rely on what was published.
-    let tail = ring.tail.load(Ordering::Acquire);
-    tail.wrapping_sub(head) as usize
+impl<C> Steal<C> {
+    fn map<D>(self, taken: impl FnOnce(C) -> D) -> Steal<D> {
+        match self {
+            Steal::Empty => Steal::Empty,
+            Steal::Retry => Steal::Retry,
+            Steal::Taken(claim) => Steal::Taken(taken(claim)),
+        }
+    }
 }
 
-/// Claimed positions that are still to be read. Dropped early (the sink
-/// panicked), it drops the rest, so that no slot stays taken for ever.
-struct Claim<'a, T> {
-    ring: &'a Ring<T>,
+/// Positions that were claimed.
+struct Range {
+    start: u64,
+    end: u64,
+}
+
+impl Range {
+    fn len(&self) -> usize {
+        self.end.wrapping_sub(self.start) as usize
+    }
+
+    fn of<T, R: Deref<Target = Ring<T>>>(self, ring: R) -> Claim<T, R> {
+        Claim {
+            ring,
+            start: self.start,
+            next: self.start,
+            end: self.end,
+        }
+    }
+}
+
+/// Claimed positions, and the items there that are still to be read. Dropped early
+/// (the sink panicked), it drops the rest, so that no slot stays taken for ever.
+pub(crate) struct Claim<T, R: Deref<Target = Ring<T>> = Arc<Ring<T>>> {
+    ring: R,
+    start: u64,
     next: u64,
-    left: usize,
+    end: u64,
 }
 
-impl<T> Iterator for Claim<'_, T> {
+impl<T, R: Deref<Target = Ring<T>>> Claim<T, R> {
+    /// How many items are still to be read.
+    pub(crate) fn len(&self) -> usize {
+        self.end.wrapping_sub(self.next) as usize
+    }
+}
+
+impl<T, R: Deref<Target = Ring<T>>> Iterator for Claim<T, R> {
     type Item = T;
 
     #[inline]
     fn next(&mut self) -> Option<T> {
-        self.left = self.left.checked_sub(1)?;
+        if self.next == self.end {
+            return None;
+        }
         let position = self.next;
         self.next = position.wrapping_add(1);
         // SAFETY: a claimed position, and `next` never comes back to it.
@@ -354,9 +444,15 @@ impl<T> Iterator for Claim<'_, T> {
     }
 }
 
-impl<T> Drop for Claim<'_, T> {
+impl<T, R: Deref<Target = Ring<T>>> Drop for Claim<T, R> {
     fn drop(&mut self) {
         self.for_each(drop);
+        probe!("deque: read, slots not yet free");
+        // [lap] Release: all is read before the owner may write here.
+        self.ring
+            .mark(self.start)
+            .store(self.end, Ordering::Release);
+        probe!("deque: slots free");
     }
 }
 
@@ -365,12 +461,11 @@ impl<T> Drop for Ring<T> {
         // Relaxed: `&mut self`, everybody else is gone.
         let head = self.head.load(Ordering::Relaxed);
         let tail = self.tail.load(Ordering::Relaxed);
-        let left = tail.wrapping_sub(head) as usize;
-        drop(Claim {
-            ring: self,
-            next: head,
-            left,
-        });
+        let left = Range {
+            start: head,
+            end: tail,
+        };
+        drop(left.of(&*self));
     }
 }
 
@@ -393,6 +488,14 @@ impl<T> fmt::Debug for Local<T> {
 impl<T> fmt::Debug for Stealer<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stealer")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T, R: Deref<Target = Ring<T>>> fmt::Debug for Claim<T, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claim")
             .field("len", &self.len())
             .finish_non_exhaustive()
     }

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::ledger::Ledger;
 use super::{Engine, Entry, Origin, Run};
 use crate::deque::{Local, Steal};
 use crate::idle::Place;
@@ -10,9 +11,8 @@ use crate::probe::probe;
 use crate::sync::Ordering;
 use std::cell::Cell;
 
-/// After so many follow-ups in a row from its own deque a worker looks at the shared
-/// queues first, so that jobs which beget jobs for ever starve nobody. A prime, so that
-/// it falls into step with nothing.
+/// Every so many turns a worker looks for jobs that could wait for ever otherwise. A
+/// prime, so that it falls into step with nothing.
 const FAIRNESS: u32 = 61;
 
 /// Most jobs that leave the injector in one claim.
@@ -64,12 +64,15 @@ pub(crate) enum Exit {
 pub(crate) struct Worker<'a, J> {
     engine: &'a Engine<J>,
     id: usize,
+    ledger: &'a Ledger,
     local: Local<Entry<J>>,
     place: Place,
-    /// Counts turns, to pick whom to steal from.
-    turn: u32,
+    /// Turns until the next one that is out of turn.
+    in_turn: u32,
     /// Follow-ups in a row from the own deque, for fairness.
     follow_ups: u32,
+    /// Counts searches, to pick whom to steal from.
+    searches: usize,
     /// How many jobs waited in the injector at the last claim.
     backlog: usize,
     patience: Patience,
@@ -139,10 +142,12 @@ impl<'a, J: Send> Worker<'a, J> {
         Self {
             engine,
             id,
+            ledger: engine.ledgers.of(id),
             local,
             place: Place::new(id),
-            turn: 0,
+            in_turn: FAIRNESS,
             follow_ups: 0,
+            searches: 0,
             backlog: 0,
             patience: Patience::default(),
             tempo: Tempo::default(),
@@ -166,21 +171,29 @@ impl<'a, J: Send> Worker<'a, J> {
             };
             let ended = runner.run(entry, &mut desk);
             probe!("engine: job ended, not counted");
-            self.engine.ledgers.of(self.id).finish(ended);
+            self.ledger.finish(ended);
         }
     }
 
     /// The next job, after as much sleep as it takes.
+    #[inline]
     fn next(&mut self, runner: &mut impl Run<J>) -> Result<Entry<J>, Exit> {
+        if !self.engine.is_halted() {
+            if let Some(entry) = self.find() {
+                return Ok(entry);
+            }
+        }
+        self.search(runner)
+    }
+
+    /// The next job, when there was none at first sight.
+    #[cold]
+    fn search(&mut self, runner: &mut impl Run<J>) -> Result<Entry<J>, Exit> {
         loop {
             if self.engine.is_halted() {
                 // Not searching any more, and nobody need be woken: all are.
                 self.engine.idle.found(&mut self.place, false);
                 return Err(Exit::Halted);
-            }
-            if let Some(entry) = self.find() {
-                self.patience.found();
-                return Ok(entry);
             }
             self.set_brisk(false);
             if !self.place.is_searching() {
@@ -205,12 +218,18 @@ impl<'a, J: Send> Worker<'a, J> {
                     place,
                     ..
                 } = self;
-                engine.ledgers.of(self.id).park();
+                self.ledger.park();
                 patience.sleep(|| engine.idle.sleep(place, || engine.has_work()));
             }
             // Relaxed: a hint.
             if self.engine.brisk.load(Ordering::Relaxed) > 0 {
                 self.tempo.stay_away(|| self.engine.injector.head());
+            }
+            if !self.engine.is_halted() {
+                if let Some(entry) = self.find() {
+                    self.patience.found();
+                    return Ok(entry);
+                }
             }
         }
     }
@@ -218,25 +237,37 @@ impl<'a, J: Send> Worker<'a, J> {
     /// A job from anywhere; stops the search if there is one.
     #[inline]
     fn find(&mut self) -> Option<Entry<J>> {
-        self.turn = self.turn.wrapping_add(1);
-        // Two kinds of job could wait for ever: those behind follow-ups that beget
-        // follow-ups in our own deque, and those behind submitters that never pause.
-        let out_of_turn = if self.follow_ups >= FAIRNESS {
-            self.follow_ups = 0;
-            self.claim().or_else(|| self.overflowed())
-        } else if self.turn % FAIRNESS == 0 {
-            self.overflowed().or_else(|| self.steal())
-        } else {
-            None
+        self.in_turn -= 1;
+        let own = if self.in_turn > 0 { self.own() } else { None };
+        let found = match own {
+            Some(own) => own,
+            None => self.find_elsewhere()?,
         };
-        let found = out_of_turn
-            .or_else(|| self.own())
+        probe!("engine: job found, not counted as started");
+        self.ledger.start();
+        Some(found)
+    }
+
+    /// A job of which others know too, or it is time for one that is out of turn.
+    #[inline(never)]
+    fn find_elsewhere(&mut self) -> Option<Entry<J>> {
+        if self.in_turn == 0 {
+            self.in_turn = FAIRNESS;
+            // Two kinds of job could wait for ever: those behind follow-ups that beget
+            // follow-ups in our own deque, and those behind submitters that never pause.
+            let out_of_turn = if std::mem::take(&mut self.follow_ups) >= FAIRNESS {
+                self.claim().or_else(|| self.overflowed())
+            } else {
+                self.overflowed().or_else(|| self.steal())
+            };
+            if out_of_turn.is_some() {
+                return out_of_turn;
+            }
+        }
+        self.own()
             .or_else(|| self.claim())
             .or_else(|| self.overflowed())
-            .or_else(|| self.steal())?;
-        probe!("engine: job found, not counted as started");
-        self.engine.ledgers.of(self.id).start();
-        Some(found)
+            .or_else(|| self.steal())
     }
 
     /// Tells the others whether to stay away.
@@ -258,12 +289,12 @@ impl<'a, J: Send> Worker<'a, J> {
     fn own(&mut self) -> Option<Entry<J>> {
         let entry = self.local.pop()?;
         debug_assert!(!self.place.is_searching(), "nobody else fills our deque");
-        // Submitted jobs run out by themselves, and keep their order.
-        self.follow_ups = if entry.counts_against_capacity() {
-            0
+        if entry.counts_against_capacity() {
+            // Submitted jobs run out by themselves, and keep their order.
+            self.follow_ups = 0;
         } else {
-            self.follow_ups + 1
-        };
+            self.follow_ups += 1;
+        }
         self.resume(&entry);
         Some(entry)
     }
@@ -273,7 +304,7 @@ impl<'a, J: Send> Worker<'a, J> {
     fn resume(&self, entry: &Entry<J>) {
         if entry.counts_against_capacity() {
             probe!("engine: taken from a deque, room not yet counted");
-            self.engine.ledgers.of(self.id).resume();
+            self.ledger.resume();
             probe!("engine: room counted, submitters not told");
             self.engine.room.notify(1);
         }
@@ -282,8 +313,7 @@ impl<'a, J: Send> Worker<'a, J> {
     /// A fair share of the injector: one job to start, the others into our deque.
     #[inline]
     fn claim(&mut self) -> Option<Entry<J>> {
-        let engine = self.engine;
-        let ledger = engine.ledgers.of(self.id);
+        let Self { engine, ledger, .. } = *self;
         // A head that was read before a suspension makes the length too long. More than
         // the capacity never waits, and whoever announces more than his share of it and
         // is then suspended keeps everybody out.
@@ -363,8 +393,9 @@ impl<'a, J: Send> Worker<'a, J> {
     /// Half of another worker's deque: one job to start, the others into ours.
     fn steal(&mut self) -> Option<Entry<J>> {
         let workers = self.engine.workers();
+        self.searches = self.searches.wrapping_add(1);
         for step in 0..workers {
-            let victim = (self.id + self.turn as usize + step) % workers;
+            let victim = (self.id + self.searches % workers + step) % workers;
             if victim == self.id {
                 continue;
             }
@@ -388,7 +419,7 @@ impl<'a, J: Send> Worker<'a, J> {
                 // and the last look before the sleep.
                 continue;
             };
-            self.engine.ledgers.of(self.id).steal(jobs);
+            self.ledger.steal(jobs);
             probe!("engine steal: claimed, not published");
             let more = jobs > 1 || !victim.is_empty();
             if jobs > 1 {

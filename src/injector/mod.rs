@@ -676,15 +676,16 @@ impl<T> Injector<T> {
     fn read(&self, id: u32, from: u64, count: usize, sink: &mut impl FnMut(u64, T)) {
         let segment = self.segments.get(id);
         let (mut group, mut cell) = place(from);
-        for position in from..from + count as u64 {
-            // SAFETY: published, claimed by us, and visited once (invariant 3).
-            let item = unsafe { take(&segment.groups[group].cells[cell]) };
-            sink(position, item);
-            // As `place` of the next position, without its divisions.
-            cell += 1;
-            if cell == GROUP {
-                (group, cell) = (group + 1, 0);
+        let (mut position, end) = (from, from + count as u64);
+        while position < end {
+            let in_group = (GROUP - cell).min((end - position) as usize);
+            for cell in &segment.groups[group].cells[cell..cell + in_group] {
+                // SAFETY: published, claimed by us, and visited once (invariant 3).
+                let item = unsafe { take(cell) };
+                sink(position, item);
+                position += 1;
             }
+            (group, cell) = (group + 1, 0);
         }
         probe!("injector pop: read, not counted");
         self.count(id, count as u32);

@@ -4,6 +4,7 @@
 
 mod builder;
 mod context;
+mod hand;
 mod handle;
 mod map;
 pub(crate) mod outbox;

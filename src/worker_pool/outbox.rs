@@ -28,6 +28,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::hand::Hand;
 use super::handle::Waiting;
 use super::{JobError, Outcome};
 use crate::deque::{self, Local, Steal, Stealer};
@@ -51,12 +52,25 @@ const RINGS_BYTES: usize = 1 << 22;
 const MAX_SLOTS: usize = if cfg!(workcrew_loom) { 2 } else { 1 << 12 };
 
 /// Most results that a taker claims at once.
-pub(super) const MAX_TAKE: usize = 64;
+const MAX_TAKE: usize = 64;
 
+/// An outcome in its worker's own stream.
 #[derive(Debug)]
-struct Delivered<R> {
+pub(super) struct Delivered<R> {
     origin: Origin,
     result: Result<R, JobError>,
+}
+
+impl<R> Delivered<R> {
+    #[inline]
+    pub(super) fn by(self, worker: usize) -> Outcome<R> {
+        Outcome {
+            index: self.origin.index(),
+            follow_up: self.origin.is_follow_up(),
+            worker,
+            result: self.result,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -137,38 +151,38 @@ impl<R: Send> Outbox<R> {
     }
 
     /// Results that lie here.
+    #[inline]
     pub(crate) fn untaken(&self) -> usize {
+        let in_rings = self.streams.iter().map(|stream| stream.ring.len()).sum();
         // Relaxed: who spills knows, and others may miss a result that is being spilled.
         if self.spilled.load(Ordering::Relaxed) {
-            self.streams.iter().map(|stream| stream.len()).sum()
+            self.with_spilled(in_rings)
         } else {
-            self.streams.iter().map(|stream| stream.ring.len()).sum()
+            in_rings
         }
     }
 
-    /// Takes up to a fair share from the first stream after `turn` that has any.
-    /// Returns how many went to the sink.
-    pub(super) fn take(&self, turn: &mut usize, mut sink: impl FnMut(Outcome<R>)) -> usize {
+    #[cold]
+    fn with_spilled(&self, in_rings: usize) -> usize {
+        let spilled = self.streams.iter().map(|stream| stream.spilled());
+        in_rings + spilled.sum::<usize>()
+    }
+
+    /// Claims up to a fair share from the first stream in turn that has any, for an
+    /// empty hand. Returns how many that were.
+    pub(super) fn fill(&self, hand: &mut Hand<R>) -> usize {
         // Relaxed: fairness among takers needs no exact number.
         let takers = self.takers.load(Ordering::Relaxed).max(1);
         let mut taken = self
             .strays
-            .pop(MAX_TAKE, |_| {}, |_, outcome| sink(outcome))
+            .pop(MAX_TAKE, |_| {}, |_, outcome| hand.add(outcome))
             .taken;
         for _ in 0..self.streams.len() {
             if taken > 0 {
                 break;
             }
-            *turn = (*turn + 1) % self.streams.len();
-            let worker = *turn;
-            taken = self.streams[worker].take(takers, |Delivered { origin, result }| {
-                sink(Outcome {
-                    index: origin.index(),
-                    follow_up: origin.is_follow_up(),
-                    worker,
-                    result,
-                });
-            });
+            let worker = hand.next_turn(self.streams.len());
+            taken = self.streams[worker].fill(hand, worker, takers);
         }
         if taken > 0 {
             probe!("outbox take: claimed, room not told");
@@ -263,24 +277,26 @@ impl<R: Send> Outbox<R> {
     }
 
     fn discard_all(&self) {
-        let mut turn = 0;
-        while self.take(&mut turn, |outcome| self.discard(outcome.result)) > 0 {}
+        let mut hand = Hand::default();
+        while self.fill(&mut hand) > 0 {
+            for outcome in &mut hand {
+                self.discard(outcome.result);
+            }
+        }
     }
 }
 
 impl<R> Stream<R> {
-    #[inline]
-    fn len(&self) -> usize {
+    /// Results that did not fit into the ring.
+    fn spilled(&self) -> usize {
         // Relaxed: its own worker knows, and others may miss a result that is being
-        // spilled.
-        let spilling = self.spilling.load(Ordering::Relaxed);
-        // A worker that is suspended while it spills has claimed a place for ever.
-        let spilled = if spilling && self.spill.has_published() {
+        // spilled. A worker that is suspended while it spills has claimed a place for
+        // ever.
+        if self.spilling.load(Ordering::Relaxed) && self.spill.has_published() {
             self.spill.len()
         } else {
             0
-        };
-        self.ring.len() + spilled
+        }
     }
 
     fn set_backlog(&self, backlog: usize) {
@@ -290,14 +306,15 @@ impl<R> Stream<R> {
         }
     }
 
-    fn take(&self, takers: usize, mut sink: impl FnMut(Delivered<R>)) -> usize {
+    #[inline]
+    fn fill(&self, hand: &mut Hand<R>, worker: usize, takers: usize) -> usize {
         let share = |len: usize| len.div_ceil(takers).min(MAX_TAKE);
         // [spill] Acquire, and before the look into the ring: see the page.
         let spilling = self.spilling.load(Ordering::Acquire);
         let spilled = if spilling { share(self.spill.len()) } else { 0 };
         loop {
-            match self.ring.drain(share(self.ring.len()), &mut sink) {
-                Steal::Taken(taken) => return taken,
+            match self.ring.take(share) {
+                Steal::Taken(claim) => return hand.hold(claim),
                 Steal::Retry => {}
                 Steal::Empty => break,
             }
@@ -306,9 +323,8 @@ impl<R> Stream<R> {
             return 0;
         }
         probe!("outbox take: ring empty, spill not looked at");
-        self.spill
-            .pop(spilled, |_| {}, |_, delivered| sink(delivered))
-            .taken
+        let sink = |_, delivered: Delivered<R>| hand.add(delivered.by(worker));
+        self.spill.pop(spilled, |_| {}, sink).taken
     }
 }
 

@@ -3,13 +3,13 @@
 #![forbid(unsafe_code)]
 
 use super::JobError;
-use super::outbox::{MAX_TAKE, Outbox};
+use super::hand::Hand;
+use super::outbox::Outbox;
 use crate::engine::is_inside;
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
 use crate::pace::{Nap, Pace, Patience};
 use crate::probe::probe;
 use crate::sync::Arc;
-use std::collections::VecDeque;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -61,48 +61,24 @@ pub struct Results<R: Send> {
     patience: Patience,
 }
 
-/// What a taker has claimed.
-struct Hand<R> {
-    /// Not yet handed out.
-    outcomes: VecDeque<Outcome<R>>,
-    /// The stream that was looked at last.
-    turn: usize,
-    /// Results that were ever claimed.
-    claimed: u64,
-}
-
-impl<R: Send> Hand<R> {
-    /// Claims a share of what lies there and returns the first.
-    #[inline]
-    fn refill(&mut self, outbox: &Outbox<R>) -> Result<Outcome<R>, TryRecvError> {
-        // Asked before the look: results delivered by then will be found.
-        let ended = outbox.has_ended();
-        let Self {
-            outcomes,
-            turn,
-            claimed,
-        } = self;
-        *claimed += outbox.take(turn, |outcome| outcomes.push_back(outcome)) as u64;
-        probe!("results: taken, not handed out");
-        match outcomes.pop_front() {
-            Some(outcome) => Ok(outcome),
-            None if ended => Err(TryRecvError::Ended),
-            None => Err(TryRecvError::Empty),
-        }
+/// Claims a share of what lies there and returns the first.
+fn refill<R: Send>(hand: &mut Hand<R>, outbox: &Outbox<R>) -> Result<Outcome<R>, TryRecvError> {
+    // Asked before the look: results delivered by then will be found.
+    let ended = outbox.has_ended();
+    outbox.fill(hand);
+    probe!("results: taken, not handed out");
+    match hand.next() {
+        Some(outcome) => Ok(outcome),
+        None if ended => Err(TryRecvError::Ended),
+        None => Err(TryRecvError::Empty),
     }
 }
 
 impl<R: Send> Results<R> {
     pub(crate) fn new(outbox: Arc<Outbox<R>>) -> Self {
-        let outcomes = VecDeque::with_capacity(MAX_TAKE);
-        let hand = Hand {
-            outcomes,
-            turn: 0,
-            claimed: 0,
-        };
         Self {
             outbox,
-            hand,
+            hand: Hand::default(),
             pace: Pace::new(),
             patience: Patience::default(),
         }
@@ -110,7 +86,7 @@ impl<R: Send> Results<R> {
 
     /// Takes an outcome back that was handed out; it is the next.
     pub(super) fn put_back(&mut self, outcome: Outcome<R>) {
-        self.hand.outcomes.push_front(outcome);
+        self.hand.put_back(outcome);
     }
 
     pub(super) fn is_forked(&self) -> bool {
@@ -159,10 +135,10 @@ impl<R: Send> Results<R> {
             // What is here is the parent's.
             return Err(TryRecvError::Ended);
         }
-        if let Some(outcome) = self.hand.outcomes.pop_front() {
-            return Ok(outcome);
+        match self.hand.next() {
+            Some(outcome) => Ok(outcome),
+            None => refill(&mut self.hand, &self.outbox),
         }
-        self.hand.refill(&self.outbox)
     }
 
     /// Returns the next outcome, waiting at most `timeout` for it.
@@ -190,7 +166,7 @@ impl<R: Send> Results<R> {
             pace,
             patience,
         } = self;
-        let long = pace.should_nap(hand.claimed, outbox.capacity());
+        let long = pace.should_nap(hand.claimed(), outbox.capacity());
         let nap = if outbox.backlog() < NAP_BACKLOG {
             Nap::None
         } else if long && deadline.is_none() {
@@ -201,7 +177,7 @@ impl<R: Send> Results<R> {
         let found = outbox
             .ready()
             .wait_politely(nap, patience, outbox.is_hot(), deadline, || {
-                match hand.refill(outbox) {
+                match refill(hand, outbox) {
                     Ok(outcome) => Some(Ok(outcome)),
                     Err(TryRecvError::Ended) => Some(Err(RecvTimeoutError::Ended)),
                     Err(TryRecvError::Empty) => None,
@@ -241,11 +217,11 @@ impl<R: Send> Drop for Results<R> {
     fn drop(&mut self) {
         if self.is_forked() {
             // All of it is the parent's, who drops it.
-            std::mem::forget(std::mem::take(&mut self.hand.outcomes));
+            std::mem::forget(std::mem::take(&mut self.hand));
             std::mem::forget(Arc::clone(&self.outbox));
             return;
         }
-        for outcome in self.hand.outcomes.drain(..) {
+        for outcome in &mut self.hand {
             self.outbox.put_back(outcome);
         }
         self.outbox.taker_left();
@@ -255,7 +231,7 @@ impl<R: Send> Drop for Results<R> {
 impl<R: Send> fmt::Debug for Results<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Results")
-            .field("in_hand", &self.hand.outcomes.len())
+            .field("in_hand", &self.hand.len())
             .finish_non_exhaustive()
     }
 }

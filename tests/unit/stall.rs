@@ -115,14 +115,19 @@ const POINTS: &[Point] = &[
     at("deque pop: claimed", "pop", &[Of(Owner), In(AnyWorker)]),
     at("deque pop: lost to a thief", "pop", &[Of(Owner)]).after(&[OWNER_LOOKED]),
     at(
-        "deque: read, slot not yet free",
-        "pop, steal",
-        &[Of(Owner), Of(Thief), In(AnyWorker), In(Taker)],
+        "deque pop: read, item in hand",
+        "pop",
+        &[Of(Owner), In(AnyWorker)],
     ),
     at(
-        "deque: slot free, item in hand",
-        "pop, steal",
-        &[Of(Owner), Of(Thief), In(AnyWorker), In(Taker)],
+        "deque: read, slots not yet free",
+        "steal",
+        &[Of(Thief), In(AnyWorker), In(Taker)],
+    ),
+    at(
+        "deque: slots free",
+        "steal",
+        &[Of(Thief), In(AnyWorker), In(Taker)],
     ),
     at(
         "deque steal: head read, tail not",
