@@ -36,6 +36,7 @@ mod engine;
 mod gate;
 mod idle;
 mod injector;
+mod lease;
 mod outbox;
 mod parker;
 mod pool;

@@ -4,7 +4,7 @@ use super::explore::{Bound, Plan, explore};
 use super::parcel::Parcel;
 use crate::Results;
 use crate::engine::Origin;
-use crate::sync::{Arc, thread};
+use crate::sync::{Arc, AtomicBool, Ordering, thread};
 use crate::worker_pool::outbox::{Outbox, Outlet};
 
 type Shared = Arc<Outbox<Parcel>>;
@@ -237,5 +237,39 @@ fn room_is_for_all_who_wait() {
         assert_eq!(first + recv(&mut results), 3);
         // Without any further call.
         let _ = workers.map(|worker| worker.join().unwrap());
+    });
+}
+
+/// A worker that keeps a lease, since it has begun a long job, keeps nobody waiting; and
+/// when it comes back its place is gone.
+#[test]
+fn revoked_lease_is_not_used() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 20,
+        events: &[
+            "outbox wait: leases revoked, not counted",
+            "gate wait: looked, not asleep",
+        ],
+    };
+    explore("revoked_lease_is_not_used", plan, || {
+        let (outbox, [mut first, mut second], mut results) = outbox::<2>(2);
+        deliver(&outbox, &mut first, 1);
+        deliver(&outbox, &mut second, 2);
+        let returned = Arc::new(AtomicBool::new(false));
+        let worker = {
+            let (outbox, returned) = (Arc::clone(&outbox), Arc::clone(&returned));
+            thread::spawn(move || {
+                deliver(&outbox, &mut first, 3);
+                returned.store(true, Ordering::Release);
+            })
+        };
+        assert!(
+            !returned.load(Ordering::Acquire),
+            "room for two, three lie there"
+        );
+        let taken: u64 = (0..3).map(|_| recv(&mut results)).sum();
+        assert_eq!(taken, 6);
+        worker.join().unwrap();
     });
 }

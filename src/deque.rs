@@ -156,13 +156,18 @@ impl<T> Ring<T> {
         unsafe { item.assume_init() }
     }
 
-    /// How many items wait: exact when nobody is at work, else an estimate.
+    /// Head and tail.
     #[inline]
-    fn len(&self) -> usize {
+    fn ends(&self) -> (u64, u64) {
         // [gone] Acquire: head first, so that the tail is not behind it.
         let head = self.head.load(Ordering::Acquire);
         // Acquire: whoever acts on the length may rely on what was published.
-        let tail = self.tail.load(Ordering::Acquire);
+        (head, self.tail.load(Ordering::Acquire))
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        let (head, tail) = self.ends();
         tail.wrapping_sub(head) as usize
     }
 }
@@ -298,6 +303,12 @@ impl<T> Local<T> {
         self.popped.1 = position.wrapping_add(1);
     }
 
+    /// The position where the next item enters.
+    #[inline]
+    pub(crate) fn tail(&self) -> u64 {
+        self.next
+    }
+
     /// How many items wait here.
     pub(crate) fn len(&self) -> usize {
         self.ring.len()
@@ -371,6 +382,12 @@ impl<T> Stealer<T> {
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.ring.len()
+    }
+
+    /// The positions where the next item leaves and where the next one enters.
+    #[inline]
+    pub(crate) fn ends(&self) -> (u64, u64) {
+        self.ring.ends()
     }
 
     /// Whether nothing is published here.

@@ -106,5 +106,11 @@ pub(crate) use imp::light;
 /// The half for the side that is about to sleep.
 pub(crate) use imp::heavy;
 
+/// A full fence of the calling thread alone, for two sides that are equally rare.
+#[inline]
+pub(crate) fn full() {
+    super::fence(super::Ordering::SeqCst);
+}
+
 /// Registers the process with the kernel. Called once for each pool that is built.
 pub(crate) use imp::prepare;

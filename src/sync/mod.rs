@@ -48,9 +48,8 @@ pub(crate) use std::{
     thread::{self, yield_now},
 };
 
-#[cfg(not(all(target_os = "linux", not(miri))))]
 #[cfg(not(workcrew_loom))]
-pub(crate) use std::sync::atomic::fence;
+use std::sync::atomic::fence;
 
 #[cfg(not(workcrew_loom))]
 pub(crate) use parking_lot::{Condvar, Mutex};

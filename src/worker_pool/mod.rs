@@ -6,6 +6,7 @@ mod builder;
 mod context;
 mod hand;
 mod handle;
+pub(crate) mod lease;
 mod map;
 pub(crate) mod outbox;
 mod results;

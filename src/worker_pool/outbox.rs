@@ -10,8 +10,8 @@
 //! than `capacity` results are untaken. So at most `capacity` results lie
 //! in the queue, and beyond them each *waiting* worker's own last one, which takers
 //! can take straight from its hand. (In Go's terms: the values that blocked senders
-//! hold.) A worker never waits while `capacity` or fewer are untaken. (It counts without
-//! a barrier, so what other cores stored in the last nanoseconds may be missed.)
+//! hold.) A worker never sleeps while `capacity` or fewer are untaken. It counts once for
+//! a [`Lease`] of several places, and for each result when the queue is nearly full.
 //!
 //! **A stream** is a ring ([`deque`]) and, behind it, a queue ([`Injector`]) for
 //! when the ring is full, or a suspended taker still sits in its next slot. Once a
@@ -30,6 +30,7 @@
 
 use super::hand::Hand;
 use super::handle::Waiting;
+use super::lease::{self, Lease};
 use super::{JobError, Outcome};
 use crate::deque::{self, Local, Steal, Stealer};
 use crate::engine::Origin;
@@ -78,6 +79,7 @@ struct Stream<R> {
     ring: Stealer<Delivered<R>>,
     spill: Injector<Delivered<R>>,
     spilling: AtomicBool,
+    lease: Lease,
     /// How many jobs waited when this worker last looked: a hint for takers. Its own
     /// cache line, since workers read the others at each result.
     backlog: CachePadded<AtomicUsize>,
@@ -90,6 +92,8 @@ pub(crate) struct Outbox<R> {
     /// Results that came back from takers, and of jobs that no worker ended.
     strays: Injector<Outcome<R>>,
     capacity: usize,
+    /// Places in a lease.
+    lease: u64,
     /// Where takers wait for results.
     ready: Gate,
     /// Where workers wait for room.
@@ -123,6 +127,7 @@ impl<R: Send> Outbox<R> {
                     ring: stealer,
                     spill: Injector::bounded(capacity.saturating_add(workers)),
                     spilling: AtomicBool::new(false),
+                    lease: Lease::new(),
                     backlog: CachePadded::new(AtomicUsize::new(0)),
                 };
                 (
@@ -138,6 +143,7 @@ impl<R: Send> Outbox<R> {
             streams: Vec::into_boxed_slice(streams),
             strays: Injector::unbounded(),
             capacity,
+            lease: lease::size(workers, capacity),
             ready: Gate::new(),
             room: Gate::new(),
             takers: AtomicUsize::new(1),
@@ -151,21 +157,27 @@ impl<R: Send> Outbox<R> {
     }
 
     /// Results that lie here.
-    #[inline]
     pub(crate) fn untaken(&self) -> usize {
-        let in_rings = self.streams.iter().map(|stream| stream.ring.len()).sum();
+        self.sum(|stream| stream.ring.len())
+    }
+
+    /// Results that lie here, and places that are leased.
+    fn reserved(&self) -> usize {
+        self.sum(|stream| {
+            let (head, tail) = stream.ring.ends();
+            stream.lease.places(head, tail)
+        })
+    }
+
+    fn sum(&self, in_ring: impl Fn(&Stream<R>) -> usize) -> usize {
+        let in_rings = self.streams.iter().map(|stream| in_ring(stream)).sum();
         // Relaxed: who spills knows, and others may miss a result that is being spilled.
         if self.spilled.load(Ordering::Relaxed) {
-            self.with_spilled(in_rings)
+            let spilled = self.streams.iter().map(|stream| stream.spilled());
+            in_rings + spilled.sum::<usize>()
         } else {
             in_rings
         }
-    }
-
-    #[cold]
-    fn with_spilled(&self, in_rings: usize) -> usize {
-        let spilled = self.streams.iter().map(|stream| stream.spilled());
-        in_rings + spilled.sum::<usize>()
     }
 
     /// Claims up to a fair share from the first stream in turn that has any, for an
@@ -287,6 +299,11 @@ impl<R: Send> Outbox<R> {
 }
 
 impl<R> Stream<R> {
+    fn is_spilling(&self) -> bool {
+        // Relaxed: its own worker asks.
+        self.spilling.load(Ordering::Relaxed)
+    }
+
     /// Results that did not fit into the ring.
     fn spilled(&self) -> usize {
         // Relaxed: its own worker knows, and others may miss a result that is being
@@ -358,14 +375,38 @@ impl<R: Send> Outlet<R> {
             return;
         }
         probe!("outbox deliver: takers told, room not looked at");
-        if outbox.untaken() > outbox.capacity {
-            outbox.wait_for_room(hurry);
+        // What was spilled stands in no ring, so no lease covers it.
+        if stream.is_spilling() || !stream.lease.covers(self.ring.tail()) {
+            self.look_for_room(outbox, stream, hurry);
+        }
+    }
+
+    /// Takes another lease if there is room for it, and waits if there is none at all.
+    #[inline(never)]
+    fn look_for_room(&self, outbox: &Outbox<R>, stream: &Stream<R>, hurry: impl Fn() -> bool) {
+        // Of two workers that have delivered, the second to pass sees the first.
+        barrier::full();
+        let room = outbox.capacity.checked_sub(outbox.reserved());
+        probe!("outbox deliver: room counted");
+        match room {
+            None if outbox.has_room() => {}
+            None => outbox.wait_for_room(hurry),
+            Some(room) if room as u64 >= outbox.lease && !stream.is_spilling() => {
+                stream.lease.announce(self.ring.tail() + outbox.lease);
+                probe!("outbox deliver: lease announced, not counted");
+                if outbox.reserved() > outbox.capacity {
+                    stream.lease.give_back(self.ring.tail());
+                }
+            }
+            Some(_) => {}
         }
     }
 
     /// This worker has found no job.
     pub(crate) fn rest(&self, outbox: &Outbox<R>) {
-        outbox.streams[self.worker].set_backlog(0);
+        let stream = &outbox.streams[self.worker];
+        stream.set_backlog(0);
+        stream.lease.give_back(self.ring.tail());
     }
 
     #[inline]
@@ -434,7 +475,7 @@ impl<R: Send> Outbox<R> {
             false,
             None,
             || {
-                room = self.untaken() <= self.capacity;
+                room = self.has_room();
                 (room || self.nobody_takes() || hurry()).then_some(())
             },
         );
@@ -442,6 +483,19 @@ impl<R: Send> Outbox<R> {
             // A result that leaves wakes one worker, but may make room for all.
             self.room.notify(1);
         }
+    }
+
+    /// Whether no more than `capacity` results lie here. If with the leases there are
+    /// more, these are taken away.
+    fn has_room(&self) -> bool {
+        if self.reserved() > self.capacity {
+            for stream in &self.streams {
+                let (_, tail) = stream.ring.ends();
+                stream.lease.revoke(tail);
+            }
+            probe!("outbox wait: leases revoked, not counted");
+        }
+        self.untaken() <= self.capacity
     }
 
     /// Wakes workers that wait for room, so that they look at `hurry` again.

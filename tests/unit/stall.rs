@@ -571,6 +571,17 @@ const POINTS: &[Point] = &[
         "delivery",
         &[In(AnyWorker)],
     ),
+    at("outbox deliver: room counted", "delivery", &[In(AnyWorker)]),
+    at(
+        "outbox deliver: lease announced, not counted",
+        "delivery",
+        &[In(AnyWorker)],
+    ),
+    at(
+        "outbox wait: leases revoked, not counted",
+        "delivery",
+        &[In(AnyWorker)],
+    ),
     at("outbox deliver: spills", "delivery", &[In(AnyWorker)]).beside(THIEF_CLAIMED),
     at(
         "outbox deliver: spilling, not pushed",
