@@ -39,3 +39,4 @@ mod injector;
 mod outbox;
 mod parker;
 mod pool;
+mod recall;
