@@ -56,7 +56,7 @@ fn sweeps_race_a_cancellation() {
             thread::spawn(move || recalls.sweep(1))
         });
         let added = recalls.add(6).is_ok();
-        sweepers.map(|sweeper| sweeper.join().unwrap());
+        let _ = sweepers.map(|sweeper| sweeper.join().unwrap());
         if added {
             visit("model: a word took the place of another");
         }
@@ -70,7 +70,7 @@ fn sweeps_race_a_cancellation() {
 #[test]
 fn late_cancel_races_the_sweep() {
     let plan = Plan {
-        bound: Bound::Exhaustive,
+        bound: Bound::Preemptions(3),
         floor: 50,
         events: &["model: swept", "model: left for the next sweep"],
     };
@@ -81,7 +81,7 @@ fn late_cancel_races_the_sweep() {
             thread::spawn(move || recalls.add(index).unwrap())
         });
         recalls.sweep(2);
-        cancellers.map(|canceller| canceller.join().unwrap());
+        let _ = cancellers.map(|canceller| canceller.join().unwrap());
         let left = recalls.has(0) || recalls.has(1);
         visit(if left {
             "model: left for the next sweep"
