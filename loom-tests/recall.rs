@@ -61,6 +61,7 @@ fn sweeps_race_a_cancellation() {
             visit("model: a word took the place of another");
         }
         assert!(!recalls.has(0));
+        assert!(recalls.want_sweep(), "words are left");
         assert_eq!(recalls.look(5), Look::Recalled);
         assert_eq!(recalls.look(6) == Look::Recalled, added);
     });
