@@ -6,16 +6,19 @@ use super::map::{Feed, InFlight};
 use super::{Handle, JobError, Outcome, Results};
 use crate::error::{Failure, TryMapError, Unsubmitted};
 
+/// What comes of a job here.
+type Tried<T, E> = Outcome<Result<T, E>>;
+
 /// Everything that has come, job by job. Indices grow from front to back, since one thread
 /// submits: so a job's place is its position in the input.
 struct Gathered<T, E> {
-    jobs: Vec<(u64, Option<Outcome<Result<T, E>>>)>,
+    jobs: Vec<(u64, Option<Tried<T, E>>)>,
     /// How many of them have no outcome.
     missing: usize,
     /// The position of the first job that was seen to fail.
     failed: Option<usize>,
     /// Outcomes of follow-ups and of others' jobs.
-    others: Vec<Outcome<Result<T, E>>>,
+    others: Vec<Tried<T, E>>,
 }
 
 impl<T, E> InFlight<Result<T, E>> for Gathered<T, E> {
@@ -34,7 +37,7 @@ impl<T, E> InFlight<Result<T, E>> for Gathered<T, E> {
     }
 
     /// Keeps them all.
-    fn arrived(&mut self, outcome: Outcome<Result<T, E>>) -> Option<Outcome<Result<T, E>>> {
+    fn arrived(&mut self, outcome: Tried<T, E>) -> Option<Tried<T, E>> {
         let own = self
             .jobs
             .binary_search_by_key(&outcome.index, |(index, _)| *index);
@@ -51,11 +54,11 @@ impl<T, E> InFlight<Result<T, E>> for Gathered<T, E> {
         None
     }
 
-    fn next(&mut self) -> Option<Outcome<Result<T, E>>> {
+    fn next(&mut self) -> Option<Tried<T, E>> {
         None
     }
 
-    fn give_up(&mut self) -> Option<Outcome<Result<T, E>>> {
+    fn give_up(&mut self) -> Option<Tried<T, E>> {
         self.others.pop().or_else(|| {
             while let Some((_, outcome)) = self.jobs.pop() {
                 if outcome.is_some() {
@@ -138,6 +141,6 @@ where
     Err(error)
 }
 
-fn success<T, E>((_, outcome): (u64, Option<Outcome<Result<T, E>>>)) -> Option<T> {
+fn success<T, E>((_, outcome): (u64, Option<Tried<T, E>>)) -> Option<T> {
     outcome?.result.ok()?.ok()
 }

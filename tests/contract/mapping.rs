@@ -311,6 +311,35 @@ fn a_map_dropped_half_way_cancels_what_has_not_started() {
     }
 }
 
+#[test]
+fn what_a_map_has_submitted_runs_when_it_hands_back_the_others() {
+    let _watchdog = watchdog();
+    let door = Door::new();
+    let _open = OpenAtEnd(&door);
+    let inside = door.clone();
+    let (pool, mut taker) = WorkerPool::<u64, u64>::builder()
+        .workers(1)
+        .job_capacity(10)
+        .build(move |job, _| {
+            if job == 1 {
+                inside.pass();
+            }
+            job
+        })
+        .unwrap();
+    let mut map = pool.map(&mut taker, 0..50);
+    map.next().unwrap();
+    door.wait_for(1);
+    let back: Vec<_> = map.into_jobs().collect();
+    door.open();
+    pool.close();
+    let submitted = 50 - back.len() as u64;
+    assert!(back.into_iter().eq(submitted..50));
+    assert!(submitted > 2, "some wait");
+    let outcomes = taker.map(|outcome| outcome.result.unwrap());
+    assert!(outcomes.eq(1..submitted));
+}
+
 /// An unfinished map that a panic takes along cancels too.
 #[test]
 fn a_map_dropped_in_a_panic_cancels_what_has_not_started() {
