@@ -98,8 +98,8 @@ fn taking_in_a_forked_child_finds_the_end() {
             matches!(results.recv(), Err(RecvError::Ended)),
             matches!(results.recv_timeout(LONG), Err(RecvTimeoutError::Ended)),
             results.clone().next().is_none(),
-            pool.map(&mut results, [1, 2, 3]).next().is_none(),
             results.clone().in_order(3).next().is_none(),
+            pool.map(&mut results, [1, 2, 3]).next().is_none(),
         ]
     });
     assert_eq!(first_lie, None);

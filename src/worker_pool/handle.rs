@@ -198,10 +198,11 @@ impl<J: Send> Handle<J> {
     /// # Errors
     ///
     /// [`CancelError::NotSubmitted`] if no job has this index yet,
-    /// [`CancelError::Crowded`] if too many others are cancelled: there is room for twice
-    /// as many as `job_capacity`, up to 131,072, also in each part of the indices, so this
-    /// comes only if many were cancelled too late, after they had ended, since the pool was
-    /// last idle. [`CancelError::Forked`] in a forked child.
+    /// [`CancelError::Crowded`] if too many others are cancelled. There is room for twice
+    /// `job_capacity` (at most for 131,072), spread evenly over the indices, so with a
+    /// capacity of up to 65,536 this comes only after many were cancelled too late, when
+    /// they had ended, since the pool was last idle. [`CancelError::Forked`] in a forked
+    /// child.
     ///
     /// # Examples
     ///
