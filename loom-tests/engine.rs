@@ -18,6 +18,10 @@ struct Site {
     begun: AtomicU64,
     /// Bit n: job n has ended.
     ended: AtomicU64,
+    /// Bit n: job n was cancelled.
+    cancelled: AtomicU64,
+    /// What the canceller did before.
+    board: Board,
     /// For jobs that wait, and for the main thread.
     signals: [Parker; 2],
     done: Parker,
@@ -38,6 +42,15 @@ impl<F: Fn(&Site, u64, &mut Desk<'_, u64>)> Run<u64> for Runner<F> {
         assert_eq!(before & 1 << job, 0, "job {job} ran twice");
         Ended::Completed
     }
+
+    fn cancel(&mut self, entry: Entry<u64>, _: &mut Desk<'_, u64>) {
+        assert_eq!(self.site.board.read(), 7);
+        let before = self
+            .site
+            .cancelled
+            .fetch_or(1 << entry.job, Ordering::Relaxed);
+        assert_eq!(before, 0, "one was cancelled, once");
+    }
 }
 
 type Workers<const N: usize> = [thread::JoinHandle<Exit>; N];
@@ -52,6 +65,8 @@ where
         engine,
         begun: AtomicU64::new(0),
         ended: AtomicU64::new(0),
+        cancelled: AtomicU64::new(0),
+        board: Board::new(),
         signals: [Parker::new(), Parker::new()],
         done: Parker::new(),
     });
@@ -530,6 +545,10 @@ fn halt_races_a_job() {
                         self.1 += 1;
                         Ended::Completed
                     }
+
+                    fn cancel(&mut self, _: Entry<u64>, _: &mut Desk<'_, u64>) {
+                        unreachable!("nobody cancels")
+                    }
                 }
                 let mut runner = Asks(board, 0);
                 let _ = Worker::new(&engine, 0, local).work(&mut runner);
@@ -587,5 +606,80 @@ fn waiter_races_the_last_threads() {
         assert!(site.engine.wait_for_threads(None));
         assert_eq!([boards[0].read(), boards[1].read()], [1, 1]);
         let _ = threads.map(|thread| thread.join().unwrap());
+    });
+}
+
+/// Cancels job `cancelled` of those that were submitted, fills the queue, and lets the
+/// crew end. A queue that was full afterwards shows that the job waited.
+fn cancel_and_end(site: &Site, workers: Workers<1>, cancelled: u64, mut jobs: u64, most: u64) {
+    site.board.write(7);
+    site.engine.cancel(cancelled).unwrap();
+    let mut waited = false;
+    while !waited && jobs < most {
+        match site.engine.try_submit(jobs) {
+            Ok(_) => jobs += 1,
+            Err(Rejected::Full(_)) => waited = true,
+            Err(Rejected::Closed(_)) => unreachable!(),
+        }
+    }
+    site.engine.close();
+    for worker in workers {
+        assert_eq!(worker.join().unwrap(), Exit::Drained);
+    }
+    let ran = site.ended.load(Ordering::Relaxed);
+    let dropped = site.cancelled.load(Ordering::Relaxed);
+    assert_eq!(ran + dropped, (1 << jobs) - 1, "each job once");
+    assert!(dropped == 0 || dropped == 1 << cancelled);
+    let totals = site.engine.totals();
+    assert_eq!(totals.recalled, u64::from(dropped.count_ones()));
+    assert_eq!(totals.accepted, totals.completed + totals.recalled);
+    if waited {
+        visit("model: it waited");
+        assert_ne!(dropped, 0, "it waited, and yet it ran");
+    }
+    visit(if dropped == 0 {
+        "model: it ran"
+    } else {
+        "model: cancelled"
+    });
+}
+
+/// A job that takes up room after it was cancelled is never started; and who drops it
+/// sees what the canceller did before.
+#[test]
+fn cancel_races_the_start() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 100,
+        events: &["model: it waited", "model: cancelled", "model: it ran"],
+    };
+    explore("cancel_races_the_start", plan, || {
+        let (site, start) = site(1, |_, _, _| {});
+        submit(&site, 0);
+        let workers: Workers<1> = start();
+        cancel_and_end(&site, workers, 0, 1, 2);
+    });
+}
+
+/// The same for a job in a worker's deque. One worker keeps the order, so if the queue of
+/// two is full after the cancellation, job 1 is among those that wait.
+#[test]
+fn cancel_races_the_start_from_a_deque() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 100,
+        events: &[
+            "engine: taken from a deque, room not yet counted",
+            "model: it waited",
+            "model: cancelled",
+            "model: it ran",
+        ],
+    };
+    explore("cancel_races_the_start_from_a_deque", plan, || {
+        let (site, start) = site(2, |_, _, _| {});
+        submit(&site, 0);
+        submit(&site, 1);
+        let workers: Workers<1> = start();
+        cancel_and_end(&site, workers, 1, 2, 4);
     });
 }

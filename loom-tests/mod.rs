@@ -40,3 +40,4 @@ mod lease;
 mod outbox;
 mod parker;
 mod pool;
+mod recall;

@@ -203,8 +203,9 @@ impl<I: Iterator> Error for SubmitAllError<I> {}
 pub enum JobError {
     /// The job, or the making of its worker's state, panicked.
     Panicked(JobPanic),
-    /// The pool was torn down by a panicking thread before the job started; the job
-    /// was dropped.
+    /// The job was dropped before it started: [`Handle::cancel`](crate::Handle::cancel)
+    /// was asked to, a map was dropped half-way, or the pool was torn down by a panicking
+    /// thread.
     Cancelled,
 }
 
@@ -218,6 +219,95 @@ impl fmt::Display for JobError {
 }
 
 impl Error for JobError {}
+
+/// Why [`WorkerPool::try_map`](crate::WorkerPool::try_map) stopped.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Failure<E> {
+    /// The job returned this error.
+    Job(E),
+    /// The job panicked, or somebody else cancelled it.
+    NoResult(JobError),
+    /// The pool was closed before the job was accepted, or ended before its outcome came
+    /// to this taker.
+    Closed,
+}
+
+impl<E: fmt::Display> fmt::Display for Failure<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Job(error) => error.fmt(f),
+            Self::NoResult(error) => error.fmt(f),
+            Self::Closed => f.write_str("the pool is closed"),
+        }
+    }
+}
+
+/// The first failure of a [`WorkerPool::try_map`](crate::WorkerPool::try_map), and
+/// everything else that came of its jobs. Positions are those of the input, from 0.
+///
+/// Jobs that are in none of the lists were cancelled before they started.
+#[non_exhaustive]
+pub struct TryMapError<I: Iterator, T, E> {
+    /// Where the job that failed first (by the time of its outcome) stood.
+    pub position: usize,
+    /// Why it failed.
+    pub failure: Failure<E>,
+    /// The results of the jobs that succeeded, in order.
+    pub finished: Vec<(usize, T)>,
+    /// Why others failed that had started before they could be cancelled, in order.
+    pub failures: Vec<(usize, Failure<E>)>,
+    /// The jobs that were not submitted.
+    pub jobs: Unsubmitted<I>,
+}
+
+impl<I: Iterator, T, E: fmt::Debug> fmt::Debug for TryMapError<I, T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TryMapError")
+            .field("position", &self.position)
+            .field("failure", &self.failure)
+            .field("finished", &self.finished.len())
+            .field("failures", &self.failures)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<I: Iterator, T, E: fmt::Display> fmt::Display for TryMapError<I, T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the job at position {}: {}", self.position, self.failure)
+    }
+}
+
+impl<I: Iterator, T, E: Error + 'static> Error for TryMapError<I, T, E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.failure {
+            Failure::Job(error) => Some(error),
+            Failure::NoResult(error) => Some(error),
+            Failure::Closed => None,
+        }
+    }
+}
+
+/// The jobs of an iterator that were not submitted, in order: the one that was drawn and
+/// found no room, if any, and the rest of the iterator, untouched.
+pub struct Unsubmitted<I: Iterator> {
+    pub(crate) pending: Option<I::Item>,
+    pub(crate) rest: Option<I>,
+}
+
+impl<I: Iterator> Iterator for Unsubmitted<I> {
+    type Item = I::Item;
+
+    fn next(&mut self) -> Option<I::Item> {
+        self.pending.take().or_else(|| self.rest.as_mut()?.next())
+    }
+}
+
+impl<I: Iterator> fmt::Debug for Unsubmitted<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unsubmitted").finish_non_exhaustive()
+    }
+}
 
 /// What a panic left behind.
 ///
@@ -318,6 +408,20 @@ impl From<RecvError> for RecvTimeoutError {
             RecvError::Ended => Self::Ended,
             RecvError::WouldDeadlock => Self::WouldDeadlock,
         }
+    }
+}
+
+plain_error! {
+    /// Why [`Handle::cancel`](crate::Handle::cancel) could not cancel a job. Nothing
+    /// happened.
+    CancelError {
+        /// No job has been given this index yet.
+        NotSubmitted => "no job with this index has been submitted",
+        /// Too many other jobs have been cancelled that are still queued, or that ended
+        /// since the pool was last idle.
+        Crowded => "too many cancelled jobs are still queued",
+        /// The caller is a forked child of the process that built the pool.
+        Forked => "the pool was built before a fork, and has no workers in the child",
     }
 }
 

@@ -45,9 +45,11 @@ mod loom_tests;
 mod stall;
 
 pub use error::{
-    BuildError, JobError, JobPanic, JoinError, RecvError, RecvTimeoutError, SubmitAllError,
-    SubmitError, SubmitTimeoutError, TryRecvError, TrySubmitError, WaitError, WaitTimeoutError,
+    BuildError, CancelError, Failure, JobError, JobPanic, JoinError, RecvError, RecvTimeoutError,
+    SubmitAllError, SubmitError, SubmitTimeoutError, TryMapError, TryRecvError, TrySubmitError,
+    Unsubmitted, WaitError, WaitTimeoutError,
 };
 pub use worker_pool::{
-    Builder, Context, Handle, Map, MapOrdered, Outcome, Results, Stats, WorkerPool, WorkerStats,
+    Builder, Context, Handle, InOrder, Map, MapOrdered, Outcome, Results, Stats, WorkerPool,
+    WorkerStats,
 };

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::time::Duration;
 use workcrew::{
-    JoinError, RecvError, RecvTimeoutError, Results, SubmitError, SubmitTimeoutError, TryRecvError,
-    TrySubmitError, WaitError, WaitTimeoutError, WorkerPool,
+    CancelError, JoinError, RecvError, RecvTimeoutError, Results, SubmitError, SubmitTimeoutError,
+    TryRecvError, TrySubmitError, WaitError, WaitTimeoutError, WorkerPool,
 };
 
 /// Longer than a test may take.
@@ -82,6 +82,7 @@ fn submitting_in_a_forked_child_fails() {
             ),
             pool.submit_all([7, 8]).unwrap_err().into_jobs().eq([7, 8]),
             pool.handle().submit(7).is_err(),
+            pool.cancel(0) == Err(CancelError::Forked),
         ]
     });
     assert_eq!(first_lie, None);
@@ -97,6 +98,7 @@ fn taking_in_a_forked_child_finds_the_end() {
             matches!(results.recv(), Err(RecvError::Ended)),
             matches!(results.recv_timeout(LONG), Err(RecvTimeoutError::Ended)),
             results.clone().next().is_none(),
+            results.clone().in_order(3).next().is_none(),
             pool.map(&mut results, [1, 2, 3]).next().is_none(),
         ]
     });

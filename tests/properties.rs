@@ -10,12 +10,12 @@ mod common;
 
 use common::{assert_conserved, eventually, watchdog};
 use proptest::prelude::*;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 use workcrew::{
-    JobError, RecvTimeoutError, Results, SubmitTimeoutError, TryRecvError, TrySubmitError,
-    WorkerPool,
+    CancelError, JobError, RecvTimeoutError, Results, SubmitTimeoutError, TryRecvError,
+    TrySubmitError, WorkerPool,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +30,8 @@ enum Step {
     },
     TryRecv,
     RecvInNoTime,
+    /// The job that was submitted so many jobs ago, wherever it is.
+    Cancel(u64),
     Close,
 }
 
@@ -49,6 +51,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         14 => (0..8_u8).prop_map(|dice| Step::Release { panic: dice == 0 }),
         8 => Just(Step::TryRecv),
         4 => Just(Step::RecvInNoTime),
+        6 => (1..12_u64).prop_map(Step::Cancel),
         1 => Just(Step::Close),
     ];
     prop::collection::vec(step, 0..80)
@@ -98,6 +101,14 @@ impl Orders {
     }
 }
 
+/// How a job ended.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Ended {
+    Well,
+    Panicked,
+    Cancelled,
+}
+
 /// What must be true of the pool.
 #[derive(Debug, Default)]
 struct Model {
@@ -107,14 +118,17 @@ struct Model {
     next_index: u64,
     /// Submitted jobs that wait.
     queue: VecDeque<u64>,
+    /// Those that are cancelled, of all that were ever queued.
+    recalled: BTreeSet<u64>,
     running: Option<u64>,
-    /// Ended jobs, by index and whether they panicked.
-    untaken: VecDeque<(u64, bool)>,
-    in_hand: VecDeque<(u64, bool)>,
+    /// Ended jobs, by index.
+    untaken: VecDeque<(u64, Ended)>,
+    in_hand: VecDeque<(u64, Ended)>,
     completed: u64,
     panicked: u64,
+    cancelled: u64,
     /// The last result lies there and its worker waits, so the job has not ended.
-    blocked: Option<bool>,
+    blocked: Option<Ended>,
 }
 
 impl Model {
@@ -134,38 +148,48 @@ impl Model {
 
     /// What the worker does until it has to wait for the test.
     fn settle(&mut self) {
-        if let Some(panicked) = self.blocked {
+        if let Some(ended) = self.blocked {
             if self.untaken.len() > self.result_capacity {
                 return;
             }
-            self.count(panicked);
+            self.count(ended);
         }
-        if self.running.is_none() {
+        while self.running.is_none() {
             self.running = self.queue.pop_front();
+            match self.running {
+                Some(index) if self.recalled.contains(&index) => self.end(Ended::Cancelled),
+                _ => return,
+            }
         }
     }
 
-    fn count(&mut self, panicked: bool) {
+    fn count(&mut self, ended: Ended) {
         self.blocked = None;
         self.running = None;
-        *if panicked {
-            &mut self.panicked
-        } else {
-            &mut self.completed
+        *match ended {
+            Ended::Well => &mut self.completed,
+            Ended::Panicked => &mut self.panicked,
+            Ended::Cancelled => &mut self.cancelled,
         } += 1;
     }
 
-    fn release(&mut self, panic: bool) {
+    fn end(&mut self, ended: Ended) {
         let index = self.running.expect("a job runs");
-        self.untaken.push_back((index, panic));
+        self.untaken.push_back((index, ended));
         if self.untaken.len() > self.result_capacity {
-            self.blocked = Some(panic);
+            self.blocked = Some(ended);
         } else {
-            self.count(panic);
+            self.count(ended);
         }
     }
 
-    fn take(&mut self) -> Option<(u64, bool)> {
+    fn cancel(&mut self, index: u64) {
+        if self.queue.contains(&index) {
+            self.recalled.insert(index);
+        }
+    }
+
+    fn take(&mut self) -> Option<(u64, Ended)> {
         if self.in_hand.is_empty() {
             let share = self.untaken.len().min(64);
             self.in_hand.extend(self.untaken.drain(..share));
@@ -186,6 +210,7 @@ impl Model {
             (last.queued, last.running)
                 == (self.queue.len() as u64, u64::from(self.running.is_some()))
                 && (last.completed, last.panicked) == (self.completed, self.panicked)
+                && last.cancelled == self.cancelled
                 && last.results_waiting == self.untaken.len() as u64
                 && last.blocked_workers == u64::from(self.blocked.is_some())
         });
@@ -264,13 +289,24 @@ fn play(job_capacity: usize, result_capacity: usize, steps: Vec<Step>, end: End)
             Step::Release { panic } => {
                 if model.running.is_some() && model.blocked.is_none() {
                     orders.give(panic);
-                    model.release(panic);
+                    model.end(if panic { Ended::Panicked } else { Ended::Well });
                 }
             }
             Step::TryRecv => expect_taken(results.try_recv().ok(), &mut model),
             Step::RecvInNoTime => {
                 expect_taken(results.recv_timeout(Duration::ZERO).ok(), &mut model)
             }
+            Step::Cancel(back) => match model.next_index.checked_sub(back) {
+                // One may find no place, since those that ended stay there for a while.
+                Some(index) => match pool.cancel(index) {
+                    Ok(()) => model.cancel(index),
+                    Err(error) => assert_eq!(error, CancelError::Crowded),
+                },
+                None => {
+                    let error = pool.cancel(model.next_index).unwrap_err();
+                    assert_eq!(error, CancelError::NotSubmitted);
+                }
+            },
             Step::Close => {
                 pool.close();
                 model.closed = true;
@@ -288,11 +324,12 @@ fn expect_taken(outcome: Option<workcrew::Outcome<u64>>, model: &mut Model) {
         outcome.as_ref().map(|outcome| outcome.index),
         expected.map(|(index, _)| index)
     );
-    if let (Some(outcome), Some((index, panicked))) = (outcome, expected) {
+    if let (Some(outcome), Some((index, ended))) = (outcome, expected) {
         match outcome.result {
-            Ok(job) => assert!(!panicked && job == index),
+            Ok(job) => assert!(ended == Ended::Well && job == index),
+            Err(JobError::Cancelled) => assert_eq!(ended, Ended::Cancelled),
             Err(JobError::Panicked(panic)) => {
-                assert!(panicked);
+                assert_eq!(ended, Ended::Panicked);
                 assert_eq!(panic.into_payload().downcast_ref(), Some(&index));
             }
             Err(other) => panic!("{other}"),
@@ -327,11 +364,11 @@ fn finish(
         .into_iter()
         .collect();
     let queued = std::mem::take(&mut model.queue);
-    let mut expected: Vec<(u64, Option<bool>)> = model
+    let mut expected: Vec<_> = model
         .in_hand
         .iter()
         .chain(&model.untaken)
-        .map(|(index, panic)| (*index, Some(*panic)))
+        .copied()
         .collect();
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -361,18 +398,28 @@ fn finish(
             }
             End::DropInPanic => common::drop_while_panicking(|| pool),
         }
-        expected.extend(waiting.into_iter().map(|index| (index, Some(false))));
+        expected.extend(waiting.into_iter().map(|index| {
+            let recalled = model.recalled.contains(&index);
+            (
+                index,
+                if recalled {
+                    Ended::Cancelled
+                } else {
+                    Ended::Well
+                },
+            )
+        }));
         if let End::DropInPanic = end {
-            expected.extend(queued.iter().map(|index| (*index, None)));
+            expected.extend(queued.iter().map(|index| (*index, Ended::Cancelled)));
         }
         let mut got: Vec<_> = taker
             .join()
             .unwrap()
             .into_iter()
             .map(|(index, result)| match result {
-                Ok(_) => (index, Some(false)),
-                Err(JobError::Panicked(_)) => (index, Some(true)),
-                Err(_) => (index, None),
+                Ok(_) => (index, Ended::Well),
+                Err(JobError::Panicked(_)) => (index, Ended::Panicked),
+                Err(_) => (index, Ended::Cancelled),
             })
             .collect();
         // A cancelled job's outcome may overtake.

@@ -33,6 +33,7 @@ pub(crate) struct Ledger {
     started: AtomicU64,
     completed: AtomicU64,
     panicked: AtomicU64,
+    cancelled: AtomicU64,
     batches: AtomicU64,
     stolen: AtomicU64,
     parked: AtomicU64,
@@ -43,6 +44,8 @@ pub(crate) struct Ledger {
 pub(crate) enum Ended {
     Completed,
     Panicked,
+    /// It was dropped instead of being run.
+    Cancelled,
 }
 
 /// What one worker did; see [`crate::WorkerStats`].
@@ -75,6 +78,7 @@ impl Ledger {
             started: zero(),
             completed: zero(),
             panicked: zero(),
+            cancelled: zero(),
             batches: zero(),
             stolen: zero(),
             parked: zero(),
@@ -129,6 +133,7 @@ impl Ledger {
         let counter = match ended {
             Ended::Completed => &self.completed,
             Ended::Panicked => &self.panicked,
+            Ended::Cancelled => &self.cancelled,
         };
         // [finished] Release: after the job's follow-ups and its result.
         add(counter, 1, Ordering::Release);
@@ -214,9 +219,13 @@ impl Ledgers {
         self.sum(|ledger| &ledger.panicked)
     }
 
-    /// Jobs that ended, well or badly.
+    pub(crate) fn cancelled(&self) -> u64 {
+        self.sum(|ledger| &ledger.cancelled)
+    }
+
+    /// Jobs that ended, well or badly, or were cancelled by their worker.
     pub(crate) fn finished(&self) -> u64 {
-        self.completed() + self.panicked()
+        self.completed() + self.panicked() + self.cancelled()
     }
 
     pub(crate) fn each(&self) -> impl Iterator<Item = Work> {

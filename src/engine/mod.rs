@@ -26,6 +26,7 @@
 
 mod crew;
 mod ledger;
+mod recall;
 mod worker;
 
 pub(crate) use crate::idle::MAX_WORKERS;
@@ -33,9 +34,12 @@ pub(crate) use crate::idle::MAX_WORKERS;
 pub(crate) use crew::refusal;
 pub(crate) use crew::{Crew, Startup, ThreadOptions};
 pub(crate) use ledger::{Ended, Work};
+#[cfg(all(test, workcrew_loom))]
+pub(crate) use recall::{Look, Recalls};
 pub(crate) use worker::{Desk, Exit, Inside, Worker, is_inside};
 
 use crate::deque::{self, Local, Stealer};
+use crate::error::CancelError;
 use crate::gate::Gate;
 use crate::idle::Idle;
 use crate::injector::{Injector, Rejected};
@@ -44,6 +48,8 @@ use crate::probe::probe;
 use crate::sync::{self, AtomicBool, AtomicU64, AtomicUsize, Home, Ordering, barrier};
 use crossbeam_utils::CachePadded;
 use ledger::Ledgers;
+#[cfg(not(all(test, workcrew_loom)))]
+use recall::Recalls;
 use std::time::Instant;
 
 /// Slots in a worker's deque, for jobs of up to 256 bytes; larger jobs get fewer.
@@ -94,6 +100,9 @@ pub(crate) trait Run<J> {
     /// Runs the job to its end, whatever it does, and delivers its outcome.
     fn run(&mut self, entry: Entry<J>, desk: &mut Desk<'_, J>) -> Ended;
 
+    /// Drops a job that was cancelled, whatever its drop does, and delivers that.
+    fn cancel(&mut self, entry: Entry<J>, desk: &mut Desk<'_, J>);
+
     /// There is nothing to run at the moment.
     fn rest(&mut self) {}
 }
@@ -113,8 +122,18 @@ pub(crate) struct Totals {
     pub(crate) started: u64,
     pub(crate) completed: u64,
     pub(crate) panicked: u64,
-    pub(crate) cancelled: u64,
+    /// Cancelled by their worker instead of being run: they count as started.
+    pub(crate) recalled: u64,
+    /// Cancelled since the crew had left.
+    pub(crate) left: u64,
     pub(crate) returned: u64,
+}
+
+impl Totals {
+    /// Jobs that are in a worker's hands.
+    pub(crate) fn running(&self) -> u64 {
+        self.started - self.completed - self.panicked - self.recalled
+    }
 }
 
 /// What becomes of queued jobs that will not be started.
@@ -134,6 +153,7 @@ pub(crate) struct Engine<J> {
     deques: Box<[Stealer<Entry<J>>]>,
     idle: Idle,
     ledgers: Ledgers,
+    recalls: CachePadded<Recalls>,
     /// Where submitters wait for room.
     room: Gate,
     capacity: u64,
@@ -162,7 +182,7 @@ pub(crate) struct Engine<J> {
     home: Home,
 }
 
-impl<J: Send> Engine<J> {
+impl<J> Engine<J> {
     /// An engine, and the owner's end of each worker's deque.
     pub(crate) fn new(workers: usize, capacity: usize, key: usize) -> (Self, Vec<Local<Entry<J>>>) {
         barrier::prepare();
@@ -174,6 +194,7 @@ impl<J: Send> Engine<J> {
             deques: stealers.into(),
             idle: Idle::new(workers),
             ledgers: Ledgers::new(workers),
+            recalls: CachePadded::new(Recalls::new(capacity)),
             room: Gate::new(),
             capacity: capacity as u64,
             limit: CachePadded::new(AtomicU64::new(capacity as u64)),
@@ -408,6 +429,56 @@ impl<J: Send> Engine<J> {
         self.abandoned.load(Ordering::Relaxed)
     }
 
+    /// Makes sure that a job which still waits is not started; see [`recall`].
+    pub(crate) fn cancel(&self, index: u64) -> Result<(), CancelError> {
+        self.recall(index)?;
+        self.recalls.settle();
+        Ok(())
+    }
+
+    /// As [`Engine::cancel`], for many jobs with one barrier. Those that find no place in
+    /// the table will run.
+    pub(crate) fn cancel_each(&self, indices: impl Iterator<Item = u64>) {
+        let mut any = false;
+        for index in indices {
+            any |= self.recall(index).is_ok();
+        }
+        if any {
+            self.recalls.settle();
+        }
+    }
+
+    fn recall(&self, index: u64) -> Result<(), CancelError> {
+        if self.is_forked() {
+            return Err(CancelError::Forked);
+        }
+        if index >= self.injector.tail() {
+            return Err(CancelError::NotSubmitted);
+        }
+        let add = || self.recalls.add(index);
+        add()
+            .or_else(|crowded| {
+                if self.forget_recalls() {
+                    add()
+                } else {
+                    Err(crowded)
+                }
+            })
+            .map_err(|recall::Crowded| CancelError::Crowded)
+    }
+
+    /// Clears what was recalled too late, if no job is queued or running, or none can be.
+    fn forget_recalls(&self) -> bool {
+        // Before the look: those below have been accepted by then.
+        let end = self.injector.tail();
+        // Acquire: as in [`Engine::leave`].
+        let forget = self.is_idle() || self.present.load(Ordering::Acquire) == 0;
+        if forget {
+            self.recalls.sweep(end);
+        }
+        forget
+    }
+
     /// A worker has left its loop. Returns whether it was the last of a crew that
     /// nobody will join.
     #[must_use]
@@ -480,7 +551,7 @@ impl<J: Send> Engine<J> {
     }
 
     /// Whether at some moment during the call no job is queued or running.
-    fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         // `finished` before `accepted`: see the module's page.
         let finished = self.ledgers.finished();
         finished == self.accepted()
@@ -501,14 +572,14 @@ impl<J: Send> Engine<J> {
             || self.is_drained()
     }
 
-    /// Sums such that `accepted >= started >= completed + panicked`.
+    /// Sums such that `accepted >= started >= completed + panicked + recalled`.
     pub(crate) fn totals(&self) -> Totals {
         // The later stage is read first, so no job is seen ended but not started. If
         // the reader is held up in between it may see more jobs running than there are
         // workers, so it reads again, but not for ever.
         let mut totals = self.read_totals();
         for _ in 0..8 {
-            if totals.started - totals.completed - totals.panicked <= self.workers() as u64 {
+            if totals.running() <= self.workers() as u64 {
                 break;
             }
             totals = self.read_totals();
@@ -517,10 +588,11 @@ impl<J: Send> Engine<J> {
     }
 
     fn read_totals(&self) -> Totals {
-        let cancelled = self.cancelled.load(Ordering::Acquire);
+        let left = self.cancelled.load(Ordering::Acquire);
         let returned = self.returned.load(Ordering::Acquire);
         let completed = self.ledgers.completed();
         let panicked = self.ledgers.panicked();
+        let recalled = self.ledgers.cancelled();
         let started = self.ledgers.started();
         let accepted = self.accepted();
         Totals {
@@ -528,7 +600,8 @@ impl<J: Send> Engine<J> {
             started,
             completed,
             panicked,
-            cancelled,
+            recalled,
+            left,
             returned,
         }
     }

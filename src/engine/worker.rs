@@ -2,7 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::ledger::Ledger;
+use super::ledger::{Ended, Ledger};
+use super::recall::Look;
 use super::{Engine, Entry, Origin, Run};
 use crate::deque::{Local, Steal};
 use crate::idle::Place;
@@ -169,7 +170,21 @@ impl<'a, J: Send> Worker<'a, J> {
                 origin: entry.origin,
                 backlog: self.backlog,
             };
-            let ended = runner.run(entry, &mut desk);
+            // Since the job left its queue we have told submitters of the room.
+            let look = match entry.origin {
+                origin if origin.is_follow_up() => Look::Unused,
+                origin => self.engine.recalls.look(origin.index()),
+            };
+            let origin = entry.origin;
+            let ended = if look == Look::Recalled {
+                runner.cancel(entry, &mut desk);
+                Ended::Cancelled
+            } else {
+                runner.run(entry, &mut desk)
+            };
+            if look == Look::NotRecalled {
+                self.engine.recalls.remove(origin.index());
+            }
             probe!("engine: job ended, not counted");
             self.ledger.finish(ended);
         }
@@ -200,6 +215,9 @@ impl<'a, J: Send> Worker<'a, J> {
                 runner.rest();
                 // Perhaps that was the last job. Who waits for that looks for itself.
                 self.engine.ended.notify(usize::MAX);
+                if self.engine.recalls.want_sweep() {
+                    self.engine.forget_recalls();
+                }
             }
             if self.engine.is_drained() {
                 self.engine.idle.found(&mut self.place, false);

@@ -4,6 +4,7 @@
 
 use super::handle::Handle;
 use super::outbox::{Outbox, Outlet, View};
+use super::results::Progress;
 use super::runner::{Init, Runner};
 use super::{Context, Results, WorkerPool};
 use crate::deque::Local;
@@ -196,7 +197,7 @@ impl<J, R, S> Builder<J, R, S> {
                 });
         let crew =
             Crew::start(bodies, &self.threads, || engine.halt()).map_err(BuildError::Thread)?;
-        let taker = Results::new(Arc::clone(&outbox));
+        let taker = Results::new(Arc::clone(&outbox), Object::new(Jobs(Arc::clone(&engine))));
         // loom's models start when the threads do.
         if !cfg!(workcrew_loom) {
             if let Err((worker, payload)) = startup.wait(workers) {
@@ -243,6 +244,15 @@ impl<J, R, S> Builder<J, R, S> {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// An engine for those who do not know the jobs' type.
+struct Jobs<J>(Arc<Engine<J>>);
+
+impl<J: Send> Progress for Jobs<J> {
+    fn is_idle(&self) -> bool {
+        self.0.is_idle()
     }
 }
 

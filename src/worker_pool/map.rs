@@ -4,6 +4,9 @@
 //! queues are full. These submit only while there is room at once, and then wait for the
 //! next outcome: without an end if all is submitted, else for a moment, since there may be
 //! room before an outcome comes (a worker has begun a long job).
+//!
+//! One that is dropped half-way takes back what it can: its jobs that have not started are
+//! cancelled, and outcomes that waited for their turn go back to the results.
 
 #![forbid(unsafe_code)]
 
@@ -25,27 +28,33 @@ pub struct Map<'a, I: Iterator, R: Send>(Feed<'a, I, R, AsTheyCome>);
 /// As [`Map`], in the order of the jobs; made by
 /// [`WorkerPool::map_ordered`](crate::WorkerPool::map_ordered).
 #[must_use = "iterators do nothing unless they are consumed"]
-pub struct MapOrdered<'a, I: Iterator, R: Send>(Feed<'a, I, R, InOrder<R>>);
+pub struct MapOrdered<'a, I: Iterator, R: Send>(Feed<'a, I, R, Ordered<R>>);
 
-/// What the two have in common.
-struct Feed<'a, I: Iterator, R: Send, O: InFlight<R>> {
+/// What all maps have in common.
+pub(super) struct Feed<'a, I: Iterator, R: Send, O: InFlight<R>> {
     handle: &'a Handle<I::Item>,
     results: &'a mut Results<R>,
     /// `None` once it has ended.
-    jobs: Option<I>,
+    pub(super) jobs: Option<I>,
     /// A job that was drawn and not accepted yet.
-    pending: Option<I::Item>,
-    closed: bool,
+    pub(super) pending: Option<I::Item>,
+    /// Nothing more is drawn or submitted.
+    stopped: bool,
     /// The pool's results have ended.
     ended: bool,
+    /// What was submitted runs, come what may.
+    detached: bool,
     /// Most jobs in flight.
     window: usize,
-    in_flight: O,
+    pub(super) in_flight: O,
 }
 
 /// The jobs that were submitted, and whose outcomes have not been yielded.
-trait InFlight<R> {
+pub(super) trait InFlight<R> {
     fn len(&self) -> usize;
+
+    /// The indices of those whose outcomes have not arrived.
+    fn missing(&self) -> impl Iterator<Item = u64>;
 
     fn submitted(&mut self, index: u64);
 
@@ -66,6 +75,10 @@ struct AsTheyCome(HashSet<u64>);
 impl<R> InFlight<R> for AsTheyCome {
     fn len(&self) -> usize {
         self.0.len()
+    }
+
+    fn missing(&self) -> impl Iterator<Item = u64> {
+        self.0.iter().copied()
     }
 
     fn submitted(&mut self, index: u64) {
@@ -89,11 +102,16 @@ impl<R> InFlight<R> for AsTheyCome {
 }
 
 /// Indices grow from front to back, since one thread submits.
-struct InOrder<R>(VecDeque<(u64, Option<Outcome<R>>)>);
+struct Ordered<R>(VecDeque<(u64, Option<Outcome<R>>)>);
 
-impl<R> InFlight<R> for InOrder<R> {
+impl<R> InFlight<R> for Ordered<R> {
     fn len(&self) -> usize {
         self.0.len()
+    }
+
+    fn missing(&self) -> impl Iterator<Item = u64> {
+        let missing = self.0.iter().filter(|(_, outcome)| outcome.is_none());
+        missing.map(|(index, _)| *index)
     }
 
     fn submitted(&mut self, index: u64) {
@@ -130,9 +148,12 @@ impl<R> InFlight<R> for InOrder<R> {
     }
 }
 
-/// What waits for its turn goes back to the results.
+/// What has not started never will, and what waits for its turn goes back to the results.
 impl<I: Iterator, R: Send, O: InFlight<R>> Drop for Feed<'_, I, R, O> {
     fn drop(&mut self) {
+        if !self.detached {
+            self.handle.engine.cancel_each(self.in_flight.missing());
+        }
         while let Some(outcome) = self.in_flight.give_up() {
             self.results.put_back(outcome);
         }
@@ -143,7 +164,7 @@ impl<'a, I: Iterator, R: Send, O: InFlight<R>> Feed<'a, I, R, O>
 where
     I::Item: Send,
 {
-    fn new(
+    pub(super) fn new(
         handle: &'a Handle<I::Item>,
         results: &'a mut Results<R>,
         jobs: I,
@@ -155,19 +176,32 @@ where
             results,
             jobs: Some(jobs),
             pending: None,
-            closed: false,
+            stopped: false,
             ended: false,
+            detached: false,
             in_flight,
         }
     }
 
     fn next(&mut self) -> Option<Outcome<R>> {
-        while !self.ended && !self.results.is_forked() {
+        while !self.is_over() {
             if let Some(outcome) = self.in_flight.next() {
                 return Some(outcome);
             }
+            let taken = self.take()?;
+            if let Some(outcome) = self.in_flight.arrived(taken) {
+                return Some(outcome);
+            }
+        }
+        None
+    }
+
+    /// Submits what there is room for, and takes the next outcome, whosever it is. `None`
+    /// when nothing is in flight any more, or nothing can come.
+    pub(super) fn take(&mut self) -> Option<Outcome<R>> {
+        while !self.is_over() {
             self.submit();
-            let taken = if self.closed || self.pending.is_none() {
+            let taken = if self.stopped || self.pending.is_none() {
                 if self.in_flight.len() == 0 {
                     return None;
                 }
@@ -176,17 +210,23 @@ where
                 self.results.recv_timeout(TURN)
             };
             match taken {
-                Ok(outcome) => {
-                    if let Some(outcome) = self.in_flight.arrived(outcome) {
-                        return Some(outcome);
-                    }
-                }
+                Ok(outcome) => return Some(outcome),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Ended) => self.ended = true,
                 Err(error @ RecvTimeoutError::WouldDeadlock) => panic!("{error}"),
             }
         }
         None
+    }
+
+    fn is_over(&self) -> bool {
+        self.ended || self.results.is_forked()
+    }
+
+    /// Submits nothing more, and cancels what has not started.
+    pub(super) fn stop(&mut self) {
+        self.stopped = true;
+        self.handle.engine.cancel_each(self.in_flight.missing());
     }
 
     fn draw(&mut self) -> Option<I::Item> {
@@ -202,7 +242,7 @@ where
 
     /// Submits as long as there is room in the queue and in the window.
     fn submit(&mut self) {
-        while !self.closed && self.in_flight.len() < self.window {
+        while !self.stopped && self.in_flight.len() < self.window {
             let Some(job) = self.draw() else { return };
             match self.handle.try_submit(job) {
                 Ok(index) => self.in_flight.submitted(index),
@@ -212,7 +252,7 @@ where
                 }
                 Err(TrySubmitError::Closed(job)) => {
                     self.pending = Some(job);
-                    self.closed = true;
+                    self.stopped = true;
                 }
             }
         }
@@ -244,7 +284,10 @@ macro_rules! offers {
 
             /// Stops submitting, and returns the jobs that were not submitted: the one
             /// that was drawn and found no room, if any, and the rest of the iterator.
+            /// Nothing is cancelled: what was submitted runs, and its outcomes come from
+            /// the results.
             pub fn into_jobs(mut self) -> impl Iterator<Item = I::Item> + use<I, R> {
+                self.0.detached = true;
                 let (pending, jobs) = (self.0.pending.take(), self.0.jobs.take());
                 pending.into_iter().chain(jobs.into_iter().flatten())
             }
@@ -270,6 +313,9 @@ macro_rules! offers {
 
             /// What is in flight will come, and nobody knows what others submit.
             fn size_hint(&self) -> (usize, Option<usize>) {
+                if self.0.is_over() {
+                    return (0, Some(0));
+                }
                 (InFlight::<R>::len(&self.0.in_flight), None)
             }
         }
@@ -288,4 +334,4 @@ macro_rules! offers {
 }
 
 offers!(Map, AsTheyCome::default());
-offers!(MapOrdered, InOrder(VecDeque::new()));
+offers!(MapOrdered, Ordered(VecDeque::new()));

@@ -6,25 +6,28 @@ mod builder;
 mod context;
 mod hand;
 mod handle;
+mod in_order;
 pub(crate) mod lease;
 mod map;
 pub(crate) mod outbox;
-mod results;
+pub(crate) mod results;
 mod runner;
 mod stats;
+mod try_map;
 
 use crate::error::JobError;
 pub use builder::Builder;
 pub use context::Context;
 pub use handle::Handle;
+pub use in_order::InOrder;
 pub use map::{Map, MapOrdered};
 pub use results::{Outcome, Results};
 pub use stats::{Stats, WorkerStats};
 
 use crate::engine::{Crew, Engine, Entry, Fate, is_inside};
 use crate::error::{
-    JoinError, SubmitAllError, SubmitError, SubmitTimeoutError, TrySubmitError, WaitError,
-    WaitTimeoutError,
+    CancelError, JoinError, SubmitAllError, SubmitError, SubmitTimeoutError, TryMapError,
+    TrySubmitError, WaitError, WaitTimeoutError,
 };
 use crate::sync::{self, Arc};
 use crate::unwind;
@@ -138,6 +141,15 @@ impl<J: Send + 'static, R: Send + 'static, S: Send + 'static> WorkerPool<J, R, S
         self.handle.submit_all(jobs)
     }
 
+    /// As [`Handle::cancel`]: a job that still waits to be started never is.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such job yet, or too many are cancelled; see there.
+    pub fn cancel(&self, index: u64) -> Result<(), CancelError> {
+        self.handle.cancel(index)
+    }
+
     /// Submits the jobs of an iterator and yields outcomes as jobs end, interleaved:
     /// whatever the capacities, it cannot deadlock, and `jobs` may be endless.
     ///
@@ -148,8 +160,11 @@ impl<J: Send + 'static, R: Send + 'static, S: Send + 'static> WorkerPool<J, R, S
     /// delivered. What else arrives is yielded too: outcomes of follow-ups (see
     /// [`Outcome::follow_up`]) and of what others submit.
     ///
-    /// When it is dropped half-way, jobs that were submitted still run, and their
-    /// outcomes come from `results`; [`Map::into_jobs`] hands back the others.
+    /// When it is dropped half-way, its jobs that have not started are cancelled, as by
+    /// [`Handle::cancel`]; those that have started end. From `results` comes then one
+    /// outcome for each of its jobs that was submitted and not yielded:
+    /// [`JobError::Cancelled`] for those that never started. [`Map::into_jobs`] cancels
+    /// nothing, and hands back what was not submitted; a drop drops that.
     ///
     /// # Examples
     ///
@@ -181,8 +196,9 @@ impl<J: Send + 'static, R: Send + 'static, S: Send + 'static> WorkerPool<J, R, S
     ///
     /// An outcome waits here until all before it have been yielded, so a slow job holds
     /// up the others when the window is full of what has ended after it. (What waits here
-    /// when the map is dropped comes from `results` next, in order of the jobs.) Outcomes of
-    /// follow-ups and of what others submit are in no order: they are yielded at once.
+    /// when the map is dropped comes from `results` next, in order of the jobs, and then
+    /// what was cancelled or still runs.) Outcomes of follow-ups and of what others submit
+    /// are in no order: they are yielded at once.
     ///
     /// # Examples
     ///
@@ -397,6 +413,66 @@ impl<J: Send + 'static, R: Send + 'static, S: Send + 'static> WorkerPool<J, R, S
             return Err(JoinError::WouldDeadlock);
         }
         Ok(crew.join().into_iter().flatten().collect())
+    }
+}
+
+impl<J, T, E, S> WorkerPool<J, Result<T, E>, S>
+where
+    J: Send + 'static,
+    T: Send + 'static,
+    E: Send + 'static,
+    S: Send + 'static,
+{
+    /// Runs the jobs of an iterator and returns their results in order, or stops at the
+    /// first that fails: that returns an error or panics.
+    ///
+    /// Jobs are submitted as there is room, as by [`WorkerPool::map`], and `results` must
+    /// be the only taker here too. After the first failure nothing more is drawn or
+    /// submitted, what has not started is cancelled, as by [`Handle::cancel`], and what
+    /// runs is waited for. Outcomes of follow-ups and of what others submit count for
+    /// nothing here; they come from `results` afterwards.
+    ///
+    /// # Errors
+    ///
+    /// The first failure with its job's position, all that finished, and the jobs that
+    /// were not submitted. If the pool was closed meanwhile, [`Failure::Closed`](crate::Failure::Closed)
+    /// with the position of the first job that was not accepted.
+    ///
+    /// # Panics
+    ///
+    /// As [`WorkerPool::map`]; in one of the pool's own workers, if it would have to wait;
+    /// and if the iterator of jobs panics. Then what has not started is cancelled, and the
+    /// outcomes of all that was submitted come from `results`.
+    ///
+    /// # Blocking
+    ///
+    /// Until all jobs that were submitted have ended. It may not return if the iterator
+    /// is endless and nothing fails.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use workcrew::{Failure, WorkerPool};
+    ///
+    /// let (pool, mut results) = WorkerPool::<&str, Result<u32, std::num::ParseIntError>>::builder()
+    ///     .build(|job, _ctx| job.parse())?;
+    /// assert_eq!(pool.try_map(&mut results, ["1", "2", "3"]).unwrap(), [1, 2, 3]);
+    ///
+    /// let error = pool.try_map(&mut results, ["1", "two", "3"]).unwrap_err();
+    /// assert_eq!(error.position, 1);
+    /// assert!(matches!(error.failure, Failure::Job(_)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_map<I>(
+        &self,
+        results: &mut Results<Result<T, E>>,
+        jobs: I,
+    ) -> Result<Vec<T>, TryMapError<I::IntoIter, T, E>>
+    where
+        I: IntoIterator<Item = J>,
+    {
+        self.check_own(results);
+        try_map::try_map(&self.handle, results, jobs.into_iter())
     }
 }
 

@@ -2,19 +2,25 @@
 
 #![forbid(unsafe_code)]
 
-use super::JobError;
 use super::hand::Hand;
 use super::outbox::Outbox;
+use super::{InOrder, JobError};
 use crate::engine::is_inside;
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
 use crate::pace::{Nap, Pace, Patience};
 use crate::probe::probe;
-use crate::sync::Arc;
+use crate::sync::{Arc, Object};
 use std::fmt;
 use std::time::{Duration, Instant};
 
 /// With fewer jobs than this ahead, a taker may be waiting for one in particular.
 const NAP_BACKLOG: usize = 128;
+
+/// What a taker knows of the jobs, whose type it does not know.
+pub(crate) trait Progress: Send + Sync {
+    /// Whether at some moment during the call no job was queued or running.
+    fn is_idle(&self) -> bool;
+}
 
 /// How one job ended.
 #[derive(Debug)]
@@ -26,7 +32,8 @@ pub struct Outcome<R> {
     /// Whether the job was not submitted, but pushed by another one
     /// ([`Context::push`](crate::Context::push)).
     pub follow_up: bool,
-    /// The worker that ran the job: `0..workers`. For a cancelled job, 0.
+    /// The worker that ran the job, or dropped it cancelled: `0..workers`. For a job that
+    /// was cancelled after the crew had left, 0.
     pub worker: usize,
     /// What the job returned, or why it did not.
     pub result: Result<R, JobError>,
@@ -55,7 +62,10 @@ pub struct Outcome<R> {
 #[must_use = "without a taker, results are discarded"]
 pub struct Results<R: Send> {
     outbox: Arc<Outbox<R>>,
+    progress: Object<dyn Progress>,
     hand: Hand<R>,
+    /// For [`InOrder`]: outcomes below this index are not waited for.
+    pub(super) settled: u64,
     /// How fast results come.
     pace: Pace,
     patience: Patience,
@@ -75,10 +85,12 @@ fn refill<R: Send>(hand: &mut Hand<R>, outbox: &Outbox<R>) -> Result<Outcome<R>,
 }
 
 impl<R: Send> Results<R> {
-    pub(crate) fn new(outbox: Arc<Outbox<R>>) -> Self {
+    pub(crate) fn new(outbox: Arc<Outbox<R>>, progress: Object<dyn Progress>) -> Self {
         Self {
             outbox,
+            progress,
             hand: Hand::default(),
+            settled: 0,
             pace: Pace::new(),
             patience: Patience::default(),
         }
@@ -89,12 +101,37 @@ impl<R: Send> Results<R> {
         self.hand.put_back(outcome);
     }
 
+    pub(super) fn is_idle(&self) -> bool {
+        self.progress.is_idle()
+    }
+
     pub(super) fn is_forked(&self) -> bool {
         self.outbox.is_forked()
     }
 
     pub(super) fn belongs_to(&self, outbox: &Arc<Outbox<R>>) -> bool {
         Arc::ptr_eq(&self.outbox, outbox)
+    }
+
+    /// Yields the outcomes in the order of their indices, holding back at most `window` of
+    /// them: see [`InOrder`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use workcrew::WorkerPool;
+    ///
+    /// let (pool, mut results) = WorkerPool::<u32, u32>::builder()
+    ///     .workers(4)
+    ///     .build(|job, _ctx| job * job)?;
+    /// pool.submit_all(0..5)?;
+    /// pool.close();
+    /// let squares = results.in_order(8).map(|outcome| outcome.result.unwrap());
+    /// assert!(squares.eq([0, 1, 4, 9, 16]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn in_order(&mut self, window: usize) -> InOrder<'_, R> {
+        InOrder::new(self, window)
     }
 
     /// Returns the next outcome, waiting for it if need be.
@@ -165,6 +202,7 @@ impl<R: Send> Results<R> {
             hand,
             pace,
             patience,
+            ..
         } = self;
         let long = pace.should_nap(hand.claimed(), outbox.capacity());
         let nap = if outbox.backlog() < NAP_BACKLOG {
@@ -209,7 +247,7 @@ impl<R: Send> Iterator for Results<R> {
 impl<R: Send> Clone for Results<R> {
     fn clone(&self) -> Self {
         self.outbox.taker_came();
-        Self::new(Arc::clone(&self.outbox))
+        Self::new(Arc::clone(&self.outbox), Object::clone(&self.progress))
     }
 }
 
@@ -218,7 +256,7 @@ impl<R: Send> Drop for Results<R> {
         if self.is_forked() {
             // All of it is the parent's, who drops it.
             std::mem::forget(std::mem::take(&mut self.hand));
-            std::mem::forget(Arc::clone(&self.outbox));
+            std::mem::forget((Arc::clone(&self.outbox), Object::clone(&self.progress)));
             return;
         }
         for outcome in &mut self.hand {

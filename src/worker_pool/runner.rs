@@ -101,6 +101,19 @@ where
         ended
     }
 
+    fn cancel(&mut self, entry: Entry<J>, desk: &mut Desk<'_, J>) {
+        let Entry { job, origin } = entry;
+        unwind::drop_quietly(job);
+        let backlog = desk.backlog();
+        self.outlet.deliver(
+            &self.outbox,
+            origin,
+            Err(JobError::Cancelled),
+            backlog,
+            || desk.is_cancelled(),
+        );
+    }
+
     fn rest(&mut self) {
         self.outlet.rest(&self.outbox);
     }

@@ -17,13 +17,14 @@ pub struct Stats {
     /// Jobs that wait to be started.
     pub queued: u64,
     /// Jobs that were started and have not ended, those included whose worker waits
-    /// for room among the results.
+    /// for room among the results, and cancelled ones that are being dropped.
     pub running: u64,
     /// Jobs that returned a result.
     pub completed: u64,
     /// Jobs that panicked.
     pub panicked: u64,
-    /// Jobs that were dropped unstarted, because the pool was dropped in a panic.
+    /// Jobs that were dropped unstarted, because they were cancelled or the pool was
+    /// dropped in a panic.
     pub cancelled: u64,
     /// Jobs that `shutdown_now` handed back.
     pub returned: u64,

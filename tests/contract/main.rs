@@ -6,13 +6,16 @@
 mod common;
 
 mod building;
+mod cancelling;
 mod ending;
 mod follow_ups;
 mod mapping;
+mod ordering;
 mod panics;
 mod starvation;
 mod states;
 mod submitting;
 mod taking;
+mod trying;
 mod types;
 mod waiting;

@@ -228,29 +228,177 @@ fn what_is_left_of_a_map_comes_back() {
 #[test]
 fn a_panic_in_the_input_loses_nothing() {
     let _watchdog = watchdog();
-    let (pool, mut taker) = echo(2, 3, 3);
-    let mut next = 0;
-    let mut panicked = false;
-    let input = std::iter::from_fn(|| {
-        if next == 50 && !panicked {
-            panicked = true;
-            panic!("no more coffee");
+    for ordered in [false, true] {
+        let (pool, mut taker) = echo(2, 3, 3);
+        let mut next = 0;
+        let mut panicked = false;
+        let input = std::iter::from_fn(|| {
+            if next == 50 && !panicked {
+                panicked = true;
+                panic!("no more coffee");
+            }
+            next += 1;
+            (next <= 100).then_some(next)
+        });
+        let mut seen = Vec::new();
+        let mut panics = 0;
+        let mut drive = |map: &mut dyn Iterator<Item = workcrew::Outcome<u64>>| {
+            loop {
+                match catch_unwind(AssertUnwindSafe(|| map.next())) {
+                    Ok(Some(outcome)) => seen.push(outcome.result.unwrap()),
+                    Ok(None) => break,
+                    Err(_) => panics += 1,
+                }
+            }
+        };
+        if ordered {
+            drive(&mut pool.map_ordered(&mut taker, input));
+        } else {
+            drive(&mut pool.map(&mut taker, input));
+            seen.sort_unstable();
         }
-        next += 1;
-        (next <= 100).then_some(next)
-    });
-    let mut map = pool.map_ordered(&mut taker, input);
-    let mut seen = Vec::new();
-    let mut panics = 0;
-    loop {
-        match catch_unwind(AssertUnwindSafe(|| map.next())) {
-            Ok(Some(outcome)) => seen.push(outcome.result.unwrap()),
-            Ok(None) => break,
-            Err(_) => panics += 1,
-        }
+        assert_eq!(panics, 1);
+        assert!(seen.into_iter().eq(1..=100));
     }
-    assert_eq!(panics, 1);
-    assert!(seen.into_iter().eq(1..=100));
+}
+
+/// The worker stands in job 1 when the map goes: that one ends, the others never start.
+#[test]
+fn a_map_dropped_half_way_cancels_what_has_not_started() {
+    let _watchdog = watchdog();
+    for ordered in [false, true] {
+        let door = Door::new();
+        let _open = OpenAtEnd(&door);
+        let inside = door.clone();
+        let (pool, mut taker) = WorkerPool::<u64, u64>::builder()
+            .workers(1)
+            .job_capacity(10)
+            .build(move |job, _| {
+                if job == 1 {
+                    inside.pass();
+                }
+                job
+            })
+            .unwrap();
+        let first = if ordered {
+            let mut map = pool.map_ordered(&mut taker, 0..);
+            let first = map.next();
+            door.wait_for(1);
+            first
+        } else {
+            let mut map = pool.map(&mut taker, 0..);
+            let first = map.next();
+            door.wait_for(1);
+            first
+        };
+        assert_eq!(first.unwrap().result.unwrap(), 0);
+        // Others' jobs run.
+        let own = pool.stats().accepted;
+        door.open();
+        pool.submit(5000).unwrap();
+        pool.close();
+        let mut cancelled = 0;
+        for outcome in taker {
+            match outcome.result {
+                Ok(job) => assert_eq!(job, if outcome.index == own { 5000 } else { 1 }),
+                Err(JobError::Cancelled) => cancelled += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert_eq!(cancelled, own - 2);
+        assert_eq!(pool.stats().completed, 3);
+        assert_conserved(&pool.stats());
+    }
+}
+
+#[test]
+fn what_a_map_has_submitted_runs_when_it_hands_back_the_others() {
+    let _watchdog = watchdog();
+    let door = Door::new();
+    let _open = OpenAtEnd(&door);
+    let inside = door.clone();
+    let (pool, mut taker) = WorkerPool::<u64, u64>::builder()
+        .workers(1)
+        .job_capacity(10)
+        .build(move |job, _| {
+            if job == 1 {
+                inside.pass();
+            }
+            job
+        })
+        .unwrap();
+    let mut map = pool.map(&mut taker, 0..50);
+    map.next().unwrap();
+    door.wait_for(1);
+    let back: Vec<_> = map.into_jobs().collect();
+    door.open();
+    pool.close();
+    let submitted = 50 - back.len() as u64;
+    assert!(back.into_iter().eq(submitted..50));
+    assert!(submitted > 2, "some wait");
+    let outcomes = taker.map(|outcome| outcome.result.unwrap());
+    assert!(outcomes.eq(1..submitted));
+}
+
+/// An unfinished map that a panic takes along cancels too.
+#[test]
+fn a_map_dropped_in_a_panic_cancels_what_has_not_started() {
+    let _watchdog = watchdog();
+    let door = Door::new();
+    let _open = OpenAtEnd(&door);
+    let inside = door.clone();
+    let (pool, mut taker) = WorkerPool::<u64, u64>::builder()
+        .workers(1)
+        .build(move |job, _| {
+            if job == 1 {
+                inside.pass();
+            }
+            job
+        })
+        .unwrap();
+    let unwound: Result<(), _> = catch_unwind(AssertUnwindSafe(|| {
+        let mut map = pool.map(&mut taker, 0..100);
+        map.next().unwrap();
+        door.wait_for(1);
+        std::panic::resume_unwind(Box::new("the test's own panic"));
+    }));
+    assert!(unwound.is_err());
+    door.open();
+    pool.close();
+    assert_eq!(taker.filter(|outcome| outcome.result.is_ok()).count(), 1);
+    assert_eq!(pool.stats().cancelled, 98);
+}
+
+#[test]
+fn a_maps_size_hint_is_what_is_in_flight_and_nothing_at_the_end() {
+    let _watchdog = watchdog();
+    let (pool, mut taker) = echo(2, 8, 8);
+    let mut map = pool.map_ordered(&mut taker, 0..100).window(5);
+    assert_eq!(map.size_hint(), (0, None));
+    let mut left = 100;
+    while map.next().is_some() {
+        left -= 1;
+        let (least, most) = map.size_hint();
+        assert!(least <= left && most.is_none_or(|most| most >= left));
+        assert!(left < 99 || least == 4, "the window is full");
+    }
+    assert_eq!(left, 0);
+    drop(map);
+    // Another takes an outcome, so it never comes here.
+    let mut other = taker.clone();
+    let mut map = pool.map(&mut taker, 0..8).window(8);
+    map.next().unwrap();
+    pool.wait_idle().unwrap();
+    let taken = usize::from(other.try_recv().is_ok());
+    pool.close();
+    let yielded = map.by_ref().count();
+    assert_eq!(
+        map.size_hint(),
+        (0, if taken == 0 { None } else { Some(0) })
+    );
+    drop(map);
+    drop(other);
+    assert_eq!(1 + yielded + taken + taker.count(), 8);
 }
 
 #[test]

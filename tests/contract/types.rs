@@ -136,6 +136,9 @@ fn public_types_are_send_sync_and_debug() {
     check::<Builder<u64, String, Vec<u8>>>();
     check::<Handle<u64>>();
     check::<Results<String>>();
+    check::<InOrder<'_, String>>();
+    check::<TryMapError<std::vec::IntoIter<u64>, String, String>>();
+    check::<Unsubmitted<std::vec::IntoIter<u64>>>();
     check::<Outcome<String>>();
     check::<Stats>();
     check::<WorkerStats>();
@@ -160,6 +163,8 @@ fn errors_are_errors_that_threads_may_share() {
     check::<TryRecvError>();
     check::<RecvTimeoutError>();
     check::<JoinError>();
+    check::<CancelError>();
+    check::<TryMapError<std::vec::IntoIter<u64>, u64, std::num::ParseIntError>>();
     fn shared<T: Send + Sync + Debug>() {}
     shared::<JobPanic>();
 }

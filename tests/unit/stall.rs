@@ -462,6 +462,17 @@ const POINTS: &[Point] = &[
         "close",
         &[In(Closer)],
     ),
+    // engine::recall
+    at(
+        "recall add: word stored, not announced",
+        "cancel",
+        &[In(Submitter)],
+    ),
+    at(
+        "recall settle: added, not certain to be seen",
+        "cancel",
+        &[In(Submitter)],
+    ),
     // engine::worker
     at(
         "engine push: counted, not queued",

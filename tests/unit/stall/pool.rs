@@ -3,8 +3,8 @@
 
 use super::{Point, Release, queues, wait_or_dump, wait_until};
 use crate::probe::Stall;
-use crate::{Context, Handle, Results, TrySubmitError, WorkerPool};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use crate::{Context, Handle, Outcome, Results, TrySubmitError, WorkerPool};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, yield_now};
 use std::time::Duration;
@@ -52,6 +52,8 @@ struct Job {
 struct Book {
     pages: Mutex<Vec<Page>>,
     open: AtomicBool,
+    /// The index of an outcome that has arrived, plus one.
+    arrived: AtomicU64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -93,6 +95,12 @@ impl Book {
 
     fn with(&self, id: usize, change: impl FnOnce(&mut Page)) {
         change(&mut self.pages.lock().unwrap()[id]);
+    }
+
+    fn arrive(&self, outcome: Outcome<usize>) {
+        let id = outcome.result.expect("no job panics");
+        self.with(id, |page| page.arrived += 1);
+        self.arrived.store(outcome.index + 1, SeqCst);
     }
 
     fn accept(&self, id: usize) {
@@ -165,6 +173,10 @@ fn submit_mix(handle: &Handle<Job>, book: &Book, rounds: usize, stop: &dyn Fn() 
                 }
             }
             _ => {
+                // Too late: it has started.
+                if let Some(index) = book.arrived.load(SeqCst).checked_sub(1) {
+                    let _ = handle.cancel(index);
+                }
                 for _ in 0..2 {
                     // So that the crew may fall asleep; nothing depends on it.
                     thread::sleep(Duration::from_micros(200));
@@ -210,8 +222,7 @@ fn try_submit(handle: &Handle<Job>, book: &Book) -> bool {
 /// Takes until the end.
 fn take_all(results: Results<usize>, book: &Book) {
     for outcome in results {
-        let id = outcome.result.expect("no job panics");
-        book.with(id, |page| page.arrived += 1);
+        book.arrive(outcome);
     }
 }
 
@@ -229,8 +240,7 @@ fn take_mix(mut results: Results<usize>, book: &Book) {
         };
         match outcome {
             Ok(outcome) => {
-                let id = outcome.result.expect("no job panics");
-                book.with(id, |page| page.arrived += 1);
+                book.arrive(outcome);
             }
             Err(true) => return,
             Err(false) => yield_now(),
@@ -345,8 +355,7 @@ pub(super) fn play(
                 let mut results = results;
                 for _ in 0..3 {
                     if let Ok(outcome) = results.recv() {
-                        let id = outcome.result.expect("no job panics");
-                        book.with(id, |page| page.arrived += 1);
+                        book.arrive(outcome);
                     }
                 }
             });

@@ -1,0 +1,203 @@
+//! Which queued jobs shall not be started: a small table that a worker asks before it
+//! starts a submitted job.
+//!
+//! **Promise.** A job that still waits (by the [`ledger`](super::ledger)'s count) when
+//! [`Recalls::settle`] has returned after its [`Recalls::add`] is never started. A job
+//! whose worker was first, or that has ended, is not touched. As long as nobody has ever
+//! recalled a job of the pool, a worker pays one load a job. Nothing here waits or
+//! retries.
+//!
+//! **Layout.** Lines of [`WORDS`] words. A word is a job's index plus one, or 0 if it is
+//! free; it stands in line `index mod lines`. The jobs that wait have nearly consecutive
+//! indices, and there are more than twice as many words as places in the queue (up to
+//! [`MAX_LINES`]), so all may be recalled at once. A line fills up only by words that came too late.
+//!
+//! **Transitions.**
+//!
+//! * add (anybody): 0 to the word, by compare-and-swap.
+//! * remove (the worker that has the job): the word to 0, before the start (then the job
+//!   is dropped instead), and after the end, for a word that came too late.
+//! * sweep (anybody who has seen the pool idle): words of jobs that were accepted before
+//!   to 0, by compare-and-swap. Those are words that came after the end.
+//!
+//! **Invariants.**
+//!
+//! 1. Indices are given once. So a word means one job for ever, and one that was cleared
+//!    with right is never missed.
+//! 2. Whoever clears a word has the job, or has seen that it ended.
+//!
+//! **Why a waiting job is not missed.** Let C store the word, pass [`barrier::heavy`] and
+//! find that the job waits; let W take the job off its queue (a store of `head` or
+//! `resumed`), pass [`barrier::light`] and look for the word. By the proof of the pair, W
+//! sees the word or C sees the job gone. W's barrier is the one in the
+//! [`Gate::notify`](crate::gate::Gate::notify) of the room that the job has left.
+//!
+//! | edge     | release side                    | acquire side         | carries                         | loom model               |
+//! |----------|---------------------------------|----------------------|---------------------------------|--------------------------|
+//! | `recall` | [`Recalls::add`], then `settle` | [`Recalls::look`]    | what the canceller did, and see above | `cancel_races_the_start` |
+//! | `late`   | [`Recalls::add`], `unswept`     | [`Recalls::sweep`]   | a word that the sweep shall see | `late_cancel_races_the_sweep` |
+
+#![forbid(unsafe_code)]
+
+use crate::probe::probe;
+use crate::sync::{AtomicBool, AtomicU64, Ordering, barrier};
+
+/// Words in a line: what a cache line holds.
+const WORDS: usize = if cfg!(workcrew_loom) { 2 } else { 8 };
+
+/// Lines of the largest table: one of a mebibyte.
+const MAX_LINES: usize = 1 << 14;
+
+/// Waiting jobs for each line: the other words are for those that come too late.
+const JOBS_PER_LINE: usize = WORDS / 2;
+
+/// The line is full of other jobs. Nothing happened.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Crowded;
+
+/// What a worker learns of a job that it is about to start.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+pub(crate) enum Look {
+    /// Nobody has ever recalled a job of this pool.
+    Unused,
+    /// Start it, and [`Recalls::remove`] what may come too late.
+    NotRecalled,
+    /// Do not start it.
+    Recalled,
+}
+
+#[derive(Debug)]
+#[repr(align(64))]
+struct Line([AtomicU64; WORDS]);
+
+/// The table.
+#[derive(Debug)]
+pub(crate) struct Recalls {
+    /// Whether there ever was a word.
+    used: AtomicBool,
+    /// Whether there may be words that no sweep has seen.
+    unswept: AtomicBool,
+    /// A power of two.
+    lines: Box<[Line]>,
+}
+
+impl Recalls {
+    /// A table for a queue of so many jobs.
+    pub(crate) fn new(capacity: usize) -> Self {
+        let lines = capacity.div_ceil(JOBS_PER_LINE).min(MAX_LINES);
+        let line = || Line(std::array::from_fn(|_| AtomicU64::new(0)));
+        Self {
+            used: AtomicBool::new(false),
+            unswept: AtomicBool::new(false),
+            lines: (0..lines.next_power_of_two()).map(|_| line()).collect(),
+        }
+    }
+
+    fn line(&self, index: u64) -> &[AtomicU64; WORDS] {
+        &self.lines[index as usize & (self.lines.len() - 1)].0
+    }
+
+    /// Recalls a job, once [`Recalls::settle`] has been called.
+    ///
+    /// # Errors
+    ///
+    /// If there is no free word for it.
+    pub(crate) fn add(&self, index: u64) -> Result<(), Crowded> {
+        let word = index + 1;
+        // Relaxed, both: `settle` orders it. Workers read this line at each job, so it is
+        // not written without need.
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
+        let added = self.line(index).iter().any(|place| {
+            // [recall] Release: what was done before is seen by who drops the job.
+            // Relaxed on failure: of a word that is in the way only the value counts.
+            let was = place.compare_exchange(0, word, Ordering::Release, Ordering::Relaxed);
+            was.is_ok() || was == Err(word)
+        });
+        probe!("recall add: word stored, not announced");
+        // [late] Release: the word comes before its announcement. A swap, so that the sweep
+        // sees the words of all who announced.
+        self.unswept.swap(true, Ordering::Release);
+        if added { Ok(()) } else { Err(Crowded) }
+    }
+
+    /// Makes sure that workers see what was added before.
+    pub(crate) fn settle(&self) {
+        probe!("recall settle: added, not certain to be seen");
+        // [recall] the words are visible before whatever tells that their jobs wait.
+        barrier::heavy();
+    }
+
+    /// Whether to start the job with this index, which the calling worker has taken. It
+    /// has passed a light barrier since.
+    #[inline]
+    pub(crate) fn look(&self, index: u64) -> Look {
+        // Relaxed: [recall] the barriers order it, like the word itself.
+        if !self.used.load(Ordering::Relaxed) {
+            Look::Unused
+        } else if self.remove(index) {
+            Look::Recalled
+        } else {
+            Look::NotRecalled
+        }
+    }
+
+    /// Takes out the word of the job that the calling worker has. Returns whether there
+    /// was one.
+    #[cold]
+    pub(crate) fn remove(&self, index: u64) -> bool {
+        let mut found = false;
+        // All of the line: two cancellers may have added the job side by side.
+        for place in self.line(index) {
+            // [recall] Acquire: what the canceller did before.
+            if place.load(Ordering::Acquire) == index + 1 {
+                // Relaxed: the place becomes free, and nothing comes with it. Nobody else
+                // clears the word (invariant 2).
+                place.store(0, Ordering::Relaxed);
+                found = true;
+            }
+        }
+        found
+    }
+
+    /// Whether a sweep would be of use.
+    pub(crate) fn want_sweep(&self) -> bool {
+        // Relaxed: a later look will do.
+        self.unswept.load(Ordering::Relaxed)
+    }
+
+    /// Clears the words of jobs below `end`, which have all ended.
+    #[cold]
+    pub(crate) fn sweep(&self, end: u64) {
+        // [late] Acquire: a word that was announced before is seen; one that was not will
+        // be. A swap, so that no announcement is overwritten unseen.
+        self.unswept.swap(false, Ordering::Acquire);
+        let mut left = false;
+        for place in self.lines.iter().flat_map(|line| &line.0) {
+            // Relaxed: the job has ended, whatever its word carried.
+            let word = place.load(Ordering::Relaxed);
+            if word > end {
+                left = true;
+            } else if word != 0 {
+                // Relaxed, both: as above. If it fails, another has swept it, and the
+                // place may bear the word of a job that waits.
+                let _ = place.compare_exchange(word, 0, Ordering::Relaxed, Ordering::Relaxed);
+            }
+        }
+        if left {
+            // Relaxed: we add nothing. A swap, as in `add`.
+            self.unswept.swap(true, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(all(test, workcrew_loom))]
+impl Recalls {
+    /// Whether the job has a word.
+    pub(crate) fn has(&self, index: u64) -> bool {
+        let mut places = self.line(index).iter();
+        places.any(|place| place.load(Ordering::Acquire) == index + 1)
+    }
+}
