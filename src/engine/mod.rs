@@ -29,9 +29,11 @@ mod ledger;
 mod worker;
 
 pub(crate) use crate::idle::MAX_WORKERS;
+#[cfg(not(workcrew_loom))]
+pub(crate) use crew::Legacy;
 #[cfg(all(test, not(workcrew_loom)))]
 pub(crate) use crew::refusal;
-pub(crate) use crew::{Crew, Startup, ThreadOptions};
+pub(crate) use crew::{Crew, Startup, ThreadOptions, join_each};
 pub(crate) use ledger::{Ended, Work};
 pub(crate) use worker::{Desk, Exit, Inside, Worker, is_inside};
 

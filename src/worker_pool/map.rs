@@ -29,7 +29,7 @@ pub struct MapOrdered<'a, I: Iterator, R: Send>(Feed<'a, I, R, InOrder<R>>);
 
 /// What the two have in common.
 struct Feed<'a, I: Iterator, R: Send, O: InFlight<R>> {
-    handle: &'a Handle<I::Item>,
+    handle: &'a Handle<I::Item, R>,
     results: &'a mut Results<R>,
     /// `None` once it has ended.
     jobs: Option<I>,
@@ -144,7 +144,7 @@ where
     I::Item: Send,
 {
     fn new(
-        handle: &'a Handle<I::Item>,
+        handle: &'a Handle<I::Item, R>,
         results: &'a mut Results<R>,
         jobs: I,
         in_flight: O,
@@ -227,7 +227,7 @@ macro_rules! offers {
             I::Item: Send,
         {
             pub(super) fn new(
-                handle: &'a Handle<I::Item>,
+                handle: &'a Handle<I::Item, R>,
                 results: &'a mut Results<R>,
                 jobs: I,
             ) -> Self {
