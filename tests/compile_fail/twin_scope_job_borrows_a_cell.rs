@@ -3,7 +3,7 @@ use std::sync::atomic::AtomicU64;
 use workcrew::WorkerPool;
 
 fn main() {
-    let (_cell, atomic) = (Cell::new(1_u64), AtomicU64::new(1));
-    let body = |pool: WorkerPool<_, ()>, _| drop(pool.submit(&atomic));
-    let _ = WorkerPool::<_, ()>::builder().scope(|_, _| (), body);
+    let _both = (Cell::new(1_u64), AtomicU64::new(1));
+    let builder = WorkerPool::<&AtomicU64, ()>::builder();
+    let _ = builder.scope(|_, _| (), |_pool, _results| ());
 }
