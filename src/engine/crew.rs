@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::sync::thread::{self, JoinHandle};
-use crate::sync::{Arc, Condvar, Mutex};
+use crate::sync::{Condvar, Mutex};
 use crate::unwind::{Payload, drop_quietly};
 use std::io;
 
@@ -43,7 +43,7 @@ pub(crate) enum Crew<T> {
     /// A scope joins them. What they return lies here before the engine counts them as
     /// ended.
     #[cfg(not(workcrew_loom))]
-    Scoped(Arc<Legacy<T>>),
+    Scoped(crate::sync::Arc<Legacy<T>>),
 }
 
 impl<T> Crew<T> {
