@@ -184,6 +184,13 @@ impl<J: Send, R: Send> Handle<J, R> {
         self.engine.close();
     }
 
+    /// Closes, makes workers leave the queued jobs where they are, and frees those that
+    /// wait for takers.
+    pub(super) fn halt(&self) {
+        self.engine.halt();
+        self.outbox.hurry();
+    }
+
     /// Whether the pool accepts nothing any more.
     pub fn is_closed(&self) -> bool {
         self.engine.is_closed()

@@ -373,8 +373,7 @@ impl<J: Send, R: Send, S: Send> WorkerPool<J, R, S> {
 
     fn halt(&self) {
         self.abandon_if_inside();
-        self.handle.engine.halt();
-        self.handle.outbox.hurry();
+        self.handle.halt();
     }
 
     /// For before the crew is closed: in an own worker, nobody will join it.

@@ -123,7 +123,7 @@ struct End<'scope, J: Send, R: Send> {
 
 impl<J: Send, R: Send> Drop for End<'_, J, R> {
     fn drop(&mut self) {
-        let Handle { engine, outbox } = &self.handle;
+        let engine = &self.handle.engine;
         if engine.is_forked() {
             // std would wait for the parent's threads. Without a word: a lock that it
             // takes may be held by one of them.
@@ -132,8 +132,7 @@ impl<J: Send, R: Send> Drop for End<'_, J, R> {
         if sync::panicking() {
             // The pool's own drop has done all that, if it was dropped.
             engine.abandon();
-            engine.halt();
-            outbox.hurry();
+            self.handle.halt();
         } else {
             engine.close();
         }

@@ -199,7 +199,7 @@ impl Drop for Counted<'_> {
 #[test]
 fn a_panic_in_the_body_does_not_wait_for_takers() {
     let _watchdog = watchdog();
-    for forget in [false, true] {
+    for (forget, forget_the_pool_too) in [(false, false), (true, false), (true, true)] {
         let dropped = Dropped::default();
         let panic = panic_of(|| {
             WorkerPool::builder()
@@ -215,6 +215,9 @@ fn a_panic_in_the_body_does_not_wait_for_takers() {
                         });
                         if forget {
                             std::mem::forget(results);
+                        }
+                        if forget_the_pool_too {
+                            std::mem::forget(pool);
                         }
                         panic!("with results untaken");
                     },
