@@ -4,27 +4,17 @@ use super::explore::{Bound, Plan, explore};
 use super::parcel::Parcel;
 use crate::Results;
 use crate::engine::Origin;
-use crate::sync::{Arc, AtomicBool, Object, Ordering, thread};
+use crate::sync::{Arc, AtomicBool, Ordering, thread};
 use crate::worker_pool::outbox::{Outbox, Outlet};
-use crate::worker_pool::results::Progress;
 
 type Shared = Arc<Outbox<Parcel>>;
-
-/// There is no engine here.
-struct NoJobs;
-
-impl Progress for NoJobs {
-    fn is_idle(&self) -> bool {
-        true
-    }
-}
 
 fn outbox<const WORKERS: usize>(
     capacity: usize,
 ) -> (Shared, [Outlet<Parcel>; WORKERS], Results<Parcel>) {
     let (outbox, outlets) = Outbox::new(WORKERS, capacity);
     let outbox = Arc::new(outbox);
-    let results = Results::new(Arc::clone(&outbox), Object::new(NoJobs));
+    let results = Results::new(Arc::clone(&outbox));
     (outbox, outlets.try_into().unwrap(), results)
 }
 

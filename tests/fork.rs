@@ -98,7 +98,10 @@ fn taking_in_a_forked_child_finds_the_end() {
             matches!(results.recv(), Err(RecvError::Ended)),
             matches!(results.recv_timeout(LONG), Err(RecvTimeoutError::Ended)),
             results.clone().next().is_none(),
-            results.clone().in_order(3).next().is_none(),
+            {
+                let mut ordered = pool.in_order(&mut results, 3);
+                ordered.next().is_none()
+            },
             pool.map(&mut results, [1, 2, 3]).next().is_none(),
         ]
     });
@@ -238,4 +241,65 @@ fn a_job_that_forks_leaves_the_other_jobs_to_the_parent() {
     pool.join().unwrap();
     // Its only thread was the worker's, and with that it ends.
     assert_eq!(exit_code(child.load(Ordering::Relaxed)), 0);
+}
+
+#[test]
+fn a_child_may_use_what_a_scope_lent_and_leaves_no_mark() {
+    let numbers: Vec<u64> = (0..100).collect();
+    WorkerPool::<&u64, &u64>::builder()
+        .workers(2)
+        .scope(
+            |job, _| job,
+            |mut pool, mut results| {
+                pool.submit_all(&numbers[..5]).unwrap();
+                pool.wait_idle().unwrap();
+                let first_lie = in_a_child(|| {
+                    vec![
+                        pool.submit(&7).is_err(),
+                        pool.join_timeout(LONG) == Err(WaitTimeoutError::Forked),
+                        matches!(results.recv(), Err(RecvError::Ended)),
+                    ]
+                });
+                assert_eq!(first_lie, None);
+                pool.submit_all(&numbers[5..]).unwrap();
+                pool.join().unwrap();
+                let sum: u64 = results.map(|outcome| outcome.result.unwrap()).sum();
+                assert_eq!(sum, 4950);
+            },
+        )
+        .unwrap();
+}
+
+/// The scope's threads are the parent's: std would wait for them without an end.
+#[test]
+fn a_child_that_leaves_the_body_of_a_scope_aborts() {
+    for panics in [false, true] {
+        let numbers = [1_u64, 2, 3];
+        let parent = std::process::id();
+        let id = WorkerPool::<&u64, u64>::builder()
+            .workers(2)
+            .scope(
+                |job, _| *job,
+                |pool, _results| {
+                    pool.submit_all(&numbers).unwrap();
+                    pool.wait_idle().unwrap();
+                    // SAFETY: see `in_a_child`.
+                    let id = unsafe { libc::fork() };
+                    if id == 0 {
+                        // SAFETY: no arguments but a number.
+                        unsafe { libc::alarm(PATIENCE) };
+                        if panics {
+                            std::panic::resume_unwind(Box::new(()));
+                        }
+                    }
+                    id
+                },
+            )
+            .unwrap();
+        if std::process::id() != parent {
+            // SAFETY: ends the process.
+            unsafe { libc::_exit(9) };
+        }
+        assert_eq!(exit_code(id), -libc::SIGABRT);
+    }
 }

@@ -212,7 +212,7 @@ fn work(mut job: Job, ctx: &mut Context<'_, Job, Dice>, own: &Mutex<Option<Pool>
 }
 
 /// Submits until its quota is reached or the pool is closed.
-fn submitter(handle: &Handle<Job>, books: &Arc<Books>, mut dice: Dice) {
+fn submitter(handle: &Handle<Job, Receipt>, books: &Arc<Books>, mut dice: Dice) {
     let mut quota = dice.below(150);
     while quota > 0 {
         quota -= 1;

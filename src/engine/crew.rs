@@ -1,10 +1,10 @@
-//! The crew's threads: started all or none, joined once.
+//! The crew's threads: made all alike, joined once.
 
 #![forbid(unsafe_code)]
 
 use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{Condvar, Mutex};
-use crate::unwind::{Payload, drop_each_quietly, drop_quietly};
+use crate::unwind::{Payload, drop_quietly};
 use std::io;
 
 /// How threads are made.
@@ -16,54 +16,83 @@ pub(crate) struct ThreadOptions {
     pub(crate) stack_size: Option<usize>,
 }
 
-/// Running threads, in order of their worker's id.
-#[derive(Debug)]
-pub(crate) struct Crew<T>(Vec<JoinHandle<T>>);
-
-impl<T: Send + 'static> Crew<T> {
-    /// Starts a thread for each body.
+impl ThreadOptions {
+    /// The thread of this worker, to be spawned.
     ///
     /// # Errors
     ///
-    /// The system's, when it refuses a thread. `give_up` is called then, which must
-    /// make the bodies end, and the threads that had started are joined.
-    pub(crate) fn start<B>(
-        bodies: impl Iterator<Item = B>,
-        options: &ThreadOptions,
-        give_up: impl FnOnce(),
-    ) -> io::Result<Self>
-    where
-        B: FnOnce() -> T + Send + 'static,
-    {
-        let mut crew = Self(Vec::with_capacity(bodies.size_hint().0));
-        for (worker, body) in bodies.enumerate() {
-            let mut thread = thread::Builder::new();
-            if let Some(name) = &options.name {
-                thread = thread.name(format!("{name}-{worker}"));
-            }
-            if let Some(bytes) = options.stack_size {
-                thread = thread.stack_size(bytes);
-            }
-            match refusal::check().and_then(|()| thread.spawn(body)) {
-                Ok(handle) => crew.0.push(handle),
-                Err(error) => {
-                    give_up();
-                    drop_each_quietly(crew.join());
-                    return Err(error);
-                }
+    /// What a test gave to [`refusal`].
+    pub(crate) fn thread(&self, worker: usize) -> io::Result<thread::Builder> {
+        refusal::check()?;
+        let mut thread = thread::Builder::new();
+        if let Some(name) = &self.name {
+            thread = thread.name(format!("{name}-{worker}"));
+        }
+        if let Some(bytes) = self.stack_size {
+            thread = thread.stack_size(bytes);
+        }
+        Ok(thread)
+    }
+}
+
+/// Running threads, and what each of them returns in the end.
+#[derive(Debug)]
+pub(crate) enum Crew<T> {
+    /// Ours to join, in order of their worker's id.
+    Owned(Vec<JoinHandle<T>>),
+    /// A scope joins them. What they return lies here before the engine counts them as
+    /// ended.
+    #[cfg(not(workcrew_loom))]
+    Scoped(crate::sync::Arc<Legacy<T>>),
+}
+
+impl<T> Crew<T> {
+    /// Waits for all threads. `wait` is for those that are not ours: it returns when the
+    /// engine counts all as ended.
+    #[cfg_attr(workcrew_loom, expect(unused_variables, reason = "all are ours"))]
+    pub(crate) fn join(self, wait: impl FnOnce()) -> Vec<T> {
+        match self {
+            Self::Owned(threads) => join_each(threads, JoinHandle::join),
+            #[cfg(not(workcrew_loom))]
+            Self::Scoped(legacy) => {
+                wait();
+                legacy.take()
             }
         }
-        Ok(crew)
+    }
+}
+
+/// Waits for all threads. A thread's panic cannot be the user's, whose code
+/// runs under [`catch`](crate::unwind::catch), so it is passed on.
+pub(crate) fn join_each<H, T>(threads: Vec<H>, join: impl Fn(H) -> Result<T, Payload>) -> Vec<T> {
+    let ended: Vec<_> = threads.into_iter().map(join).collect();
+    ended
+        .into_iter()
+        .map(|end| end.unwrap_or_else(|bug| std::panic::resume_unwind(bug)))
+        .collect()
+}
+
+/// What threads leave behind that their pool cannot join.
+#[cfg(not(workcrew_loom))]
+#[derive(Debug)]
+pub(crate) struct Legacy<T>(Mutex<Vec<(usize, T)>>);
+
+#[cfg(not(workcrew_loom))]
+impl<T> Legacy<T> {
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(Vec::new()))
     }
 
-    /// Waits for all threads. A thread's panic cannot be the user's, whose code
-    /// runs under [`catch`](crate::unwind::catch), so it is passed on.
-    pub(crate) fn join(self) -> Vec<T> {
-        let ended: Vec<_> = self.0.into_iter().map(JoinHandle::join).collect();
-        ended
-            .into_iter()
-            .map(|end| end.unwrap_or_else(|bug| std::panic::resume_unwind(bug)))
-            .collect()
+    /// For the thread of this worker, once.
+    pub(crate) fn leave(&self, worker: usize, value: T) {
+        self.0.lock().push((worker, value));
+    }
+
+    /// All of it, in order of the workers' ids.
+    pub(crate) fn take(&self) -> Vec<T> {
+        let mut left = std::mem::take(&mut *self.0.lock());
+        left.sort_by_key(|(worker, _)| *worker);
+        left.into_iter().map(|(_, value)| value).collect()
     }
 }
 

@@ -30,9 +30,11 @@ mod recall;
 mod worker;
 
 pub(crate) use crate::idle::MAX_WORKERS;
+#[cfg(not(workcrew_loom))]
+pub(crate) use crew::Legacy;
 #[cfg(all(test, not(workcrew_loom)))]
 pub(crate) use crew::refusal;
-pub(crate) use crew::{Crew, Startup, ThreadOptions};
+pub(crate) use crew::{Crew, Startup, ThreadOptions, join_each};
 pub(crate) use ledger::{Ended, Work};
 #[cfg(all(test, workcrew_loom))]
 pub(crate) use recall::{Look, Recalls};

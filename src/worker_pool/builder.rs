@@ -3,39 +3,42 @@
 #![forbid(unsafe_code)]
 
 use super::handle::Handle;
-use super::outbox::{Outbox, Outlet, View};
-use super::results::Progress;
+use super::outbox::{Outbox, Outlet};
 use super::runner::{Init, Runner};
 use super::{Context, Results, WorkerPool};
 use crate::deque::Local;
 use crate::engine::{
-    Crew, Engine, Entry, Exit, Inside, MAX_WORKERS, Startup, ThreadOptions, Worker,
+    Crew, Engine, Entry, Exit, Inside, MAX_WORKERS, Startup, ThreadOptions, Worker, join_each,
 };
 use crate::error::{BuildError, JobPanic};
+use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{self, Arc, Object};
 use crate::unwind;
-use std::fmt;
 use std::marker::PhantomData;
+use std::{fmt, io};
 
 /// More than a queue's directory could address at a sensible price.
 const MAX_CAPACITY: usize = 1 << 28;
 
-type Hook = Object<dyn Fn(usize) + Send + Sync>;
+type Hook<'env> = Object<dyn Fn(usize) + Send + Sync + 'env>;
 
 /// Configures a [`WorkerPool`]; made by [`WorkerPool::builder`].
-#[must_use = "a builder does nothing until `build`"]
-pub struct Builder<J, R, S = ()> {
+///
+/// The hooks and `init` may borrow what lives for `'env`; then the pool can be built by
+/// [`scope`](Self::scope) alone.
+#[must_use = "a builder does nothing until `build` or `scope`"]
+pub struct Builder<'env, J, R, S = ()> {
     workers: usize,
     job_capacity: usize,
     result_capacity: usize,
     threads: ThreadOptions,
-    on_start: Option<Hook>,
-    on_stop: Option<Hook>,
-    init: Object<Init<S>>,
+    on_start: Option<Hook<'env>>,
+    on_stop: Option<Hook<'env>>,
+    init: Object<Init<'env, S>>,
     types: PhantomData<fn(J) -> R>,
 }
 
-impl<J, R> Builder<J, R> {
+impl<J, R> Builder<'_, J, R> {
     pub(super) fn new() -> Self {
         Self {
             workers: sync::available_parallelism(),
@@ -50,7 +53,7 @@ impl<J, R> Builder<J, R> {
     }
 }
 
-impl<J, R, S> Builder<J, R, S> {
+impl<'env, J, R, S> Builder<'env, J, R, S> {
     /// How many worker threads the pool has: 1 to 65,534. Default: the parallelism
     /// that the system offers ([`std::thread::available_parallelism`]), or 1.
     pub fn workers(mut self, workers: usize) -> Self {
@@ -98,14 +101,14 @@ impl<J, R, S> Builder<J, R, S> {
 
     /// Is called in each worker's thread with its id, before `init`. A panic makes
     /// `build` fail.
-    pub fn on_start(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
+    pub fn on_start(mut self, hook: impl Fn(usize) + Send + Sync + 'env) -> Self {
         self.on_start = Some(Object::new(hook));
         self
     }
 
     /// Is called in each worker's thread with its id, after its last job. A panic is
     /// swallowed: there is nobody left to tell.
-    pub fn on_stop(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
+    pub fn on_stop(mut self, hook: impl Fn(usize) + Send + Sync + 'env) -> Self {
         self.on_stop = Some(Object::new(hook));
         self
     }
@@ -116,7 +119,7 @@ impl<J, R, S> Builder<J, R, S> {
     /// is dropped and made again; if that panics too it is tried once more for the
     /// next job, which ends as panicked if it is in vain. `shutdown` returns the
     /// states. A panic of the first `init` makes `build` fail.
-    pub fn init<T>(self, init: impl Fn(usize) -> T + Send + Sync + 'static) -> Builder<J, R, T> {
+    pub fn init<T>(self, init: impl Fn(usize) -> T + Send + Sync + 'env) -> Builder<'env, J, R, T> {
         let Self {
             workers,
             job_capacity,
@@ -140,87 +143,60 @@ impl<J, R, S> Builder<J, R, S> {
         }
     }
 
-    /// Starts the threads and returns the pool and its first taker.
-    ///
-    /// All or nothing: when this returns `Ok`, each worker has started, and has its
-    /// state.
+    /// Starts all threads by `spawn`, and waits until each worker is ready.
     ///
     /// # Errors
     ///
-    /// A number out of its range, a thread that the system refuses, a panic in the
-    /// start hook or in `init`. Threads that had started are joined.
-    #[expect(
-        clippy::type_complexity,
-        reason = "a pair of two types that are named so"
-    )]
-    pub fn build<F>(self, function: F) -> Result<(WorkerPool<J, R, S>, Results<R>), BuildError>
+    /// As [`Builder::build`]. Threads that had started end; the caller joins them.
+    pub(super) fn start<F>(
+        self,
+        function: F,
+        mut spawn: impl FnMut(thread::Builder, Seat<'env, J, R, S, F>) -> io::Result<()>,
+    ) -> Result<(Handle<J, R>, Results<R>), BuildError>
     where
-        J: Send + 'static,
-        R: Send + 'static,
-        S: Send + 'static,
-        F: Fn(J, &mut Context<'_, J, S>) -> R + Send + Sync + 'static,
+        J: Send,
+        R: Send,
     {
-        let workers = self.workers;
         self.check()?;
-        let (outbox, outlets) = Outbox::new(workers, self.result_capacity);
+        let (outbox, outlets) = Outbox::new(self.workers, self.result_capacity);
         let outbox = Arc::new(outbox);
         let key = Arc::as_ptr(&outbox) as usize;
-        let (engine, locals) = Engine::new(workers, self.job_capacity, key);
+        let (engine, locals) = Engine::new(self.workers, self.job_capacity, key);
         let engine = Arc::new(engine);
         let startup = Arc::new(Startup::default());
         let function = Arc::new(function);
 
-        let bodies =
-            locals
-                .into_iter()
-                .zip(outlets)
-                .enumerate()
-                .map(|(worker, (local, outlet))| {
-                    let seat = Seat {
-                        worker,
-                        local,
-                        outlet,
-                        engine: Arc::clone(&engine),
-                        outbox: Arc::clone(&outbox),
-                        startup: Arc::clone(&startup),
-                        on_start: self.on_start.clone(),
-                        on_stop: self.on_stop.clone(),
-                        init: Object::clone(&self.init),
-                        function: Arc::clone(&function),
-                    };
-                    move || {
-                        let engine = Arc::clone(&seat.engine);
-                        let state = seat.work();
-                        engine.thread_ends();
-                        state
-                    }
-                });
-        let crew =
-            Crew::start(bodies, &self.threads, || engine.halt()).map_err(BuildError::Thread)?;
-        let taker = Results::new(Arc::clone(&outbox), Object::new(Jobs(Arc::clone(&engine))));
+        for (worker, (local, outlet)) in locals.into_iter().zip(outlets).enumerate() {
+            let seat = Seat {
+                worker,
+                local,
+                outlet,
+                engine: Arc::clone(&engine),
+                outbox: Arc::clone(&outbox),
+                startup: Arc::clone(&startup),
+                on_start: self.on_start.clone(),
+                on_stop: self.on_stop.clone(),
+                init: Object::clone(&self.init),
+                function: Arc::clone(&function),
+            };
+            let thread = self.threads.thread(worker);
+            if let Err(error) = thread.and_then(|thread| spawn(thread, seat)) {
+                engine.halt();
+                return Err(BuildError::Thread(error));
+            }
+        }
+        let taker = Results::new(Arc::clone(&outbox));
         // loom's models start when the threads do.
         if !cfg!(workcrew_loom) {
-            if let Err((worker, payload)) = startup.wait(workers) {
+            if let Err((worker, payload)) = startup.wait(self.workers) {
                 engine.halt();
-                unwind::drop_each_quietly(crew.join());
                 return Err(BuildError::Startup {
                     worker,
                     panic: JobPanic::new(payload),
                 });
             }
         }
-        let handle = Handle {
-            engine,
-            waiting: Object::new(View(Arc::clone(&outbox))),
-        };
-        Ok((
-            WorkerPool {
-                handle,
-                outbox,
-                crew: Some(crew),
-            },
-            taker,
-        ))
+        Ok((Handle { engine, outbox }, taker))
     }
 
     fn check(&self) -> Result<(), BuildError> {
@@ -247,37 +223,76 @@ impl<J, R, S> Builder<J, R, S> {
     }
 }
 
-/// An engine for those who do not know the jobs' type.
-struct Jobs<J>(Arc<Engine<J>>);
-
-impl<J: Send> Progress for Jobs<J> {
-    fn is_idle(&self) -> bool {
-        self.0.is_idle()
+impl<J, R, S> Builder<'static, J, R, S> {
+    /// Starts the threads and returns the pool and its first taker.
+    ///
+    /// All or nothing: when this returns `Ok`, each worker has started, and has its
+    /// state.
+    ///
+    /// # Errors
+    ///
+    /// A number out of its range, a thread that the system refuses, a panic in the
+    /// start hook or in `init`. Threads that had started are joined.
+    #[expect(
+        clippy::type_complexity,
+        reason = "a pair of two types that are named so"
+    )]
+    pub fn build<F>(self, function: F) -> Result<(WorkerPool<J, R, S>, Results<R>), BuildError>
+    where
+        J: Send + 'static,
+        R: Send + 'static,
+        S: Send + 'static,
+        F: Fn(J, &mut Context<'_, J, S>) -> R + Send + Sync + 'static,
+    {
+        let mut threads = Vec::new();
+        let started = self.start(function, |thread, seat| {
+            threads.push(thread.spawn(move || seat.work(|_, state| state))?);
+            Ok(())
+        });
+        match started {
+            Ok((handle, results)) => {
+                let crew = Some(Crew::Owned(threads));
+                Ok((WorkerPool { handle, crew }, results))
+            }
+            Err(error) => {
+                unwind::drop_each_quietly(join_each(threads, JoinHandle::join));
+                Err(error)
+            }
+        }
     }
 }
 
 /// What a worker's thread takes with it.
-struct Seat<J, R, S, F> {
+pub(super) struct Seat<'env, J, R, S, F> {
     worker: usize,
     local: Local<Entry<J>>,
     outlet: Outlet<R>,
     engine: Arc<Engine<J>>,
     outbox: Arc<Outbox<R>>,
     startup: Arc<Startup>,
-    on_start: Option<Hook>,
-    on_stop: Option<Hook>,
-    init: Object<Init<S>>,
+    on_start: Option<Hook<'env>>,
+    on_stop: Option<Hook<'env>>,
+    init: Object<Init<'env, S>>,
     function: Arc<F>,
 }
 
-impl<J, R, S, F> Seat<J, R, S, F>
+impl<J, R, S, F> Seat<'_, J, R, S, F>
 where
     J: Send,
     R: Send,
     F: Fn(J, &mut Context<'_, J, S>) -> R,
 {
-    /// A worker's life. Returns its last state.
-    fn work(self) -> Option<S> {
+    /// A worker's life, all of it. Its last state goes to `keep` before the thread counts
+    /// as ended.
+    pub(super) fn work<T>(self, keep: impl FnOnce(usize, Option<S>) -> T) -> T {
+        let engine = Arc::clone(&self.engine);
+        let worker = self.worker;
+        let kept = keep(worker, self.run());
+        engine.thread_ends();
+        kept
+    }
+
+    fn run(self) -> Option<S> {
         let Self {
             worker,
             local,
@@ -317,7 +332,7 @@ where
             super::cancel_queued(&engine, &outbox);
         }
         if let Some(hook) = on_stop {
-            if let Err(payload) = unwind::catch(|| hook(worker)) {
+            if let Err(payload) = unwind::catch(move || hook(worker)) {
                 unwind::drop_quietly(payload);
             }
         }
@@ -332,7 +347,7 @@ where
     }
 }
 
-impl<J, R, S> fmt::Debug for Builder<J, R, S> {
+impl<J, R, S> fmt::Debug for Builder<'_, J, R, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("workers", &self.workers)

@@ -2,11 +2,12 @@
 
 #![forbid(unsafe_code)]
 
+use super::outbox::Outbox;
 use super::stats::{Stats, WorkerStats};
 use crate::engine::{Engine, Refused};
 use crate::error::{CancelError, SubmitAllError, SubmitError, SubmitTimeoutError, TrySubmitError};
 use crate::injector::Rejected;
-use crate::sync::{Arc, Object};
+use crate::sync::Arc;
 use crate::unwind;
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -16,13 +17,6 @@ const CHUNK: usize = if cfg!(workcrew_loom) { 2 } else { 32 };
 
 /// They stand on the stack meanwhile, so jobs of more bytes than this go one by one.
 const LARGE: usize = 1024;
-
-/// What a handle knows of the results, whose type it does not know.
-pub(super) trait Waiting: Send + Sync {
-    fn untaken(&self) -> usize;
-    fn discarded(&self) -> u64;
-    fn blocked_workers(&self) -> usize;
-}
 
 /// Submits jobs to a [`WorkerPool`](crate::WorkerPool) from anywhere.
 ///
@@ -35,12 +29,12 @@ pub(super) trait Waiting: Send + Sync {
 /// each worker they also start in that order; with more, a worker takes its share of
 /// them at once and starts one after the other. Everything before `submit`
 /// happens-before the job.
-pub struct Handle<J> {
+pub struct Handle<J, R> {
     pub(super) engine: Arc<Engine<J>>,
-    pub(super) waiting: Object<dyn Waiting>,
+    pub(super) outbox: Arc<Outbox<R>>,
 }
 
-impl<J: Send> Handle<J> {
+impl<J: Send, R: Send> Handle<J, R> {
     /// Submits a job, waiting while `job_capacity` jobs wait to be started.
     ///
     /// Returns the job's index, which its [`Outcome`](crate::Outcome) will bear. With
@@ -234,6 +228,13 @@ impl<J: Send> Handle<J> {
         self.engine.close();
     }
 
+    /// Closes, makes workers leave the queued jobs where they are, and frees those that
+    /// wait for takers.
+    pub(super) fn halt(&self) {
+        self.engine.halt();
+        self.outbox.hurry();
+    }
+
     /// Whether the pool accepts nothing any more.
     pub fn is_closed(&self) -> bool {
         self.engine.is_closed()
@@ -251,10 +252,10 @@ impl<J: Send> Handle<J> {
             panicked: totals.panicked,
             cancelled: totals.recalled + totals.left,
             returned: totals.returned,
-            results_waiting: self.waiting.untaken() as u64,
-            results_discarded: self.waiting.discarded(),
+            results_waiting: self.outbox.untaken() as u64,
+            results_discarded: self.outbox.discarded(),
             blocked_submitters: self.engine.blocked_submitters() as u64,
-            blocked_workers: self.waiting.blocked_workers() as u64,
+            blocked_workers: self.outbox.blocked_workers() as u64,
             workers: self
                 .engine
                 .works()
@@ -269,16 +270,16 @@ impl<J: Send> Handle<J> {
     }
 }
 
-impl<J> Clone for Handle<J> {
+impl<J, R> Clone for Handle<J, R> {
     fn clone(&self) -> Self {
         Self {
             engine: Arc::clone(&self.engine),
-            waiting: Object::clone(&self.waiting),
+            outbox: Arc::clone(&self.outbox),
         }
     }
 }
 
-impl<J> fmt::Debug for Handle<J> {
+impl<J, R> fmt::Debug for Handle<J, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle").finish_non_exhaustive()
     }

@@ -6,7 +6,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Outcome, Results};
+use super::{Handle, Outcome, Results};
 use crate::error::{RecvTimeoutError, TryRecvError};
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -17,7 +17,7 @@ use std::time::Duration;
 const TURN: Duration = Duration::from_millis(5);
 
 /// Yields the outcomes of submitted jobs in the order of their indices, within a window;
-/// made by [`Results::in_order`].
+/// made by [`WorkerPool::in_order`](crate::WorkerPool::in_order).
 ///
 /// An outcome that comes before its turn is held back until all with smaller indices have
 /// been yielded. But those are not waited for
@@ -38,7 +38,8 @@ const TURN: Duration = Duration::from_millis(5);
 /// The first index is 0, or the one at which the last `in_order` of this handle stopped.
 /// When it is dropped, what it held back is what the results yield next, in order.
 #[must_use = "iterators do nothing unless they are consumed"]
-pub struct InOrder<'a, R: Send> {
+pub struct InOrder<'a, J, R: Send> {
+    handle: &'a Handle<J, R>,
     results: &'a mut Results<R>,
     held: BinaryHeap<Held<R>>,
     window: usize,
@@ -67,9 +68,14 @@ impl<R> PartialEq for Held<R> {
 
 impl<R> Eq for Held<R> {}
 
-impl<'a, R: Send> InOrder<'a, R> {
-    pub(super) fn new(results: &'a mut Results<R>, window: usize) -> Self {
+impl<'a, J: Send, R: Send> InOrder<'a, J, R> {
+    pub(super) fn new(
+        handle: &'a Handle<J, R>,
+        results: &'a mut Results<R>,
+        window: usize,
+    ) -> Self {
         Self {
+            handle,
             results,
             held: BinaryHeap::new(),
             window,
@@ -103,7 +109,7 @@ impl<'a, R: Send> InOrder<'a, R> {
             }
             Err(TryRecvError::Empty) => {}
         }
-        if !self.results.is_idle() {
+        if !self.handle.engine.is_idle() {
             return self.results.recv_timeout(TURN);
         }
         // All jobs up to those that we hold have ended by now, and delivered before.
@@ -125,7 +131,7 @@ impl<'a, R: Send> InOrder<'a, R> {
 ///
 /// As [`Results::recv`], and while outcomes are held back and a job with a smaller index
 /// may be queued or running. Then it looks every 5 ms whether any job is left.
-impl<R: Send> Iterator for InOrder<'_, R> {
+impl<J: Send, R: Send> Iterator for InOrder<'_, J, R> {
     type Item = Outcome<R>;
 
     fn next(&mut self) -> Option<Outcome<R>> {
@@ -148,7 +154,7 @@ impl<R: Send> Iterator for InOrder<'_, R> {
 }
 
 /// What is held back goes back to the results.
-impl<R: Send> Drop for InOrder<'_, R> {
+impl<J, R: Send> Drop for InOrder<'_, J, R> {
     fn drop(&mut self) {
         // From the last to the first, each in front of those before.
         for held in std::mem::take(&mut self.held).into_sorted_vec() {
@@ -157,7 +163,7 @@ impl<R: Send> Drop for InOrder<'_, R> {
     }
 }
 
-impl<R: Send> fmt::Debug for InOrder<'_, R> {
+impl<J, R: Send> fmt::Debug for InOrder<'_, J, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("InOrder")
             .field("held", &self.held.len())

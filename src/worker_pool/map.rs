@@ -32,7 +32,7 @@ pub struct MapOrdered<'a, I: Iterator, R: Send>(Feed<'a, I, R, Ordered<R>>);
 
 /// What all maps have in common.
 pub(super) struct Feed<'a, I: Iterator, R: Send, O: InFlight<R>> {
-    handle: &'a Handle<I::Item>,
+    handle: &'a Handle<I::Item, R>,
     results: &'a mut Results<R>,
     /// `None` once it has ended.
     pub(super) jobs: Option<I>,
@@ -165,7 +165,7 @@ where
     I::Item: Send,
 {
     pub(super) fn new(
-        handle: &'a Handle<I::Item>,
+        handle: &'a Handle<I::Item, R>,
         results: &'a mut Results<R>,
         jobs: I,
         in_flight: O,
@@ -267,7 +267,7 @@ macro_rules! offers {
             I::Item: Send,
         {
             pub(super) fn new(
-                handle: &'a Handle<I::Item>,
+                handle: &'a Handle<I::Item, R>,
                 results: &'a mut Results<R>,
                 jobs: I,
             ) -> Self {

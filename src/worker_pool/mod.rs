@@ -12,6 +12,8 @@ mod map;
 pub(crate) mod outbox;
 pub(crate) mod results;
 mod runner;
+#[cfg(not(workcrew_loom))]
+mod scope;
 mod stats;
 mod try_map;
 
@@ -29,7 +31,7 @@ use crate::error::{
     CancelError, JoinError, SubmitAllError, SubmitError, SubmitTimeoutError, TryMapError,
     TrySubmitError, WaitError, WaitTimeoutError,
 };
-use crate::sync::{self, Arc};
+use crate::sync;
 use crate::unwind;
 use outbox::Outbox;
 use std::fmt;
@@ -53,6 +55,9 @@ use std::time::{Duration, Instant};
 /// assert_eq!(sum, 30);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// [`Builder::build`] makes a pool that owns all it uses. In [`Builder::scope`] jobs, results,
+/// states and functions may borrow from the stack; all that follows holds there too.
 ///
 /// # Ending
 ///
@@ -81,25 +86,24 @@ use std::time::{Duration, Instant};
 /// # Panics in the user's code
 ///
 /// A panicking job has the outcome [`JobError::Panicked`]; its worker lives on with a
-/// fresh state. A panic in the `Drop` of a state, or of a result that is discarded,
-/// is swallowed. A job's `Drop` that panics *while its job is panicking* ends the
+/// fresh state. A panic in the `Drop` of a state, of a function or hook, or of a result that
+/// is discarded, is swallowed. A job's `Drop` that panics *while its job is panicking* ends the
 /// process, as everywhere in Rust.
 #[must_use = "dropping a pool waits for its end"]
-pub struct WorkerPool<J: Send + 'static, R: Send + 'static, S: Send + 'static = ()> {
-    handle: Handle<J>,
-    outbox: Arc<Outbox<R>>,
+pub struct WorkerPool<J: Send, R: Send, S: Send = ()> {
+    handle: Handle<J, R>,
     /// `None` once it was joined.
     crew: Option<Crew<Option<S>>>,
 }
 
-impl<J: Send + 'static, R: Send + 'static> WorkerPool<J, R> {
+impl<J: Send, R: Send> WorkerPool<J, R> {
     /// Begins to configure a pool.
-    pub fn builder() -> Builder<J, R> {
+    pub fn builder<'env>() -> Builder<'env, J, R> {
         Builder::new()
     }
 }
 
-impl<J: Send + 'static, R: Send + 'static, S: Send + 'static> WorkerPool<J, R, S> {
+impl<J: Send, R: Send, S: Send> WorkerPool<J, R, S> {
     /// As [`Handle::submit`].
     ///
     /// # Errors
@@ -229,15 +233,41 @@ impl<J: Send + 'static, R: Send + 'static, S: Send + 'static> WorkerPool<J, R, S
         MapOrdered::new(&self.handle, results, jobs.into_iter())
     }
 
+    /// Yields outcomes in the order of their jobs' indices, holding back at most `window` of
+    /// them: see [`InOrder`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use workcrew::WorkerPool;
+    ///
+    /// let (pool, mut results) = WorkerPool::<u32, u32>::builder()
+    ///     .workers(4)
+    ///     .build(|job, _ctx| job * job)?;
+    /// pool.submit_all(0..5)?;
+    /// pool.close();
+    /// let squares = pool.in_order(&mut results, 8).map(|outcome| outcome.result.unwrap());
+    /// assert!(squares.eq([0, 1, 4, 9, 16]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If `results` belongs to another pool.
+    pub fn in_order<'a>(&'a self, results: &'a mut Results<R>, window: usize) -> InOrder<'a, J, R> {
+        self.check_own(results);
+        InOrder::new(&self.handle, results, window)
+    }
+
     fn check_own(&self, results: &Results<R>) {
         assert!(
-            results.belongs_to(&self.outbox),
+            results.belongs_to(&self.handle.outbox),
             "these are another pool's results"
         );
     }
 
     /// A handle that submits from elsewhere.
-    pub fn handle(&self) -> Handle<J> {
+    pub fn handle(&self) -> Handle<J, R> {
         self.handle.clone()
     }
 
@@ -381,14 +411,13 @@ impl<J: Send + 'static, R: Send + 'static, S: Send + 'static> WorkerPool<J, R, S
         self.halt();
         unwind::drop_each_quietly(self.join_crew()?);
         let jobs = self.handle.engine.drain(Fate::Returned);
-        self.outbox.end();
+        self.handle.outbox.end();
         Ok(jobs.into_iter().map(|entry| entry.job).collect())
     }
 
     fn halt(&self) {
         self.abandon_if_inside();
-        self.handle.engine.halt();
-        self.outbox.hurry();
+        self.handle.halt();
     }
 
     /// For before the crew is closed: in an own worker, nobody will join it.
@@ -405,14 +434,16 @@ impl<J: Send + 'static, R: Send + 'static, S: Send + 'static> WorkerPool<J, R, S
         if self.handle.engine.is_forked() {
             // The threads, the jobs and the results are the parent's.
             std::mem::forget(crew);
-            std::mem::forget((Arc::clone(&self.handle.engine), Arc::clone(&self.outbox)));
+            std::mem::forget(self.handle.clone());
             return Err(JoinError::Forked);
         }
         if is_inside(self.handle.engine.key()) {
             // The threads go on alone; the last one tells the takers.
             return Err(JoinError::WouldDeadlock);
         }
-        Ok(crew.join().into_iter().flatten().collect())
+        let engine = &self.handle.engine;
+        let states = crew.join(|| assert!(engine.wait_for_threads(None), "there is no deadline"));
+        Ok(states.into_iter().flatten().collect())
     }
 }
 
@@ -478,7 +509,7 @@ where
 
 /// See the table at [`WorkerPool`]. In one of the pool's own workers it closes and
 /// does not wait.
-impl<J: Send + 'static, R: Send + 'static, S: Send + 'static> Drop for WorkerPool<J, R, S> {
+impl<J: Send, R: Send, S: Send> Drop for WorkerPool<J, R, S> {
     fn drop(&mut self) {
         if self.crew.is_none() {
             return;
@@ -495,7 +526,7 @@ impl<J: Send + 'static, R: Send + 'static, S: Send + 'static> Drop for WorkerPoo
             Err(JoinError::WouldDeadlock | JoinError::Forked) => return,
         }
         if cancel {
-            cancel_queued(&self.handle.engine, &self.outbox);
+            cancel_queued(&self.handle.engine, &self.handle.outbox);
         }
     }
 }
@@ -515,7 +546,7 @@ fn cancel_queued<J: Send, R: Send>(engine: &Engine<J>, outbox: &Outbox<R>) {
     outbox.end();
 }
 
-impl<J: Send + 'static, R: Send + 'static, S: Send + 'static> fmt::Debug for WorkerPool<J, R, S> {
+impl<J: Send, R: Send, S: Send> fmt::Debug for WorkerPool<J, R, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WorkerPool")
             .field("workers", &self.workers())

@@ -29,7 +29,6 @@
 #![forbid(unsafe_code)]
 
 use super::hand::Hand;
-use super::handle::Waiting;
 use super::lease::{self, Lease};
 use super::{JobError, Outcome};
 use crate::deque::{self, Local, Steal, Stealer};
@@ -38,9 +37,7 @@ use crate::gate::Gate;
 use crate::injector::{Injector, Rejected};
 use crate::pace::{Nap, Patience};
 use crate::probe::probe;
-use crate::sync::{
-    self, Arc, AtomicBool, AtomicU64, AtomicUsize, Home, Ordering, barrier, yield_now,
-};
+use crate::sync::{self, AtomicBool, AtomicU64, AtomicUsize, Home, Ordering, barrier, yield_now};
 use crate::unwind;
 use crossbeam_utils::CachePadded;
 
@@ -205,6 +202,17 @@ impl<R: Send> Outbox<R> {
 
     pub(super) fn capacity(&self) -> usize {
         self.capacity
+    }
+
+    /// How many results were dropped for want of takers.
+    pub(super) fn discarded(&self) -> u64 {
+        // Relaxed: for statistics.
+        self.discarded.load(Ordering::Relaxed)
+    }
+
+    /// How many workers sleep for want of room.
+    pub(super) fn blocked_workers(&self) -> usize {
+        self.room.waiting()
     }
 
     pub(super) fn ready(&self) -> &Gate {
@@ -444,24 +452,6 @@ impl<R: Send> Outlet<R> {
             delivered = back;
             yield_now();
         }
-    }
-}
-
-/// An outbox for those who do not know the results' type.
-pub(super) struct View<R>(pub(super) Arc<Outbox<R>>);
-
-impl<R: Send> Waiting for View<R> {
-    fn untaken(&self) -> usize {
-        self.0.untaken()
-    }
-
-    fn discarded(&self) -> u64 {
-        // Relaxed: for statistics.
-        self.0.discarded.load(Ordering::Relaxed)
-    }
-
-    fn blocked_workers(&self) -> usize {
-        self.0.room.waiting()
     }
 }
 

@@ -2,25 +2,19 @@
 
 #![forbid(unsafe_code)]
 
+use super::JobError;
 use super::hand::Hand;
 use super::outbox::Outbox;
-use super::{InOrder, JobError};
 use crate::engine::is_inside;
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
 use crate::pace::{Nap, Pace, Patience};
 use crate::probe::probe;
-use crate::sync::{Arc, Object};
+use crate::sync::Arc;
 use std::fmt;
 use std::time::{Duration, Instant};
 
 /// With fewer jobs than this ahead, a taker may be waiting for one in particular.
 const NAP_BACKLOG: usize = 128;
-
-/// What a taker knows of the jobs, whose type it does not know.
-pub(crate) trait Progress: Send + Sync {
-    /// Whether at some moment during the call no job was queued or running.
-    fn is_idle(&self) -> bool;
-}
 
 /// How one job ended.
 #[derive(Debug)]
@@ -62,7 +56,6 @@ pub struct Outcome<R> {
 #[must_use = "without a taker, results are discarded"]
 pub struct Results<R: Send> {
     outbox: Arc<Outbox<R>>,
-    progress: Object<dyn Progress>,
     hand: Hand<R>,
     /// For [`InOrder`]: outcomes below this index are not waited for.
     pub(super) settled: u64,
@@ -85,10 +78,9 @@ fn refill<R: Send>(hand: &mut Hand<R>, outbox: &Outbox<R>) -> Result<Outcome<R>,
 }
 
 impl<R: Send> Results<R> {
-    pub(crate) fn new(outbox: Arc<Outbox<R>>, progress: Object<dyn Progress>) -> Self {
+    pub(crate) fn new(outbox: Arc<Outbox<R>>) -> Self {
         Self {
             outbox,
-            progress,
             hand: Hand::default(),
             settled: 0,
             pace: Pace::new(),
@@ -101,37 +93,12 @@ impl<R: Send> Results<R> {
         self.hand.put_back(outcome);
     }
 
-    pub(super) fn is_idle(&self) -> bool {
-        self.progress.is_idle()
-    }
-
     pub(super) fn is_forked(&self) -> bool {
         self.outbox.is_forked()
     }
 
     pub(super) fn belongs_to(&self, outbox: &Arc<Outbox<R>>) -> bool {
         Arc::ptr_eq(&self.outbox, outbox)
-    }
-
-    /// Yields the outcomes in the order of their indices, holding back at most `window` of
-    /// them: see [`InOrder`].
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use workcrew::WorkerPool;
-    ///
-    /// let (pool, mut results) = WorkerPool::<u32, u32>::builder()
-    ///     .workers(4)
-    ///     .build(|job, _ctx| job * job)?;
-    /// pool.submit_all(0..5)?;
-    /// pool.close();
-    /// let squares = results.in_order(8).map(|outcome| outcome.result.unwrap());
-    /// assert!(squares.eq([0, 1, 4, 9, 16]));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn in_order(&mut self, window: usize) -> InOrder<'_, R> {
-        InOrder::new(self, window)
     }
 
     /// Returns the next outcome, waiting for it if need be.
@@ -247,7 +214,7 @@ impl<R: Send> Iterator for Results<R> {
 impl<R: Send> Clone for Results<R> {
     fn clone(&self) -> Self {
         self.outbox.taker_came();
-        Self::new(Arc::clone(&self.outbox), Object::clone(&self.progress))
+        Self::new(Arc::clone(&self.outbox))
     }
 }
 
@@ -256,7 +223,7 @@ impl<R: Send> Drop for Results<R> {
         if self.is_forked() {
             // All of it is the parent's, who drops it.
             std::mem::forget(std::mem::take(&mut self.hand));
-            std::mem::forget((Arc::clone(&self.outbox), Object::clone(&self.progress)));
+            std::mem::forget(Arc::clone(&self.outbox));
             return;
         }
         for outcome in &mut self.hand {

@@ -10,23 +10,23 @@ use crate::sync::{Arc, Object};
 use crate::unwind::{self, Payload};
 
 /// Makes a worker's state.
-pub(super) type Init<S> = dyn Fn(usize) -> S + Send + Sync;
+pub(super) type Init<'env, S> = dyn Fn(usize) -> S + Send + Sync + 'env;
 
-pub(super) struct Runner<R, S, F> {
+pub(super) struct Runner<'env, R, S, F> {
     worker: usize,
     /// `None` after a panic, as long as `init` panics too.
     state: Option<S>,
-    init: Object<Init<S>>,
+    init: Object<Init<'env, S>>,
     function: Arc<F>,
     outbox: Arc<Outbox<R>>,
     outlet: Outlet<R>,
 }
 
-impl<R: Send, S, F> Runner<R, S, F> {
+impl<'env, R: Send, S, F> Runner<'env, R, S, F> {
     /// A runner with its first state, or what `init` panicked with.
     pub(super) fn new(
         worker: usize,
-        init: Object<Init<S>>,
+        init: Object<Init<'env, S>>,
         function: Arc<F>,
         outbox: Arc<Outbox<R>>,
         outlet: Outlet<R>,
@@ -43,8 +43,17 @@ impl<R: Send, S, F> Runner<R, S, F> {
         Ok(runner)
     }
 
+    /// The last state. The worker's shares of the user's functions go, quietly.
     pub(super) fn into_state(self) -> Option<S> {
-        self.state
+        let Self {
+            state,
+            init,
+            function,
+            ..
+        } = self;
+        unwind::drop_quietly(init);
+        unwind::drop_quietly(function);
+        state
     }
 
     fn renew(&mut self) -> Result<(), Payload> {
@@ -53,7 +62,7 @@ impl<R: Send, S, F> Runner<R, S, F> {
     }
 }
 
-impl<J: Send, R: Send, S, F> Run<J> for Runner<R, S, F>
+impl<J: Send, R: Send, S, F> Run<J> for Runner<'_, R, S, F>
 where
     F: Fn(J, &mut Context<'_, J, S>) -> R,
 {

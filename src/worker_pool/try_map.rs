@@ -72,7 +72,7 @@ impl<T, E> InFlight<Result<T, E>> for Gathered<T, E> {
 
 /// See [`WorkerPool::try_map`](crate::WorkerPool::try_map).
 pub(super) fn try_map<I, T, E>(
-    handle: &Handle<I::Item>,
+    handle: &Handle<I::Item, Result<T, E>>,
     results: &mut Results<Result<T, E>>,
     jobs: I,
 ) -> Result<Vec<T>, TryMapError<I, T, E>>

@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use workcrew::{BuildError, Builder, WorkerPool};
 
-fn builder() -> Builder<u64, u64> {
+fn builder() -> Builder<'static, u64, u64> {
     WorkerPool::<u64, u64>::builder().workers(2)
 }
 
-fn error_of<S: Send + 'static>(builder: Builder<u64, u64, S>) -> BuildError {
+fn error_of<S: Send + 'static>(builder: Builder<'static, u64, u64, S>) -> BuildError {
     builder
         .build(|job, _| job)
         .map(drop)

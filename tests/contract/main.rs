@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod borrowing;
 mod building;
 mod cancelling;
 mod ending;

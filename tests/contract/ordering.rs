@@ -30,7 +30,7 @@ fn in_order_gives_submission_order_within_the_window() {
                 pool.submit_all(0..JOBS).unwrap();
                 pool.close();
             });
-            let ordered = results.in_order(JOBS as usize);
+            let ordered = pool.in_order(&mut results, JOBS as usize);
             assert!(ordered.map(|outcome| outcome.result.unwrap()).eq(0..JOBS));
         });
     }
@@ -49,7 +49,7 @@ fn a_full_window_lets_the_first_go() {
         pool.submit(value(job)).unwrap();
     }
     eventually("the others have ended", || pool.stats().completed == 5);
-    let mut ordered = results.in_order(3);
+    let mut ordered = pool.in_order(&mut results, 3);
     // 1 to 4 have come, 5 lies there; then 2 is what comes after 1, and so on.
     let early = indices(ordered.by_ref().take(5).inspect(|outcome| {
         if outcome.index == 5 {
@@ -78,7 +78,7 @@ fn an_index_that_never_comes_is_waited_for_until_the_pool_is_idle() {
     pool.submit(behind(&door, 3)).unwrap();
     door.wait_for(1);
     thread::scope(|scope| {
-        let taking = scope.spawn(|| indices(results.in_order(8).take(3)));
+        let taking = scope.spawn(|| indices(pool.in_order(&mut results, 8).take(3)));
         // It has taken them, and holds them back while job 3 runs.
         eventually("they are taken", || pool.stats().results_waiting == 0);
         assert!(!taking.is_finished());
@@ -99,9 +99,9 @@ fn what_is_held_back_comes_at_the_end() {
     // A share of half: 0, 1, 2; it keeps them until it is dropped.
     assert_eq!(other.recv().unwrap().index, 0);
     pool.close();
-    assert_eq!(indices(results.in_order(8)), [3, 4]);
+    assert_eq!(indices(pool.in_order(&mut results, 8)), [3, 4]);
     drop(other);
-    assert_eq!(indices(results.in_order(8)), [1, 2]);
+    assert_eq!(indices(pool.in_order(&mut results, 8)), [1, 2]);
 }
 
 /// What it holds back when it is dropped is next, and the next one goes on from there.
@@ -128,7 +128,7 @@ fn what_a_dropped_one_held_back_is_next() {
     eventually("two have ended", || pool.stats().completed == 2);
     pool.submit(value(3)).unwrap();
     eventually("four have ended", || pool.stats().completed == 4);
-    let mut ordered = results.in_order(8);
+    let mut ordered = pool.in_order(&mut results, 8);
     let first = ordered.by_ref().take(2);
     let mut first: Vec<_> = first.map(|it| (it.index, it.follow_up)).collect();
     first.sort_unstable();
@@ -137,7 +137,7 @@ fn what_a_dropped_one_held_back_is_next() {
     assert_eq!(results.try_recv().unwrap().index, 2);
     door.open();
     pool.close();
-    assert_eq!(indices(results.in_order(8)), [1, 3]);
+    assert_eq!(indices(pool.in_order(&mut results, 8)), [1, 3]);
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn cancelled_jobs_have_their_place_in_the_order() {
     pool.cancel(5).unwrap();
     door.open();
     pool.close();
-    for (job, outcome) in (0..10).zip(results.in_order(16)) {
+    for (job, outcome) in (0..10).zip(pool.in_order(&mut results, 16)) {
         assert_eq!(outcome.index, job);
         match outcome.result {
             Ok(result) => assert!(result == job && job != 5),
@@ -183,7 +183,7 @@ fn several_submitters_jobs_come_in_the_order_of_acceptance() {
             });
         }
         // The pool stays open.
-        let seen = indices(results.in_order(10_000).take(3 * JOBS as usize));
+        let seen = indices(pool.in_order(&mut results, 10_000).take(3 * JOBS as usize));
         assert!(seen.is_sorted());
     });
 }

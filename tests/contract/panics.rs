@@ -3,7 +3,7 @@
 use crate::common::{Door, PanicsOnDrop, assert_conserved, crew, value, watchdog};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use workcrew::{JobError, Outcome, WorkerPool};
+use workcrew::{Context, JobError, Outcome, WorkerPool};
 
 fn panic_message<R: std::fmt::Debug>(outcome: Outcome<R>) -> String {
     match outcome.result {
@@ -289,6 +289,38 @@ fn a_state_whose_drop_panics_does_no_harm_at_any_end() {
     let (pool, results) = build();
     crate::common::drop_while_panicking(|| pool);
     assert_eq!(results.count(), 0);
+}
+
+#[test]
+fn functions_whose_drops_panic_do_no_harm() {
+    let _watchdog = watchdog();
+    let own = |_: &PanicsOnDrop| ();
+    let run = |in_scope: bool| {
+        let (function, init, hook) = (PanicsOnDrop, PanicsOnDrop, PanicsOnDrop);
+        let builder = WorkerPool::<u64, u64>::builder()
+            .workers(2)
+            .on_stop(move |_| own(&hook))
+            .init(move |worker| {
+                own(&init);
+                worker
+            });
+        let function = move |job, _: &mut Context<'_, u64, usize>| {
+            own(&function);
+            job
+        };
+        let body = |pool: WorkerPool<u64, u64, usize>, _results| {
+            pool.submit_all(0..10).unwrap();
+            pool.shutdown().unwrap()
+        };
+        if in_scope {
+            builder.scope(function, body).unwrap()
+        } else {
+            let (pool, results) = builder.build(function).unwrap();
+            body(pool, results)
+        }
+    };
+    assert_eq!(run(false), [0, 1]);
+    assert_eq!(run(true), [0, 1]);
 }
 
 #[test]

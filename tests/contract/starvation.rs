@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use workcrew::WorkerPool;
 
 /// A handle for jobs, once the pool is there.
-type Later = Arc<std::sync::OnceLock<workcrew::Handle<u32>>>;
+type Later = Arc<std::sync::OnceLock<workcrew::Handle<u32, ()>>>;
 
 /// One job pushes more follow-ups than the deque holds, while jobs that submit themselves again
 /// keep the injector non-empty. The follow-ups in the overflow queue run all the same.

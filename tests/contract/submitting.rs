@@ -364,7 +364,7 @@ fn submit_all_tells_how_many_were_accepted_before_the_close() {
 
 /// Runs `test` in a pool's only worker while the pool has a full queue of one job. Returns the
 /// values of the jobs that ran, in order.
-fn in_the_worker_of_a_full_pool(test: impl FnOnce(Handle<Task>) + Send + 'static) -> Vec<u64> {
+fn in_the_worker_of_a_full_pool(test: impl FnOnce(Handle<Task, u64>) + Send + 'static) -> Vec<u64> {
     let _watchdog = watchdog();
     let (pool, results) = crew(1, 1, 100);
     let door = Door::new();

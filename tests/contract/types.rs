@@ -134,9 +134,9 @@ fn public_types_are_send_sync_and_debug() {
     fn check<T: Send + Sync + Debug>() {}
     check::<WorkerPool<u64, String, Vec<u8>>>();
     check::<Builder<u64, String, Vec<u8>>>();
-    check::<Handle<u64>>();
+    check::<Handle<u64, String>>();
     check::<Results<String>>();
-    check::<InOrder<'_, String>>();
+    check::<InOrder<'_, u32, String>>();
     check::<TryMapError<std::vec::IntoIter<u64>, String, String>>();
     check::<Unsubmitted<std::vec::IntoIter<u64>>>();
     check::<Outcome<String>>();
@@ -145,7 +145,7 @@ fn public_types_are_send_sync_and_debug() {
     // The pool and its handle share jobs of any kind that may be sent.
     fn shared<T: Send + Sync>() {}
     shared::<WorkerPool<Cell<u64>, Cell<u64>, Cell<u64>>>();
-    shared::<Handle<Cell<u64>>>();
+    shared::<Handle<Cell<u64>, Cell<u64>>>();
     fn sent<T: Send>() {}
     sent::<Results<Cell<u64>>>();
 }

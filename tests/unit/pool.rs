@@ -1,8 +1,9 @@
 //! Whole pools, small enough for Miri, and what only the inside can test.
 
-use super::WorkerPool;
+use super::{Results, WorkerPool};
 use crate::engine::refusal;
 use crate::error::{BuildError, JobError};
+use crate::unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -78,22 +79,68 @@ fn a_small_pool_hands_its_queued_jobs_back_or_cancels_them() {
 }
 
 #[test]
+fn a_small_pool_borrows_whatever_becomes_of_it() {
+    /// What the body does when all is submitted.
+    type Deed = fn(WorkerPool<Box<&u64>, Box<&u64>, &u64>, Results<Box<&u64>>);
+    let deeds: [Deed; 4] = [
+        |_, _| (),
+        |pool, results| {
+            assert_eq!(pool.shutdown().unwrap().len(), 2);
+            assert_eq!(results.count(), 10);
+        },
+        |_, _| std::panic::resume_unwind(Box::new(())),
+        |pool, _| {
+            let _escapes = pool.handle();
+            std::panic::resume_unwind(Box::new(pool.stats()));
+        },
+    ];
+    for deed in deeds {
+        let numbers: Vec<u64> = (0..10).collect();
+        let ran = AtomicUsize::new(0);
+        let scope = unwind::catch(|| {
+            WorkerPool::builder()
+                .workers(2)
+                .job_capacity(3)
+                .init(|worker| &numbers[worker])
+                .scope(
+                    |job, ctx| {
+                        ran.fetch_add(1, Ordering::Relaxed);
+                        assert!(**ctx.state < 2);
+                        job
+                    },
+                    |pool, results| {
+                        pool.submit_all(numbers.iter().map(Box::new)).unwrap();
+                        deed(pool, results);
+                    },
+                )
+        });
+        if scope.is_ok() {
+            assert_eq!(ran.into_inner(), 10);
+        }
+    }
+}
+
+#[test]
 fn if_the_system_refuses_a_thread_those_that_had_started_are_joined() {
     for allowed in 0..4 {
-        let stopped = Arc::new(AtomicUsize::new(0));
-        let hook = Arc::clone(&stopped);
-        refusal::after(allowed);
-        let error = WorkerPool::<u64, u64>::builder()
-            .workers(4)
-            .on_stop(move |_| {
-                hook.fetch_add(1, Ordering::Relaxed);
-            })
-            .build(|job, _| job)
-            .map(drop)
-            .unwrap_err();
-        refusal::after(usize::MAX);
-        assert!(matches!(error, BuildError::Thread(_)), "{error:?}");
-        assert_eq!(stopped.load(Ordering::Relaxed), allowed);
-        assert_eq!(Arc::strong_count(&stopped), 1, "a thread is left");
+        for borrowed in [false, true] {
+            let stopped = Arc::new(AtomicUsize::new(0));
+            let hook = Arc::clone(&stopped);
+            let builder = WorkerPool::<u64, u64>::builder()
+                .workers(4)
+                .on_stop(move |_| {
+                    hook.fetch_add(1, Ordering::Relaxed);
+                });
+            refusal::after(allowed);
+            let error = if borrowed {
+                builder.scope(|job, _| job, |_, _| ()).unwrap_err()
+            } else {
+                builder.build(|job, _| job).map(drop).unwrap_err()
+            };
+            refusal::after(usize::MAX);
+            assert!(matches!(error, BuildError::Thread(_)), "{error:?}");
+            assert_eq!(stopped.load(Ordering::Relaxed), allowed);
+            assert_eq!(Arc::strong_count(&stopped), 1, "a thread is left");
+        }
     }
 }

@@ -151,7 +151,7 @@ impl Book {
 }
 
 /// Submits in all ways until `stop`, for at most so many rounds.
-fn submit_mix(handle: &Handle<Job>, book: &Book, rounds: usize, stop: &dyn Fn() -> bool) {
+fn submit_mix(handle: &Handle<Job, usize>, book: &Book, rounds: usize, stop: &dyn Fn() -> bool) {
     for round in 0..rounds {
         if stop() {
             return;
@@ -187,7 +187,7 @@ fn submit_mix(handle: &Handle<Job>, book: &Book, rounds: usize, stop: &dyn Fn() 
     }
 }
 
-fn submit_singles(handle: &Handle<Job>, book: &Book, jobs: usize, late: bool) {
+fn submit_singles(handle: &Handle<Job, usize>, book: &Book, jobs: usize, late: bool) {
     for _ in 0..jobs {
         let job = book.job(late);
         let id = job.id;
@@ -197,7 +197,7 @@ fn submit_singles(handle: &Handle<Job>, book: &Book, jobs: usize, late: bool) {
     }
 }
 
-fn submit_batch(handle: &Handle<Job>, book: &Book, jobs: usize, late: bool) {
+fn submit_batch(handle: &Handle<Job, usize>, book: &Book, jobs: usize, late: bool) {
     let jobs: Vec<_> = (0..jobs).map(|_| book.job(late)).collect();
     let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
     let accepted = match handle.submit_all(jobs) {
@@ -209,7 +209,7 @@ fn submit_batch(handle: &Handle<Job>, book: &Book, jobs: usize, late: bool) {
         .for_each(|&id| book.accept(id));
 }
 
-fn try_submit(handle: &Handle<Job>, book: &Book) -> bool {
+fn try_submit(handle: &Handle<Job, usize>, book: &Book) -> bool {
     let job = book.job(false);
     let id = job.id;
     match handle.try_submit(job) {
@@ -253,7 +253,7 @@ fn take_mix(mut results: Results<usize>, book: &Book) {
 }
 
 /// Submits a job that runs until the book is opened, and waits until it runs.
-fn keep_one_busy(handle: &Handle<Job>, book: &Book) {
+fn keep_one_busy(handle: &Handle<Job, usize>, book: &Book) {
     let job = Job {
         waits: true,
         ..book.child(false)
@@ -267,7 +267,7 @@ fn keep_one_busy(handle: &Handle<Job>, book: &Book) {
 }
 
 /// Gives each worker a job that runs until the book is opened, and fills the queue.
-fn keep_all_busy(handle: &Handle<Job>, book: &Book, workers: usize) {
+fn keep_all_busy(handle: &Handle<Job, usize>, book: &Book, workers: usize) {
     (0..workers).for_each(|_| keep_one_busy(handle, book));
     while try_submit(handle, book) {}
 }
