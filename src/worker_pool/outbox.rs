@@ -116,7 +116,10 @@ impl<R: Send> Outbox<R> {
     /// An outbox with one taker, and each worker's outlet.
     pub(crate) fn new(workers: usize, capacity: usize) -> (Self, Vec<Outlet<R>>) {
         let affordable = RINGS_BYTES / workers / (size_of::<Delivered<R>>() + size_of::<u64>());
-        let slots = affordable.min(capacity + 1).clamp(2, MAX_SLOTS);
+        // A taker's claim keeps its slots until it is handed out.
+        let slots = affordable
+            .min(capacity + 1 + MAX_TAKE)
+            .clamp(2, MAX_SLOTS);
         let (streams, outlets) = (0..workers)
             .map(|worker| {
                 let (local, stealer) = deque::ring(slots);
