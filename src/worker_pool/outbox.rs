@@ -117,9 +117,7 @@ impl<R: Send> Outbox<R> {
     pub(crate) fn new(workers: usize, capacity: usize) -> (Self, Vec<Outlet<R>>) {
         let affordable = RINGS_BYTES / workers / (size_of::<Delivered<R>>() + size_of::<u64>());
         // A taker's claim keeps its slots until it is handed out.
-        let slots = affordable
-            .min(capacity + 1 + MAX_TAKE)
-            .clamp(2, MAX_SLOTS);
+        let slots = affordable.min(capacity + 1 + MAX_TAKE).clamp(2, MAX_SLOTS);
         let (streams, outlets) = (0..workers)
             .map(|worker| {
                 let (local, stealer) = deque::ring(slots);
