@@ -22,7 +22,7 @@
 //!
 //! | edge     | release side                   | acquire side              | carries                   | loom model                  |
 //! |----------|--------------------------------|---------------------------|---------------------------|-----------------------------|
-//! | `spill`  | [`Outlet::store`], `spilling`  | [`Stream::take`]          | that the ring was full    | `spilled_results_keep_order` |
+//! | `spill`  | [`Outlet::store`], `spilling`  | [`Stream::fill`]          | that the ring was full    | `spilled_results_keep_order` |
 //! | `ended`  | [`Outbox::end`], `ended`       | [`Outbox::has_ended`]     | all results               | `last_result_races_the_end` |
 //! | `takers` | [`Outbox::taker_left`]         | [`Outlet::deliver`]       | that nobody will take     | `last_taker_races_a_result` |
 

@@ -57,7 +57,7 @@ pub struct Outcome<R> {
 pub struct Results<R: Send> {
     outbox: Arc<Outbox<R>>,
     hand: Hand<R>,
-    /// For [`InOrder`]: outcomes below this index are not waited for.
+    /// For [`InOrder`](super::InOrder): outcomes below this index are not waited for.
     pub(super) settled: u64,
     /// How fast results come.
     pace: Pace,
