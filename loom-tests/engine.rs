@@ -589,3 +589,99 @@ fn waiter_races_the_last_threads() {
         let _ = threads.map(|thread| thread.join().unwrap());
     });
 }
+
+/// What a claim takes beyond the first job still waits: while job 0 runs, two others may.
+#[test]
+fn deferred_jobs_wait_too() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 50,
+        events: &["engine claim: claimed, batch not published", "model: full"],
+    };
+    explore("deferred_jobs_wait_too", plan, || {
+        let (site, start) = site(2, |site, job, _| {
+            if job == 0 {
+                site.signals[0].park(WATCH);
+            }
+        });
+        submit(&site, 0);
+        submit(&site, 1);
+        let workers: Workers<1> = start();
+        let mut accepted = 2;
+        for _ in 0..2 {
+            match site.engine.try_submit(accepted) {
+                Ok(_) => accepted += 1,
+                Err(Rejected::Full(_)) => visit("model: full"),
+                Err(Rejected::Closed(_)) => unreachable!(),
+            }
+        }
+        assert!(accepted <= 3, "three wait");
+        site.signals[0].unpark();
+        close_and_join(&site, workers, accepted);
+    });
+}
+
+/// Somebody who has seen nothing else asks for the sums while a job is accepted and run.
+#[test]
+fn sums_race_a_submission() {
+    let plan = Plan {
+        bound: Bound::Preemptions(1),
+        floor: 50,
+        events: &["model: started"],
+    };
+    explore("sums_race_a_submission", plan, || {
+        let (site, start) = site(2, |_, _, _| {});
+        let asks = thread::spawn({
+            let site = Arc::clone(&site);
+            move || {
+                let totals = site.engine.totals();
+                assert!(totals.accepted >= totals.started, "{totals:?}");
+                assert!(totals.started >= totals.completed, "{totals:?}");
+                if totals.started > 0 {
+                    visit("model: started");
+                }
+            }
+        });
+        let workers: Workers<1> = start();
+        submit(&site, 0);
+        asks.join().unwrap();
+        close_and_join(&site, workers, 1);
+    });
+}
+
+/// As the one before, while a worker passes over the place of a submitter that meets the
+/// close when it comes again.
+#[test]
+fn sums_race_a_skipped_place() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 50,
+        events: &["injector push: poisoned", "model: one or none"],
+    };
+    explore("sums_race_a_skipped_place", plan, || {
+        let (site, start) = site(2, |_, _, _| {});
+        let asks = thread::spawn({
+            let site = Arc::clone(&site);
+            move || {
+                let totals = site.engine.totals();
+                if totals.accepted <= 1 {
+                    visit("model: one or none");
+                } else {
+                    panic!("a skipped place whose claim is not seen: {totals:?}");
+                }
+            }
+        });
+        let closer = thread::spawn({
+            let site = Arc::clone(&site);
+            move || {
+                site.engine.close();
+                let [worker]: Workers<1> = start();
+                assert_eq!(worker.join().unwrap(), Exit::Drained);
+            }
+        });
+        let accepted = u64::from(site.engine.try_submit(0).is_ok());
+        closer.join().unwrap();
+        asks.join().unwrap();
+        assert_eq!(site.ended.load(Ordering::Relaxed), accepted);
+    });
+}

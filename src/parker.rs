@@ -63,11 +63,12 @@ impl Parker {
             self.state.wake(1);
         }
     }
-    /// Plays a clock that runs out, which loom's never does: wakes the owner, if it
-    /// sleeps, without a token.
+
+    /// Plays a clock that runs out, which loom's never does: wakes the owner, now or when
+    /// it sleeps next, without a token.
     #[cfg(all(test, workcrew_loom))]
     pub(crate) fn disturb(&self) {
-        self.state.wake(1);
+        self.state.ring();
     }
 }
 

@@ -329,7 +329,8 @@ impl<J: Send> Engine<J> {
     /// Counts until there is room at `position`, or there was none for a moment.
     #[cold]
     fn count_limit(&self, position: u64) -> u64 {
-        // Order: see [`ledger`]. Equal readings in a row are those of one moment.
+        // `head` before `deferred`: see [`ledger`]. Equal readings in a row are those of
+        // one moment.
         let read = || {
             (
                 self.ledgers.resumed(),
