@@ -538,6 +538,7 @@ fn halt_races_a_job() {
         });
         board.write(7);
         engine.halt();
+        assert!(engine.is_halted());
         let run = worker.join().unwrap();
         let drained = engine.drain(Fate::Returned).len() as u64;
         if drained > 0 {
@@ -654,7 +655,7 @@ fn sums_race_a_submission() {
 #[test]
 fn sums_race_a_skipped_place() {
     let plan = Plan {
-        bound: Bound::Preemptions(2),
+        bound: Bound::Preemptions(1),
         floor: 50,
         events: &["injector push: poisoned", "model: one or none"],
     };
@@ -673,15 +674,67 @@ fn sums_race_a_skipped_place() {
         });
         let closer = thread::spawn({
             let site = Arc::clone(&site);
-            move || {
-                site.engine.close();
-                let [worker]: Workers<1> = start();
-                assert_eq!(worker.join().unwrap(), Exit::Drained);
-            }
+            move || site.engine.close()
         });
+        let [worker]: Workers<1> = start();
         let accepted = u64::from(site.engine.try_submit(0).is_ok());
+        assert_eq!(worker.join().unwrap(), Exit::Drained);
         closer.join().unwrap();
         asks.join().unwrap();
         assert_eq!(site.ended.load(Ordering::Relaxed), accepted);
+    });
+}
+
+/// As the ones before, while queued jobs are taken back, in both ways. (Nobody works here.)
+#[test]
+fn sums_race_the_drain() {
+    let plan = Plan {
+        bound: Bound::Exhaustive,
+        floor: 10,
+        events: &["model: some out", "model: some in"],
+    };
+    explore("sums_race_the_drain", plan, || {
+        let (site, _start) = site::<1, _>(2, |_, _, _| {});
+        let asks = thread::spawn({
+            let site = Arc::clone(&site);
+            move || {
+                let totals = site.engine.totals();
+                let out = totals.cancelled + totals.returned;
+                assert!(totals.accepted >= out, "{totals:?}");
+                visit(match out {
+                    0 => "model: some in",
+                    _ => "model: some out",
+                });
+            }
+        });
+        for fate in [Fate::Cancelled, Fate::Returned] {
+            assert!(site.engine.try_submit(0).is_ok());
+            assert_eq!(site.engine.drain(fate).len(), 1);
+        }
+        asks.join().unwrap();
+    });
+}
+
+/// As `submit_races_park`, with a batch.
+#[test]
+fn batch_races_park() {
+    let plan = Plan {
+        bound: Bound::Preemptions(1),
+        floor: 50,
+        events: &[
+            "idle sleep: work at the last look",
+            "idle wake: chosen, not woken",
+        ],
+    };
+    explore("batch_races_park", plan, || {
+        let (site, start) = site(2, |site, job, _| {
+            if job == 1 {
+                site.done.unpark();
+            }
+        });
+        let workers: Workers<1> = start();
+        site.engine.submit_batch(&mut [Some(0), Some(1)]).unwrap();
+        assert!(site.done.park(WATCH));
+        close_and_join(&site, workers, 2);
     });
 }

@@ -223,7 +223,7 @@ fn clock_races_the_token() {
 /// seen neither sleep. With the old link the sleeper below would be lost.
 fn second_sleep(plan: Plan<'_>, name: &str, wake: fn(&Crew<2>)) {
     explore(name, plan, move || {
-        let crew = Crew::<2>::new(2);
+        let crew = Crew::<2>::new(3);
         let mut place = Place::new(0);
         crew.idle.begin_search(&mut place);
         // Nobody is below; it wakes itself.
@@ -252,6 +252,26 @@ fn link_of_the_second_sleep() {
     second_sleep(plan, "link_of_the_second_sleep", |crew| {
         crew.publish(0);
         crew.publish(1);
+    });
+}
+
+/// Here the waker is a searcher that hands its search on.
+#[test]
+fn search_goes_to_the_second_sleep() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 1_000,
+        events: &[
+            "idle notify: searcher seen, not called",
+            "idle found: hands on",
+        ],
+    };
+    second_sleep(plan, "search_goes_to_the_second_sleep", |crew| {
+        let mut place = Place::new(2);
+        crew.idle.begin_search(&mut place);
+        crew.publish(0);
+        crew.publish(1);
+        crew.idle.found(&mut place, false);
     });
 }
 

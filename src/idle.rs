@@ -205,8 +205,8 @@ impl Idle {
     /// Wakes all that sleep now. In one step: those who find nothing go back to sleep,
     /// and one by one they would keep the caller here.
     pub(crate) fn wake_all(&self) {
-        // [asleep] heavy, since nobody calls this once a job.
-        barrier::heavy();
+        // No barrier: the word is changed in any case. Who announces its sleep after that
+        // sees, by the fence of its own barrier, what came before.
         // [link] Acquire: for the links.
         let mut seen = self.load(Ordering::Acquire);
         let sleepers = loop {

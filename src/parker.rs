@@ -40,10 +40,10 @@ impl Parker {
     /// (under loom: without limit). Returns whether it took a token.
     pub(crate) fn park(&self, limit: Duration) -> bool {
         let word = &self.state.word;
-        // [token] Acquire on failure, which takes the token in the next line.
-        // Release is not needed: the unparker learns nothing from us.
+        // Relaxed, both: the swap below takes the token, and the unparker learns nothing
+        // from us.
         if word
-            .compare_exchange(EMPTY, PARKED, Ordering::Relaxed, Ordering::Acquire)
+            .compare_exchange(EMPTY, PARKED, Ordering::Relaxed, Ordering::Relaxed)
             .is_ok()
         {
             probe!("parker: about to sleep");

@@ -344,6 +344,7 @@ impl<J: Send> Engine<J> {
             let limit = (self.capacity + head + resumed).saturating_sub(deferred);
             probe!("engine submit: room counted, limit not stored");
             if position < limit {
+                // Hint: spares others the count.
                 self.limit.store(limit, Ordering::Relaxed);
                 return limit;
             }

@@ -300,6 +300,15 @@ fn try_out(mutant: &Mutant, edges: &[Edge], models: &[Model], work: &Path) -> Ou
         let verdict = judge_again(number, mutant, models, work)?;
         trial.insert(number, verdict);
         if killer(&trial).is_some() {
+            return Ok(trial);
+        }
+    }
+    // Some need as many preemptions as the model of their edge allows.
+    for (number, model) in models.iter().enumerate() {
+        if distance(&number) == 0
+            && judge(&model.test, Some(mutant), THOROUGH, work, true)? == Verdict::Red
+        {
+            trial.insert(number, Verdict::Red);
             break;
         }
     }
