@@ -610,8 +610,8 @@ impl<T> Injector<T> {
     /// and their segment.
     #[cold]
     fn worth_poisoning(&self, head: u64, most: usize) -> Option<(usize, u32)> {
-        // Relaxed: as for the head in `pop`.
-        let tail = self.tail.load(Ordering::Relaxed);
+        // [tail] Acquire: brings the segments of all claimed positions.
+        let tail = self.tail.load(Ordering::Acquire);
         let (closed, tail) = (tail & CLOSED != 0, tail >> 1);
         let claimed = tail.saturating_sub(head) as usize;
         if claimed == 0 || !(closed || self.is_contested(head) || self.published_behind(head, tail))
@@ -619,8 +619,8 @@ impl<T> Injector<T> {
             return None;
         }
         let number = head / SEGMENT as u64;
-        // [install] Acquire: as in `look`.
-        let entry = self.entry(number).load(Ordering::Acquire);
+        // Relaxed: the tail has brought it, with the clean segment.
+        let entry = self.entry(number).load(Ordering::Relaxed);
         probe!("injector pop: worth poisoning, segment not looked at");
         if age(entry, number) != 0 {
             // Claimed positions have a segment, so the head has moved on: the
