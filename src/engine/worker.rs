@@ -193,12 +193,10 @@ impl<'a, J: Send> Worker<'a, J> {
     /// The next job, after as much sleep as it takes.
     #[inline]
     fn next(&mut self, runner: &mut impl Run<J>) -> Result<Entry<J>, Exit> {
-        if !self.engine.is_halted() {
-            if let Some(entry) = self.find() {
-                return Ok(entry);
-            }
+        match self.find() {
+            Some(entry) => Ok(entry),
+            None => self.search(runner),
         }
-        self.search(runner)
     }
 
     /// The next job, when there was none at first sight.
@@ -243,18 +241,19 @@ impl<'a, J: Send> Worker<'a, J> {
             if self.engine.brisk.load(Ordering::Relaxed) > 0 {
                 self.tempo.stay_away(|| self.engine.injector.head());
             }
-            if !self.engine.is_halted() {
-                if let Some(entry) = self.find() {
-                    self.patience.found();
-                    return Ok(entry);
-                }
+            if let Some(entry) = self.find() {
+                self.patience.found();
+                return Ok(entry);
             }
         }
     }
 
-    /// A job from anywhere; stops the search if there is one.
+    /// A job from anywhere, unless the engine is halted; stops the search if there is one.
     #[inline]
     fn find(&mut self) -> Option<Entry<J>> {
+        if self.engine.is_halted() {
+            return None;
+        }
         self.in_turn -= 1;
         let own = if self.in_turn > 0 { self.own() } else { None };
         let found = match own {

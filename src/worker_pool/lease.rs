@@ -38,10 +38,11 @@ use crossbeam_utils::CachePadded;
 /// costs as much as all else for a job, and far more while they are at work.
 const MOST: usize = 32;
 
-/// All leases together are at most this part of the capacity.
+/// All leases together are at most the capacity divided by this.
 const PART: usize = if cfg!(workcrew_loom) { 1 } else { 4 };
 
-/// Places for each lease of so many workers' in a queue of so many.
+/// Places in a lease, of so many workers in a queue of so many places. None in a short
+/// queue: there each result is counted.
 pub(crate) fn size(workers: usize, capacity: usize) -> u64 {
     (capacity / workers / PART).min(MOST) as u64
 }

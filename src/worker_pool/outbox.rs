@@ -78,7 +78,7 @@ struct Stream<R> {
     spilling: AtomicBool,
     lease: Lease,
     /// How many jobs waited when this worker last looked: a hint for takers. Its own
-    /// cache line, since workers read the others at each result.
+    /// cache line, since workers that count read the others.
     backlog: CachePadded<AtomicUsize>,
 }
 
@@ -400,7 +400,10 @@ impl<R: Send> Outlet<R> {
         match room {
             None if outbox.has_room() => {}
             None => outbox.wait_for_room(hurry),
-            Some(room) if room as u64 >= outbox.lease && !stream.is_spilling() => {
+            // A short queue has no leases.
+            Some(room)
+                if outbox.lease > 0 && room as u64 >= outbox.lease && !stream.is_spilling() =>
+            {
                 stream.lease.announce(self.ring.tail() + outbox.lease);
                 probe!("outbox deliver: lease announced, not counted");
                 if outbox.reserved() > outbox.capacity {
