@@ -81,7 +81,7 @@ impl<R> Iterator for Hand<R> {
             return self.outcomes.pop_front();
         }
         if let Some(delivered) = self.claim.as_mut()?.next() {
-            return Some(delivered.by(self.turn));
+            return Some(delivered.ok_by(self.turn));
         }
         // Its slots are the worker's again.
         self.claim = None;

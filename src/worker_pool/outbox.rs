@@ -52,21 +52,35 @@ const MAX_SLOTS: usize = if cfg!(workcrew_loom) { 2 } else { 1 << 12 };
 /// Most results that a taker claims at once.
 const MAX_TAKE: usize = 64;
 
-/// An outcome in its worker's own stream.
+/// How a job ended, in its worker's own stream. Rings hold no failures, so that their
+/// items are small: what moves from one core's cache to another's is most of the cost.
 #[derive(Debug)]
-pub(super) struct Delivered<R> {
+pub(super) struct Delivered<T> {
     origin: Origin,
-    result: Result<R, JobError>,
+    ended: T,
 }
 
 impl<R> Delivered<R> {
+    fn ok(self) -> Delivered<Result<R, JobError>> {
+        Delivered {
+            origin: self.origin,
+            ended: Ok(self.ended),
+        }
+    }
+
     #[inline]
-    pub(super) fn by(self, worker: usize) -> Outcome<R> {
+    pub(super) fn ok_by(self, worker: usize) -> Outcome<R> {
+        self.ok().by(worker)
+    }
+}
+
+impl<R> Delivered<Result<R, JobError>> {
+    fn by(self, worker: usize) -> Outcome<R> {
         Outcome {
             index: self.origin.index(),
             follow_up: self.origin.is_follow_up(),
             worker,
-            result: self.result,
+            result: self.ended,
         }
     }
 }
@@ -74,7 +88,7 @@ impl<R> Delivered<R> {
 #[derive(Debug)]
 struct Stream<R> {
     ring: Stealer<Delivered<R>>,
-    spill: Injector<Delivered<R>>,
+    spill: Injector<Delivered<Result<R, JobError>>>,
     spilling: AtomicBool,
     lease: Lease,
     /// How many jobs waited when this worker last looked: a hint for takers. Its own
@@ -349,7 +363,7 @@ impl<R> Stream<R> {
             return 0;
         }
         probe!("outbox take: ring empty, spill not looked at");
-        let sink = |_, delivered: Delivered<R>| hand.add(delivered.by(worker));
+        let sink = |_, delivered: Delivered<_>| hand.add(delivered.by(worker));
         self.spill.pop(spilled, |_| {}, sink).taken
     }
 }
@@ -375,7 +389,14 @@ impl<R: Send> Outlet<R> {
         let stream = &outbox.streams[self.worker];
         stream.set_backlog(backlog);
         probe!("outbox deliver: takers seen, not stored");
-        self.store(outbox, stream, Delivered { origin, result });
+        let in_ring = match result {
+            Ok(ended) => self.store(outbox, stream, Delivered { origin, ended }),
+            Err(error) => {
+                let ended = Err(error);
+                self.spill(outbox, stream, Delivered { origin, ended });
+                false
+            }
+        };
         probe!("outbox deliver: stored, takers not told");
         // Passes a light barrier, for [takers] too.
         outbox.ready.notify(1);
@@ -385,7 +406,7 @@ impl<R: Send> Outlet<R> {
         }
         probe!("outbox deliver: takers told, room not looked at");
         // What was spilled stands in no ring, so no lease covers it.
-        if stream.is_spilling() || !stream.lease.covers(self.ring.tail()) {
+        if !in_ring || !stream.lease.covers(self.ring.tail()) {
             self.look_for_room(outbox, stream, hurry);
         }
     }
@@ -421,32 +442,44 @@ impl<R: Send> Outlet<R> {
         stream.lease.give_back(self.ring.tail());
     }
 
+    /// Stores a result behind all earlier ones. Returns whether it is in the ring.
     #[inline]
-    fn store(&mut self, outbox: &Outbox<R>, stream: &Stream<R>, delivered: Delivered<R>) {
-        // Relaxed: only this worker writes it.
-        let spilling = stream.spilling.load(Ordering::Relaxed);
-        let delivered = if spilling && stream.spill.len() > 0 {
-            delivered
+    fn store(&mut self, outbox: &Outbox<R>, stream: &Stream<R>, delivered: Delivered<R>) -> bool {
+        let was_spilling = stream.is_spilling();
+        let pushed = if was_spilling && stream.spill.len() > 0 {
+            Err(delivered)
         } else {
-            match self.ring.push(delivered) {
-                Ok(()) => {
-                    if spilling {
-                        // Relaxed: to a taker that misses it, the spill queue looks
-                        // empty.
-                        stream.spilling.store(false, Ordering::Relaxed);
-                    }
-                    return;
-                }
-                Err(back) => back,
-            }
+            self.ring.push(delivered)
         };
+        match pushed {
+            Ok(()) => {
+                if was_spilling {
+                    // Relaxed: to a taker that misses it, the spill queue looks empty.
+                    stream.spilling.store(false, Ordering::Relaxed);
+                }
+                true
+            }
+            Err(delivered) => {
+                self.spill(outbox, stream, delivered.ok());
+                false
+            }
+        }
+    }
+
+    /// Stores what the ring does not hold: failures, and what found it full.
+    #[cold]
+    fn spill(
+        &self,
+        outbox: &Outbox<R>,
+        stream: &Stream<R>,
+        mut delivered: Delivered<Result<R, JobError>>,
+    ) {
         probe!("outbox deliver: spills");
         // Relaxed: see `untaken`.
         outbox.spilled.store(true, Ordering::Relaxed);
         // [spill] Release: the older results are in the ring.
         stream.spilling.store(true, Ordering::Release);
         probe!("outbox deliver: spilling, not pushed");
-        let mut delivered = delivered;
         while let Err(Rejected::Full(back) | Rejected::Closed(back)) =
             stream.spill.push(delivered, |_| true)
         {
