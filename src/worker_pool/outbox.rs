@@ -382,13 +382,9 @@ impl<R: Send> Outlet<R> {
         backlog: usize,
         hurry: impl Fn() -> bool,
     ) {
-        if outbox.nobody_takes() {
-            outbox.discard(result);
-            return;
-        }
         let stream = &outbox.streams[self.worker];
         stream.set_backlog(backlog);
-        probe!("outbox deliver: takers seen, not stored");
+        probe!("outbox deliver: not stored");
         let in_ring = match result {
             Ok(ended) => self.store(outbox, stream, Delivered { origin, ended }),
             Err(error) => {

@@ -66,6 +66,7 @@ impl<J: Send, R: Send, S, F> Run<J> for Runner<'_, R, S, F>
 where
     F: Fn(J, &mut Context<'_, J, S>) -> R,
 {
+    #[inline(always)]
     fn run(&mut self, entry: Entry<J>, desk: &mut Desk<'_, J>) -> Ended {
         let origin = entry.origin;
         // A state that could not be made again after the last panic: now or never.
