@@ -2,6 +2,7 @@
 
 use super::explore::{Bound, Plan, explore};
 use super::parcel::Parcel;
+use crate::JobError;
 use crate::Results;
 use crate::engine::Origin;
 use crate::sync::{Arc, AtomicBool, Ordering, thread};
@@ -22,7 +23,7 @@ fn deliver(outbox: &Shared, outlet: &mut Outlet<Parcel>, number: u64) {
     outlet.deliver(
         outbox,
         Origin::submitted(number),
-        Ok(Parcel::new(number)),
+        Parcel::new(number),
         0,
         || false,
     );
@@ -99,6 +100,41 @@ fn spilled_results_keep_order() {
         worker.join().unwrap();
         taken.extend(std::iter::from_fn(|| try_recv(&mut results)));
         assert_eq!(taken, [4, 5, 6]);
+    });
+}
+
+/// A failure among results: it goes past the ring.
+#[test]
+fn failure_keeps_its_place() {
+    let plan = Plan {
+        bound: Bound::Preemptions(3),
+        floor: 100,
+        events: &[
+            "outbox take: ring empty, spill not looked at",
+            "outbox deliver: spilling, not pushed",
+        ],
+    };
+    explore("failure_keeps_its_place", plan, || {
+        let (outbox, [mut outlet], mut results) = outbox(8);
+        let worker = {
+            let outbox = Arc::clone(&outbox);
+            thread::spawn(move || {
+                deliver(&outbox, &mut outlet, 1);
+                let origin = Origin::submitted(2);
+                outlet.deliver_error(&outbox, origin, JobError::Cancelled, || false);
+                deliver(&outbox, &mut outlet, 3);
+            })
+        };
+        let next = |results: &mut Results<Parcel>| {
+            results
+                .try_recv()
+                .ok()
+                .map(|outcome| outcome.result.map(Parcel::open).unwrap_or(outcome.index))
+        };
+        let mut taken: Vec<_> = (0..2).filter_map(|_| next(&mut results)).collect();
+        worker.join().unwrap();
+        taken.extend(std::iter::from_fn(|| next(&mut results)));
+        assert_eq!(taken, [1, 2, 3]);
     });
 }
 

@@ -125,13 +125,20 @@ pub(crate) fn ring_at<T>(capacity: usize, start: u64) -> (Local<T>, Stealer<T>) 
     (local, Stealer { ring })
 }
 
+/// The slot of a position, among so many as a ring has.
+#[inline]
+fn slot<T>(slots: &[UnsafeCell<T>], position: u64) -> &UnsafeCell<T> {
+    debug_assert!(slots.len().is_power_of_two());
+    let slot = position as usize & (slots.len() - 1);
+    // SAFETY: the number of slots is a power of two, so the mask keeps the index
+    // below it.
+    unsafe { slots.get_unchecked(slot) }
+}
+
 impl<T> Ring<T> {
     #[inline]
     fn slot(&self, position: u64) -> &UnsafeCell<MaybeUninit<T>> {
-        let slot = position as usize & (self.slots.len() - 1);
-        // SAFETY: the number of slots is a power of two, so the mask keeps the index
-        // below it.
-        unsafe { self.slots.get_unchecked(slot) }
+        slot(&self.slots, position)
     }
 
     #[inline]
@@ -242,6 +249,17 @@ impl<T> Local<T> {
         Ok(())
     }
 
+    /// For staging several items.
+    #[inline]
+    pub(crate) fn staging(&mut self) -> Staging<'_, T> {
+        Staging {
+            slots: &self.ring.slots,
+            next: self.next,
+            limit: self.limit,
+            staged: &mut self.next,
+        }
+    }
+
     /// Publishes everything that was staged, by one store.
     #[inline]
     pub(crate) fn publish(&mut self) {
@@ -312,6 +330,41 @@ impl<T> Local<T> {
     /// How many items wait here.
     pub(crate) fn len(&self) -> usize {
         self.ring.len()
+    }
+}
+
+/// Items on their way into a ring. They are staged when this is dropped.
+pub(crate) struct Staging<'a, T> {
+    slots: &'a [UnsafeCell<MaybeUninit<T>>],
+    next: u64,
+    limit: u64,
+    staged: &'a mut u64,
+}
+
+impl<T> Staging<'_, T> {
+    /// Adds one item.
+    ///
+    /// # Errors
+    ///
+    /// Hands the item back if it is not within the [`room`](Local::room) that was asked for.
+    #[inline]
+    pub(crate) fn add(&mut self, item: T) -> Result<(), T> {
+        if self.next == self.limit {
+            return Err(item);
+        }
+        // SAFETY: the slot is empty and ours (invariant 4), as in `stage`.
+        slot(self.slots, self.next).with_mut(|slot| unsafe {
+            slot.write(MaybeUninit::new(item));
+        });
+        self.next = self.next.wrapping_add(1);
+        Ok(())
+    }
+}
+
+impl<T> Drop for Staging<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        *self.staged = self.next;
     }
 }
 

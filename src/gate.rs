@@ -80,9 +80,9 @@ impl Gate {
         // [enter] the events are stored before the look for waiters.
         barrier::light();
         // Relaxed: the barrier orders it; what is found is settled by RMW below.
-        let seen = Snapshot(self.word.word.load(Ordering::Relaxed));
-        if seen.waiting() > seen.permits() {
-            self.admit(seen, events);
+        let word = self.word.word.load(Ordering::Relaxed);
+        if word != 0 {
+            self.admit(Snapshot(word), events);
         }
     }
 

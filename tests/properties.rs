@@ -191,7 +191,16 @@ impl Model {
 
     fn take(&mut self) -> Option<(u64, Ended)> {
         if self.in_hand.is_empty() {
-            let share = self.untaken.len().min(64);
+            // Failures, and what comes behind untaken ones, lie apart from the others.
+            let failure = self
+                .untaken
+                .iter()
+                .position(|(_, ended)| *ended != Ended::Well);
+            let share = match failure {
+                None | Some(0) => self.untaken.len(),
+                Some(well) => well,
+            };
+            let share = share.min(64);
             self.in_hand.extend(self.untaken.drain(..share));
         }
         self.in_hand.pop_front()

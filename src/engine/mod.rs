@@ -37,7 +37,7 @@ pub(crate) use crew::refusal;
 pub(crate) use crew::{Crew, Startup, ThreadOptions, join_each};
 pub(crate) use ledger::{Ended, Work};
 #[cfg(all(test, workcrew_loom))]
-pub(crate) use recall::{Look, Recalls};
+pub(crate) use recall::Recalls;
 pub(crate) use worker::{Desk, Exit, Inside, Worker, is_inside};
 
 use crate::deque::{self, Local, Stealer};

@@ -34,7 +34,7 @@
 //!
 //! | edge     | release side                    | acquire side         | carries                         | loom model               |
 //! |----------|---------------------------------|----------------------|---------------------------------|--------------------------|
-//! | `recall` | [`Recalls::add`], then `settle` | [`Recalls::look`]    | what the canceller did, and see above | `cancel_races_the_start` |
+//! | `recall` | [`Recalls::add`], then `settle` | [`Recalls::remove`]  | what the canceller did, and see above | `cancel_races_the_start` |
 //! | `late`   | [`Recalls::add`], `unswept`     | [`Recalls::sweep`]   | a word that the sweep shall see | `late_cancel_races_the_sweep` |
 
 #![forbid(unsafe_code)]
@@ -54,18 +54,6 @@ const JOBS_PER_LINE: usize = WORDS / 2;
 /// The line is full of other jobs. Nothing happened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Crowded;
-
-/// What a worker learns of a job that it is about to start.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[must_use]
-pub(crate) enum Look {
-    /// Nobody has ever recalled a job of this pool.
-    Unused,
-    /// Start it, and [`Recalls::remove`] what may come too late.
-    NotRecalled,
-    /// Do not start it.
-    Recalled,
-}
 
 #[derive(Debug)]
 #[repr(align(64))]
@@ -130,18 +118,12 @@ impl Recalls {
         barrier::heavy();
     }
 
-    /// Whether to start the job with this index, which the calling worker has taken. It
-    /// has passed a light barrier since.
+    /// Whether anything was ever recalled. Asked by a worker that has taken a job and
+    /// passed a light barrier since.
     #[inline]
-    pub(crate) fn look(&self, index: u64) -> Look {
-        // Relaxed: [recall] the barriers order it, like the word itself.
-        if !self.used.load(Ordering::Relaxed) {
-            Look::Unused
-        } else if self.remove(index) {
-            Look::Recalled
-        } else {
-            Look::NotRecalled
-        }
+    pub(crate) fn are_used(&self) -> bool {
+        // Relaxed: [recall] the barriers order it, like the words themselves.
+        self.used.load(Ordering::Relaxed)
     }
 
     /// Takes out the word of the job that the calling worker has. Returns whether there

@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 use super::ledger::{Ended, Ledger};
-use super::recall::Look;
 use super::{Engine, Entry, Origin, Run};
 use crate::deque::{Local, Steal};
 use crate::idle::Place;
@@ -92,7 +91,7 @@ pub(crate) struct Desk<'a, J> {
     backlog: usize,
 }
 
-impl<J: Send> Desk<'_, J> {
+impl<'a, J: Send> Desk<'a, J> {
     pub(crate) fn worker(&self) -> usize {
         self.worker
     }
@@ -112,6 +111,12 @@ impl<J: Send> Desk<'_, J> {
 
     pub(crate) fn is_cancelled(&self) -> bool {
         self.engine.is_halted()
+    }
+
+    /// As [`Self::is_cancelled`], without the desk.
+    pub(crate) fn cancellation(&self) -> impl Fn() -> bool + use<'a, J> {
+        let engine = self.engine;
+        || engine.is_halted()
     }
 
     /// Adds a follow-up job. Never waits.
@@ -171,23 +176,35 @@ impl<'a, J: Send> Worker<'a, J> {
                 backlog: self.backlog,
             };
             // Since the job left its queue we have told submitters of the room.
-            let look = match entry.origin {
-                origin if origin.is_follow_up() => Look::Unused,
-                origin => self.engine.recalls.look(origin.index()),
-            };
-            let origin = entry.origin;
-            let ended = if look == Look::Recalled {
-                runner.cancel(entry, &mut desk);
-                Ended::Cancelled
+            let ended = if self.engine.recalls.are_used() {
+                Self::run_unless_recalled(runner, entry, &mut desk)
             } else {
                 runner.run(entry, &mut desk)
             };
-            if look == Look::NotRecalled {
-                self.engine.recalls.remove(origin.index());
-            }
             probe!("engine: job ended, not counted");
             self.ledger.finish(ended);
         }
+    }
+
+    /// Runs a job, or drops it if it is recalled. Its recall goes with it.
+    #[cold]
+    fn run_unless_recalled(
+        runner: &mut impl Run<J>,
+        entry: Entry<J>,
+        desk: &mut Desk<'_, J>,
+    ) -> Ended {
+        let origin = entry.origin;
+        if origin.is_follow_up() {
+            return runner.run(entry, desk);
+        }
+        let recalls = &desk.engine.recalls;
+        if recalls.remove(origin.index()) {
+            runner.cancel(entry, desk);
+            return Ended::Cancelled;
+        }
+        let ended = runner.run(entry, desk);
+        recalls.remove(origin.index());
+        ended
     }
 
     /// The next job, after as much sleep as it takes.
@@ -344,6 +361,7 @@ impl<'a, J: Send> Worker<'a, J> {
         let deferred = ledger.deferred();
         let mut announced = 0;
         let mut first = None;
+        let mut staging = self.local.staging();
         let popped = engine.injector.pop(
             share,
             |claim| {
@@ -357,11 +375,12 @@ impl<'a, J: Send> Worker<'a, J> {
                 if first.is_none() {
                     first = Some(entry);
                 } else {
-                    let staged = self.local.stage(entry);
+                    let staged = staging.add(entry);
                     assert!(staged.is_ok(), "room was reserved");
                 }
             },
         );
+        drop(staging);
         probe!("engine claim: claimed, deferral not corrected");
         let kept = popped.taken.saturating_sub(1);
         ledger.set_deferred(deferred + kept as u64);
@@ -423,14 +442,16 @@ impl<'a, J: Send> Worker<'a, J> {
             }
             let share = 1 + self.local.room(share - 1);
             let mut first = None;
+            let mut staging = self.local.staging();
             let stolen = victim.steal(share, |entry| {
                 if first.is_none() {
                     first = Some(entry);
                 } else {
-                    let staged = self.local.stage(entry);
+                    let staged = staging.add(entry);
                     assert!(staged.is_ok(), "room was reserved");
                 }
             });
+            drop(staging);
             let (Some(first), Steal::Taken(jobs)) = (first, stolen) else {
                 // Empty by now, or somebody was faster: there are other victims,
                 // and the last look before the sleep.

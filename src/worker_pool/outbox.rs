@@ -14,9 +14,9 @@
 //! a [`Lease`] of several places, and for each result when the queue is nearly full.
 //!
 //! **A stream** is a ring ([`deque`]) and, behind it, a queue ([`Injector`]) for
-//! when the ring is full, or a suspended taker still sits in its next slot. Once a
-//! worker *spills* it goes on doing so until the spill queue is empty again, and
-//! takers take from the spill queue only as many as they saw there *before* they saw
+//! failures, and for when the ring is full, or a suspended taker still sits in its next
+//! slot. Once a worker *spills* it goes on doing so until the spill queue is empty again,
+//! and takers take from the spill queue only as many as they saw there *before* they saw
 //! the ring empty: so the older results, in the ring, go first. (That the stream was
 //! spilling is not enough: it may have stopped, filled the ring, and begun again.)
 //!
@@ -37,7 +37,9 @@ use crate::gate::Gate;
 use crate::injector::{Injector, Rejected};
 use crate::pace::{Nap, Patience};
 use crate::probe::probe;
-use crate::sync::{self, AtomicBool, AtomicU64, AtomicUsize, Home, Ordering, barrier, yield_now};
+use crate::sync::{
+    self, Arc, AtomicBool, AtomicU64, AtomicUsize, Home, Ordering, barrier, yield_now,
+};
 use crate::unwind;
 use crossbeam_utils::CachePadded;
 
@@ -99,7 +101,7 @@ struct Stream<R> {
 /// All streams of a pool, shared by its workers and takers.
 #[derive(Debug)]
 pub(crate) struct Outbox<R> {
-    streams: Box<[CachePadded<Stream<R>>]>,
+    streams: Box<[Arc<CachePadded<Stream<R>>>]>,
     /// Results that came back from takers, and of jobs that no worker ended.
     strays: Injector<Outcome<R>>,
     capacity: usize,
@@ -114,7 +116,7 @@ pub(crate) struct Outbox<R> {
     two_cores: bool,
     ended: AtomicBool,
     home: Home,
-    /// Whether a ring was ever too small.
+    /// Whether anything was ever spilled.
     spilled: AtomicBool,
     discarded: AtomicU64,
 }
@@ -122,8 +124,8 @@ pub(crate) struct Outbox<R> {
 /// One worker's end of its stream.
 #[derive(Debug)]
 pub(crate) struct Outlet<R> {
-    worker: usize,
     ring: Local<Delivered<R>>,
+    stream: Arc<CachePadded<Stream<R>>>,
 }
 
 impl<R: Send> Outbox<R> {
@@ -133,7 +135,7 @@ impl<R: Send> Outbox<R> {
         // A taker's claim keeps its slots until it is handed out.
         let slots = affordable.min(capacity + 1 + MAX_TAKE).clamp(2, MAX_SLOTS);
         let (streams, outlets) = (0..workers)
-            .map(|worker| {
+            .map(|_| {
                 let (local, stealer) = deque::ring(slots);
                 let stream = Stream {
                     ring: stealer,
@@ -142,13 +144,12 @@ impl<R: Send> Outbox<R> {
                     lease: Lease::new(),
                     backlog: CachePadded::new(AtomicUsize::new(0)),
                 };
-                (
-                    CachePadded::new(stream),
-                    Outlet {
-                        worker,
-                        ring: local,
-                    },
-                )
+                let stream = Arc::new(CachePadded::new(stream));
+                let outlet = Outlet {
+                    ring: local,
+                    stream: Arc::clone(&stream),
+                };
+                (stream, outlet)
             })
             .unzip();
         let outbox = Self {
@@ -378,21 +379,34 @@ impl<R: Send> Outlet<R> {
         &mut self,
         outbox: &Outbox<R>,
         origin: Origin,
-        result: Result<R, JobError>,
+        result: R,
         backlog: usize,
         hurry: impl Fn() -> bool,
     ) {
-        let stream = &outbox.streams[self.worker];
-        stream.set_backlog(backlog);
+        self.stream.set_backlog(backlog);
         probe!("outbox deliver: not stored");
-        let in_ring = match result {
-            Ok(ended) => self.store(outbox, stream, Delivered { origin, ended }),
-            Err(error) => {
-                let ended = Err(error);
-                self.spill(outbox, stream, Delivered { origin, ended });
-                false
-            }
-        };
+        let ended = result;
+        let in_ring = self.store(outbox, Delivered { origin, ended });
+        self.tell_and_look(outbox, in_ring, hurry);
+    }
+
+    /// As [`Outlet::deliver`], for a job without a result.
+    #[cold]
+    pub(crate) fn deliver_error(
+        &mut self,
+        outbox: &Outbox<R>,
+        origin: Origin,
+        error: JobError,
+        hurry: impl Fn() -> bool,
+    ) {
+        let ended = Err(error);
+        probe!("outbox deliver: not stored");
+        self.spill(outbox, Delivered { origin, ended });
+        self.tell_and_look(outbox, false, hurry);
+    }
+
+    #[inline]
+    fn tell_and_look(&self, outbox: &Outbox<R>, in_ring: bool, hurry: impl Fn() -> bool) {
         probe!("outbox deliver: stored, takers not told");
         // Passes a light barrier, for [takers] too.
         outbox.ready.notify(1);
@@ -402,14 +416,15 @@ impl<R: Send> Outlet<R> {
         }
         probe!("outbox deliver: takers told, room not looked at");
         // What was spilled stands in no ring, so no lease covers it.
-        if !in_ring || !stream.lease.covers(self.ring.tail()) {
-            self.look_for_room(outbox, stream, hurry);
+        if !in_ring || !self.stream.lease.covers(self.ring.tail()) {
+            self.look_for_room(outbox, hurry);
         }
     }
 
     /// Takes another lease if there is room for it, and waits if there is none at all.
     #[inline(never)]
-    fn look_for_room(&self, outbox: &Outbox<R>, stream: &Stream<R>, hurry: impl Fn() -> bool) {
+    fn look_for_room(&self, outbox: &Outbox<R>, hurry: impl Fn() -> bool) {
+        let stream = &self.stream;
         // Of two workers that have delivered, the second to pass sees the first.
         barrier::full();
         let room = outbox.capacity.checked_sub(outbox.reserved());
@@ -432,44 +447,41 @@ impl<R: Send> Outlet<R> {
     }
 
     /// This worker has found no job.
-    pub(crate) fn rest(&self, outbox: &Outbox<R>) {
-        let stream = &outbox.streams[self.worker];
-        stream.set_backlog(0);
-        stream.lease.give_back(self.ring.tail());
+    pub(crate) fn rest(&self) {
+        self.stream.set_backlog(0);
+        self.stream.lease.give_back(self.ring.tail());
     }
 
     /// Stores a result behind all earlier ones. Returns whether it is in the ring.
     #[inline]
-    fn store(&mut self, outbox: &Outbox<R>, stream: &Stream<R>, delivered: Delivered<R>) -> bool {
-        let was_spilling = stream.is_spilling();
-        let pushed = if was_spilling && stream.spill.len() > 0 {
+    fn store(&mut self, outbox: &Outbox<R>, delivered: Delivered<R>) -> bool {
+        let pushed = if self.stream.is_spilling() && !self.stops_spilling() {
             Err(delivered)
         } else {
             self.ring.push(delivered)
         };
-        match pushed {
-            Ok(()) => {
-                if was_spilling {
-                    // Relaxed: to a taker that misses it, the spill queue looks empty.
-                    stream.spilling.store(false, Ordering::Relaxed);
-                }
-                true
-            }
-            Err(delivered) => {
-                self.spill(outbox, stream, delivered.ok());
-                false
-            }
+        let in_ring = pushed.is_ok();
+        if let Err(delivered) = pushed {
+            self.spill(outbox, delivered.ok());
         }
+        in_ring
+    }
+
+    /// Whether all that was spilled has been taken, so that the ring will do again.
+    #[cold]
+    fn stops_spilling(&self) -> bool {
+        let all_taken = self.stream.spill.len() == 0;
+        if all_taken {
+            // Relaxed: to a taker that misses it, the spill queue looks empty.
+            self.stream.spilling.store(false, Ordering::Relaxed);
+        }
+        all_taken
     }
 
     /// Stores what the ring does not hold: failures, and what found it full.
     #[cold]
-    fn spill(
-        &self,
-        outbox: &Outbox<R>,
-        stream: &Stream<R>,
-        mut delivered: Delivered<Result<R, JobError>>,
-    ) {
+    fn spill(&self, outbox: &Outbox<R>, mut delivered: Delivered<Result<R, JobError>>) {
+        let stream = &self.stream;
         probe!("outbox deliver: spills");
         // Relaxed: see `untaken`.
         outbox.spilled.store(true, Ordering::Relaxed);

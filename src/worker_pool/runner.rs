@@ -60,6 +60,16 @@ impl<'env, R: Send, S, F> Runner<'env, R, S, F> {
         self.state = Some(unwind::catch(|| (self.init)(self.worker))?);
         Ok(())
     }
+
+    /// What a panic left half-done goes, and a fresh state comes. If that panics as well,
+    /// the next job will try again.
+    #[cold]
+    fn renew_after_panic(&mut self) {
+        unwind::drop_quietly(self.state.take());
+        if let Err(payload) = self.renew() {
+            unwind::drop_quietly(payload);
+        }
+    }
 }
 
 impl<J: Send, R: Send, S, F> Run<J> for Runner<'_, R, S, F>
@@ -88,43 +98,36 @@ where
                 Err(payload)
             }
         };
-        let (result, ended) = match result {
-            Ok(result) => (Ok(result), Ended::Completed),
-            Err(payload) => {
-                // What the panic left half-done goes, and a fresh state comes. If
-                // that panics as well, the next job will try again.
-                unwind::drop_quietly(self.state.take());
-                if let Err(payload) = self.renew() {
-                    unwind::drop_quietly(payload);
-                }
-                (
-                    Err(JobError::Panicked(JobPanic::new(payload))),
-                    Ended::Panicked,
-                )
+        let hurry = desk.cancellation();
+        match result {
+            Ok(result) => {
+                let backlog = desk.backlog();
+                self.outlet
+                    .deliver(&self.outbox, origin, result, backlog, hurry);
+                Ended::Completed
             }
-        };
-        let backlog = desk.backlog();
-        self.outlet
-            .deliver(&self.outbox, origin, result, backlog, || {
-                desk.is_cancelled()
-            });
-        ended
+            Err(payload) => {
+                self.renew_after_panic();
+                let error = JobError::Panicked(JobPanic::new(payload));
+                self.outlet
+                    .deliver_error(&self.outbox, origin, error, hurry);
+                Ended::Panicked
+            }
+        }
     }
 
     fn cancel(&mut self, entry: Entry<J>, desk: &mut Desk<'_, J>) {
         let Entry { job, origin } = entry;
         unwind::drop_quietly(job);
-        let backlog = desk.backlog();
-        self.outlet.deliver(
+        self.outlet.deliver_error(
             &self.outbox,
             origin,
-            Err(JobError::Cancelled),
-            backlog,
-            || desk.is_cancelled(),
+            JobError::Cancelled,
+            desk.cancellation(),
         );
     }
 
     fn rest(&mut self) {
-        self.outlet.rest(&self.outbox);
+        self.outlet.rest();
     }
 }

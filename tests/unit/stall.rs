@@ -567,11 +567,7 @@ const POINTS: &[Point] = &[
         "dropping a taker",
         &[In(LastTaker)],
     ),
-    at(
-        "outbox deliver: takers seen, not stored",
-        "delivery",
-        &[In(AnyWorker)],
-    ),
+    at("outbox deliver: not stored", "delivery", &[In(AnyWorker)]),
     at(
         "outbox deliver: stored, takers not told",
         "delivery",
