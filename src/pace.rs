@@ -238,6 +238,8 @@ pub(crate) struct Pace {
     poor: AtomicU32,
     trial_after: AtomicU32,
     napped: AtomicBool,
+    /// The budget of the last waiter's [`Patience`].
+    budget: AtomicU64,
 }
 
 impl Pace {
@@ -247,7 +249,22 @@ impl Pace {
             poor: AtomicU32::new(0),
             trial_after: AtomicU32::new(*TRIAL_AFTER.start()),
             napped: AtomicBool::new(false),
+            budget: AtomicU64::new(*BUDGET.start()),
         }
+    }
+
+    /// The patience of a waiter that keeps none of its own, lent for one wait.
+    pub(crate) fn with_patience<T>(&self, wait: impl FnOnce(&mut Patience) -> T) -> T {
+        let budget = self.budget.load(Ordering::Relaxed);
+        let mut patience = Patience {
+            budget,
+            ..Patience::default()
+        };
+        let waited = wait(&mut patience);
+        if patience.budget != budget {
+            self.budget.store(patience.budget, Ordering::Relaxed);
+        }
+        waited
     }
 
     /// Asked before each wait: `events` happened so far, at most `most` can have

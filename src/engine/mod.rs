@@ -45,7 +45,7 @@ use crate::error::CancelError;
 use crate::gate::Gate;
 use crate::idle::Idle;
 use crate::injector::{Injector, Rejected};
-use crate::pace::{Nap, Pace, Patience};
+use crate::pace::{Nap, Pace};
 use crate::probe::probe;
 use crate::sync::{self, AtomicBool, AtomicU64, AtomicUsize, Home, Ordering, barrier};
 use crossbeam_utils::CachePadded;
@@ -258,22 +258,14 @@ impl<J> Engine<J> {
             return Err(Refused::WouldDeadlock(job));
         }
         let mut job = Some(job);
-        let nap = self.nap_when_full(deadline);
-        let tried =
-            self.room.wait_politely(
-                nap,
-                &mut Patience::default(),
-                false,
-                deadline,
-                || match self.try_submit(job.take()?) {
-                    Ok(index) => Some(Ok(index)),
-                    Err(Rejected::Closed(back)) => Some(Err(Refused::Closed(back))),
-                    Err(Rejected::Full(back)) => {
-                        job = Some(back);
-                        None
-                    }
-                },
-            );
+        let tried = self.wait_for_room(deadline, || match self.try_submit(job.take()?) {
+            Ok(index) => Some(Ok(index)),
+            Err(Rejected::Closed(back)) => Some(Err(Refused::Closed(back))),
+            Err(Rejected::Full(back)) => {
+                job = Some(back);
+                None
+            }
+        });
         match (tried, job) {
             (Some(result), _) => result,
             (None, Some(job)) => Err(Refused::TimedOut(job)),
@@ -287,30 +279,37 @@ impl<J> Engine<J> {
     ///
     /// With the number accepted; the others stay in their `Option`s.
     pub(crate) fn submit_batch(&self, jobs: &mut [Option<J>]) -> Result<(), (usize, Refused<()>)> {
-        let mut done = 0;
+        let mut done = self
+            .try_submit_batch(jobs)
+            .map_err(|()| (0, Refused::Closed(())))?;
         while done < jobs.len() {
-            let mut attempt = || match self.try_submit_batch(&mut jobs[done..]) {
-                Ok(0) => None,
-                Ok(accepted) => Some(Ok(accepted)),
-                Err(()) => Some(Err(Refused::Closed(()))),
-            };
-            let tried = match attempt() {
-                Some(tried) => tried,
-                None if is_inside(self.key) => Err(Refused::WouldDeadlock(())),
-                None => self
-                    .room
-                    .wait_politely(
-                        self.nap_when_full(None),
-                        &mut Patience::default(),
-                        false,
-                        None,
-                        attempt,
-                    )
-                    .expect("without a deadline there is no end but success"),
-            };
-            done += tried.map_err(|why| (done, why))?;
+            // There was no room for the next one.
+            if is_inside(self.key) {
+                return Err((done, Refused::WouldDeadlock(())));
+            }
+            let accepted =
+                self.wait_for_room(None, || match self.try_submit_batch(&mut jobs[done..]) {
+                    Ok(0) => None,
+                    tried => Some(tried),
+                });
+            done += accepted
+                .expect("without a deadline there is no end but success")
+                .map_err(|()| (done, Refused::Closed(())))?;
         }
         Ok(())
+    }
+
+    /// Waits until `attempt` finds room, or the time is up.
+    fn wait_for_room<T>(
+        &self,
+        deadline: Option<Instant>,
+        attempt: impl FnMut() -> Option<T>,
+    ) -> Option<T> {
+        let nap = self.nap_when_full(deadline);
+        self.pace.with_patience(|patience| {
+            self.room
+                .wait_politely(nap, patience, false, deadline, attempt)
+        })
     }
 
     /// Accepts what there is room for; `Err` if the queue is closed and nothing was.
@@ -343,7 +342,7 @@ impl<J> Engine<J> {
     fn admits(&self, position: u64, want: usize) -> usize {
         // Relaxed: the limit only grows in truth; an old one costs a count.
         let mut limit = self.limit.load(Ordering::Relaxed);
-        if position >= limit {
+        if limit < position + want as u64 {
             limit = self.count_limit(position);
         }
         limit.saturating_sub(position).min(want as u64) as usize

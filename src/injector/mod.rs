@@ -215,7 +215,11 @@ impl<T> Injector<T> {
                 Err(Rejected::Closed(())) => return Err(Rejected::Closed(done)),
             };
             probe!("injector push_batch: claimed, not written");
+            let all = items.len() - done;
             done += self.publish_run(segment, position, count, &mut items[done..]);
+            if count < all.min(left_in_segment(position)) {
+                return Err(Rejected::Full(done));
+            }
         }
         Ok(done)
     }
@@ -391,6 +395,11 @@ impl<T> Injector<T> {
     }
 }
 
+/// How many positions of its segment lie at and behind this one.
+fn left_in_segment(position: u64) -> usize {
+    SEGMENT - (position % SEGMENT as u64) as usize
+}
+
 /// The producer's half.
 impl<T> Injector<T> {
     /// Claims up to `want` positions of one segment for the caller to write.
@@ -409,8 +418,7 @@ impl<T> Injector<T> {
                 return Err(Rejected::Closed(()));
             }
             let position = tail >> 1;
-            let in_segment = SEGMENT - (position % SEGMENT as u64) as usize;
-            let count = admits(position, want.min(in_segment));
+            let count = admits(position, want.min(left_in_segment(position)));
             let segment = if count == 0 {
                 None
             } else {
