@@ -258,6 +258,12 @@ impl Idle {
         Ok(())
     }
 
+    /// How many search: a hint.
+    pub(crate) fn searchers(&self) -> u64 {
+        // Relaxed: a hint.
+        self.load(Ordering::Relaxed).searching()
+    }
+
     /// The worker has found nothing at first sight and begins to search, if it does not
     /// do so already.
     pub(crate) fn begin_search(&self, place: &mut Place) {

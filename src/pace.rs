@@ -15,7 +15,8 @@
 //!   the next trial is twice as far away.
 //!
 //! And a worker that finds nothing while another works off a long queue of jobs that take
-//! next to no time ([`Tempo`]) would only be in its way.
+//! next to no time ([`Tempo`]) would only be in its way. So would more such workers than
+//! there are cores.
 
 #![forbid(unsafe_code)]
 
@@ -164,56 +165,77 @@ const BRISK: u64 = 60;
 /// Naps that are left out in a row at most, when they are in vain.
 const MOST_LEFT_OUT: u32 = 1023;
 
+/// After so many slow claims in a row a worker is not brisk; fewer may be the system's
+/// fault.
+const SLOW: u32 = 3;
+
 /// With fewer jobs than this ahead no worker's tempo counts.
 const LONG_QUEUE: usize = 128;
 
 /// How fast one worker works off a long queue, and whether it is worth another's while to
 /// stay away. Chosen by W1b in `benches`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Tempo {
     /// When the last claim was, and how many jobs it brought; none: not measured.
     since: u64,
     jobs: u64,
-    brisk: bool,
+    /// Claims since the last one that showed it brisk.
+    slow: u32,
     /// Naps to leave out, and how many that were after the last that was in vain.
     left_out: u32,
     back_off: u32,
+}
+
+impl Default for Tempo {
+    fn default() -> Self {
+        Self {
+            since: 0,
+            jobs: 0,
+            slow: SLOW,
+            left_out: 0,
+            back_off: 0,
+        }
+    }
 }
 
 impl Tempo {
     /// A claim from a queue of `len` jobs brought so many. Returns whether this worker is
     /// brisk.
     pub(crate) fn claimed(&mut self, len: usize, jobs: usize) -> bool {
-        if cfg!(workcrew_loom) || len < LONG_QUEUE {
-            self.jobs = 0;
+        if cfg!(workcrew_loom) {
             return false;
         }
         let now = sync::clock();
-        let was_brisk = self.brisk;
-        self.brisk = self.jobs > 0 && now - self.since < BRISK * self.jobs;
-        self.since = now;
-        self.jobs = jobs as u64;
-        // Once slow may be the system's fault.
-        self.brisk || was_brisk
-    }
-
-    /// Stays away for a nap while the others are brisk; `head` tells how many jobs have
-    /// left the queue. The more naps were in vain the more are left out.
-    #[cold]
-    pub(crate) fn stay_away(&mut self, head: impl Fn() -> u64) {
-        if self.left_out > 0 {
-            self.left_out -= 1;
-            return;
-        }
-        let before = head();
-        sync::nap();
-        let paid = head() - before >= sync::NAP.as_nanos() as u64 / BRISK;
-        self.back_off = if paid {
+        let brisk = len >= LONG_QUEUE && now - self.since < BRISK * self.jobs;
+        self.slow = if brisk {
             0
         } else {
-            (2 * self.back_off + 1).min(MOST_LEFT_OUT)
+            self.slow.saturating_add(1)
         };
-        self.left_out = self.back_off;
+        self.since = now;
+        self.jobs = jobs as u64;
+        self.slow < SLOW
+    }
+
+    /// Naps while others are brisk; `head` tells how many jobs have left the queue. The more
+    /// naps were in vain the more are left out.
+    #[cold]
+    pub(crate) fn stay_away(&mut self, brisk: impl Fn() -> bool, head: impl Fn() -> u64) {
+        while brisk() {
+            if self.left_out > 0 {
+                self.left_out -= 1;
+                return;
+            }
+            let before = head();
+            sync::nap();
+            let paid = head() - before >= sync::NAP.as_nanos() as u64 / BRISK;
+            self.back_off = if paid {
+                0
+            } else {
+                (2 * self.back_off + 1).min(MOST_LEFT_OUT)
+            };
+            self.left_out = self.back_off;
+        }
     }
 }
 

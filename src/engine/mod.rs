@@ -167,6 +167,8 @@ pub(crate) struct Engine<J> {
     halted: AtomicBool,
     /// How many work off a long queue of jobs that take next to no time.
     brisk: CachePadded<AtomicUsize>,
+    /// As many of these as there are cores are enough.
+    enough_brisk: usize,
     /// Whether one worker can run beside one thread of the user's.
     two_cores: bool,
     /// Nobody will join the crew: its last worker takes care of what is left.
@@ -203,6 +205,7 @@ impl<J> Engine<J> {
             pace: Pace::new(),
             halted: AtomicBool::new(false),
             brisk: CachePadded::new(AtomicUsize::new(0)),
+            enough_brisk: sync::available_parallelism(),
             two_cores: sync::available_parallelism() > 1,
             abandoned: AtomicBool::new(false),
             present: AtomicUsize::new(workers),

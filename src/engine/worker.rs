@@ -79,6 +79,8 @@ pub(crate) struct Worker<'a, J> {
     tempo: Tempo,
     /// Whether this worker counts in the engine's `brisk`.
     brisk: bool,
+    /// Whether it has left the jobs to other brisk workers.
+    aside: bool,
 }
 
 /// What a running job may reach of its worker.
@@ -158,6 +160,7 @@ impl<'a, J: Send> Worker<'a, J> {
             patience: Patience::default(),
             tempo: Tempo::default(),
             brisk: false,
+            aside: false,
         }
     }
 
@@ -241,10 +244,16 @@ impl<'a, J: Send> Worker<'a, J> {
                 return Err(Exit::Drained);
             }
             self.engine.idle.begin_search(&mut self.place);
-            if !self
-                .patience
-                .pause(self.engine.two_cores && self.backlog <= 1)
-            {
+            // One of those who stand aside watches the brisk; the others sleep behind it.
+            let aside = std::mem::take(&mut self.aside);
+            let sleep = if aside {
+                self.engine.idle.searchers() > 1
+            } else {
+                !self
+                    .patience
+                    .pause(self.engine.two_cores && self.backlog <= 1)
+            };
+            if sleep {
                 let Self {
                     engine,
                     patience,
@@ -255,9 +264,8 @@ impl<'a, J: Send> Worker<'a, J> {
                 patience.sleep(|| engine.idle.sleep(place, || engine.has_work()));
             }
             // Relaxed: a hint.
-            if self.engine.brisk.load(Ordering::Relaxed) > 0 {
-                self.tempo.stay_away(|| self.engine.injector.head());
-            }
+            let brisk = || self.engine.brisk.load(Ordering::Relaxed) > 0;
+            self.tempo.stay_away(brisk, || self.engine.injector.head());
             if let Some(entry) = self.find() {
                 self.patience.found();
                 return Ok(entry);
@@ -298,10 +306,35 @@ impl<'a, J: Send> Worker<'a, J> {
                 return out_of_turn;
             }
         }
-        self.own()
-            .or_else(|| self.claim())
+        let own = self.own();
+        if own.is_none() && self.stands_aside() {
+            return None;
+        }
+        own.or_else(|| self.claim())
             .or_else(|| self.overflowed())
             .or_else(|| self.steal())
+    }
+
+    /// Whether enough others are brisk. Then this worker only takes their cache lines and
+    /// their cores.
+    fn stands_aside(&mut self) -> bool {
+        let Engine {
+            brisk,
+            enough_brisk,
+            ..
+        } = self.engine;
+        // Relaxed, all: a hint.
+        let too_many = |brisk: usize| (brisk > *enough_brisk).then(|| brisk - 1);
+        if self.brisk
+            && too_many(brisk.load(Ordering::Relaxed)).is_some()
+            && brisk
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, too_many)
+                .is_ok()
+        {
+            self.brisk = false;
+            self.aside = true;
+        }
+        self.aside
     }
 
     /// Tells the others whether to stay away.

@@ -400,7 +400,6 @@ impl<R: Send> Outlet<R> {
         hurry: impl Fn() -> bool,
     ) {
         let ended = Err(error);
-        probe!("outbox deliver: not stored");
         self.spill(outbox, Delivered { origin, ended });
         self.tell_and_look(outbox, false, hurry);
     }
