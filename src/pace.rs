@@ -10,9 +10,9 @@
 //! * A *short* nap gives the core away for a few nanoseconds for each place in the queue.
 //! * A *long* nap is a timer's, which the system makes 100 microseconds and more. It saves
 //!   the core as well, but is too long for jobs of a tenth of a microsecond. So after some
-//!   waits that brought little a waiter tries one ([`Pace`]); long naps go on as long as
-//!   they bring more than nothing much and less than half the queue; after another one
-//!   the next trial is twice as far away.
+//!   waits that on average brought little a waiter tries one ([`Pace`]); long naps go on
+//!   as long as they bring something and less than half the queue; after another one the
+//!   next trial is twice as far away.
 //!
 //! And a worker that finds nothing while another works off a long queue of jobs that take
 //! next to no time ([`Tempo`]) would only be in its way. So would more such workers than
@@ -239,25 +239,20 @@ impl Tempo {
     }
 }
 
-/// A wait that brought fewer events than this brought little: a wait costs a
-/// microsecond or two, so the events are hundreds of nanoseconds apart.
+/// Waits that on average brought fewer events than this brought little: a wait costs some
+/// microseconds, so the events are hundreds of nanoseconds apart.
 const LITTLE: u64 = 8;
 
-/// Trials come after this many waits that brought little, at first and at last.
+/// Trials come after this many waits, at first and at last.
 const TRIAL_AFTER: std::ops::RangeInclusive<u32> = 8..=8192;
-
-/// No queue shorter than this is worth a trial: at the speed for which naps are made,
-/// a job a microsecond, it runs dry.
-const SHORTEST: usize = 256;
 
 /// What a waiter, or several that wait for the same, remember of earlier waits. All
 /// of it is a hint, so they may race.
 #[derive(Debug)]
 pub(crate) struct Pace {
-    /// Events up to the last wait.
+    /// Events when the waits were last judged, and how many waits there were since.
     events: AtomicU64,
-    /// Waits in a row that brought little.
-    poor: AtomicU32,
+    waits: AtomicU32,
     trial_after: AtomicU32,
     napped: AtomicBool,
     /// The budget of the last waiter's [`Patience`].
@@ -268,7 +263,7 @@ impl Pace {
     pub(crate) fn new() -> Self {
         Self {
             events: AtomicU64::new(0),
-            poor: AtomicU32::new(0),
+            waits: AtomicU32::new(0),
             trial_after: AtomicU32::new(*TRIAL_AFTER.start()),
             napped: AtomicBool::new(false),
             budget: AtomicU64::new(*BUDGET.start()),
@@ -293,33 +288,33 @@ impl Pace {
     /// happened when it ends.
     #[cold]
     pub(crate) fn should_nap(&self, events: u64, most: usize) -> bool {
-        // Relaxed, all: a wrong hint costs a nap, or a few yields.
-        let gain = events.saturating_sub(self.events.swap(events, Ordering::Relaxed));
-        if cfg!(workcrew_loom) || most < SHORTEST {
+        if cfg!(workcrew_loom) {
             return false;
         }
+        // Relaxed, all: a wrong hint costs a nap, or a few yields.
+        let napped = self.napped.load(Ordering::Relaxed);
+        let waits = self.waits.load(Ordering::Relaxed) + 1;
         let trial_after = self.trial_after.load(Ordering::Relaxed);
-        if self.napped.load(Ordering::Relaxed) {
-            let misplaced = gain < LITTLE || gain >= most as u64 / 2;
-            let next = if misplaced {
-                trial_after * 2
-            } else {
+        if !napped && waits < trial_after {
+            self.waits.store(waits, Ordering::Relaxed);
+            return false;
+        }
+        self.waits.store(0, Ordering::Relaxed);
+        let gain = events.saturating_sub(self.events.swap(events, Ordering::Relaxed));
+        let nap = if napped {
+            let well_placed = gain > 0 && gain < most as u64 / 2;
+            let next = if well_placed {
                 trial_after / 2
+            } else {
+                trial_after * 2
             };
             let next = next.clamp(*TRIAL_AFTER.start(), *TRIAL_AFTER.end());
             self.trial_after.store(next, Ordering::Relaxed);
-            self.napped.store(!misplaced, Ordering::Relaxed);
-            return !misplaced;
-        }
-        let poor = if gain < LITTLE {
-            self.poor.load(Ordering::Relaxed) + 1
+            well_placed
         } else {
-            0
+            gain < LITTLE * u64::from(waits)
         };
-        let trial = poor >= trial_after;
-        self.napped.store(trial, Ordering::Relaxed);
-        self.poor
-            .store(if trial { 0 } else { poor }, Ordering::Relaxed);
-        trial
+        self.napped.store(nap, Ordering::Relaxed);
+        nap
     }
 }

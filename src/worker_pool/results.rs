@@ -14,7 +14,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 /// With fewer jobs than this ahead, a taker may be waiting for one in particular.
-const NAP_BACKLOG: usize = 128;
+const NAP_BACKLOG: usize = 32;
 
 /// How one job ended.
 #[derive(Debug)]
@@ -112,7 +112,7 @@ impl<R: Send> Results<R> {
     /// # Blocking
     ///
     /// Until a worker delivers or the pool ends. A taker that is faster than the crew,
-    /// while over a hundred jobs wait, looks again after some microseconds (one that is
+    /// while over thirty jobs wait, looks again after some microseconds (one that is
     /// much faster every 0.2 ms or so) instead of being woken for each result; else it is
     /// woken at once.
     #[inline]
