@@ -127,7 +127,7 @@ fn submit_races_park() {
 #[test]
 fn two_jobs_need_two_workers() {
     let plan = Plan {
-        bound: Bound::Preemptions(1),
+        bound: Bound::Preemptions(0),
         floor: 100,
         events: &[
             "idle sleep: work at the last look",
@@ -212,8 +212,8 @@ fn last_job_races_last_worker() {
 #[test]
 fn follow_up_needs_another_worker() {
     let plan = Plan {
-        bound: Bound::Preemptions(1),
-        floor: 100,
+        bound: Bound::Preemptions(0),
+        floor: 50,
         events: &[
             "engine push: queued, nobody told",
             "idle sleep: work at the last look",
@@ -264,7 +264,7 @@ fn follow_ups_overflow() {
 #[test]
 fn deferred_start_makes_room() {
     let plan = Plan {
-        bound: Bound::Preemptions(2),
+        bound: Bound::Preemptions(1),
         floor: 100,
         events: &[
             "engine: room counted, submitters not told",
@@ -312,7 +312,7 @@ fn close_frees_a_blocked_submitter() {
 #[test]
 fn capacity_is_never_exceeded() {
     let plan = Plan {
-        bound: Bound::Preemptions(2),
+        bound: Bound::Preemptions(1),
         floor: 1000,
         events: &[
             "engine claim: claimed, batch not published",
@@ -458,7 +458,7 @@ fn totals_race_the_jobs() {
 #[test]
 fn halt_races_two_sleepers() {
     let plan = Plan {
-        bound: Bound::Preemptions(2),
+        bound: Bound::Preemptions(1),
         floor: 100,
         events: &[
             "idle sleep: work at the last look",
@@ -503,7 +503,7 @@ fn halt_races_a_sleeper_and_a_job() {
 #[test]
 fn close_races_two_sleepers() {
     let plan = Plan {
-        bound: Bound::Preemptions(2),
+        bound: Bound::Preemptions(1),
         floor: 100,
         events: &[
             "idle sleep: work at the last look",
@@ -590,7 +590,7 @@ fn idle_waiter_races_the_last_jobs() {
 #[test]
 fn waiter_races_the_last_threads() {
     let plan = Plan {
-        bound: Bound::Preemptions(3),
+        bound: Bound::Preemptions(2),
         floor: 100,
         events: &["gate wait: permit taken"],
     };
@@ -667,7 +667,7 @@ fn cancel_races_the_start() {
 #[test]
 fn cancel_races_the_start_from_a_deque() {
     let plan = Plan {
-        bound: Bound::Preemptions(2),
+        bound: Bound::Preemptions(1),
         floor: 100,
         events: &[
             "engine: taken from a deque, room not yet counted",

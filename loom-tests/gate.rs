@@ -72,7 +72,7 @@ fn notify_races_the_last_look() {
 #[test]
 fn each_event_wakes_one() {
     let plan = Plan {
-        bound: Bound::Preemptions(3),
+        bound: Bound::Preemptions(2),
         floor: 1000,
         events: &["gate wait: permit taken", "gate wait: looked, not asleep"],
     };
@@ -93,8 +93,8 @@ fn each_event_wakes_one() {
 #[test]
 fn one_call_brings_two_events() {
     let plan = Plan {
-        bound: Bound::Preemptions(3),
-        floor: 1_000,
+        bound: Bound::Preemptions(2),
+        floor: 500,
         events: &["gate wait: permit taken", "gate wait: looked, not asleep"],
     };
     explore("one_call_brings_two_events", plan, || {
@@ -137,8 +137,8 @@ fn notify_all_races_two_waiters() {
 #[test]
 fn late_waiter_passes_the_wake_on() {
     let plan = Plan {
-        bound: Bound::Preemptions(3),
-        floor: 1_000,
+        bound: Bound::Preemptions(2),
+        floor: 500,
         events: &["model: time is up", "gate wait: permit taken"],
     };
     explore("late_waiter_passes_the_wake_on", plan, || {

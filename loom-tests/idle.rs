@@ -136,8 +136,8 @@ fn two_sleepers_two_jobs() {
 #[test]
 fn two_notifiers_race() {
     let plan = Plan {
-        bound: Bound::Preemptions(2),
-        floor: 5_000,
+        bound: Bound::Preemptions(1),
+        floor: 4_000,
         events: &[
             "idle sleep: work at the last look",
             "idle wake: sleeper seen, not chosen",

@@ -522,7 +522,7 @@ fn close_carries_what_was_before() {
 #[test]
 fn contested_place_is_passed_over() {
     let plan = Plan {
-        bound: Bound::Preemptions(3),
+        bound: Bound::Preemptions(2),
         floor: 100,
         events: &[
             "injector contest: asked, crew not told",

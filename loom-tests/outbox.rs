@@ -108,7 +108,7 @@ fn spilled_results_keep_order() {
 #[test]
 fn taker_races_the_first_spill() {
     let plan = Plan {
-        bound: Bound::Preemptions(2),
+        bound: Bound::Preemptions(1),
         floor: 100,
         events: &[
             "outbox take: ring empty, spill not looked at",

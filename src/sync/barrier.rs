@@ -21,6 +21,8 @@
 //! heavy half ends with a `SeqCst` fence, on which its own thread may rely; a light half
 //! is nothing but a half.
 
+use super::{Ordering, fence};
+
 #[cfg(all(target_os = "linux", not(workcrew_loom), not(miri)))]
 mod imp {
     use std::sync::atomic::{AtomicU8, Ordering, compiler_fence, fence};
@@ -144,7 +146,7 @@ pub(crate) use imp::heavy;
 /// A full fence of the calling thread alone, for two sides that are equally rare.
 #[inline]
 pub(crate) fn full() {
-    super::fence(super::Ordering::SeqCst);
+    fence(Ordering::SeqCst);
 }
 
 /// Registers the process with the kernel. Called once for each pool that is built.

@@ -11,7 +11,7 @@
 
 mod instrument;
 
-use crate::loom::{CANARY, Test, build_and_list};
+use crate::loom::{CANARY, Failure, Test, build_and_list};
 use crate::process::{for_each_at_once, target_dir};
 use crate::{Outcome, USAGE};
 use instrument::{ALL_HINTS, Edge, Mutant};
@@ -260,13 +260,13 @@ fn judge_value(
     // A log for each thread that judges.
     let log = work.join(format!("{:?}.log", thread::current().id()));
     let depth = if thorough { "0" } else { "1" };
-    let verdict = match test.run(&log, limit, &[(VARIABLE, value), (SHALLOW, depth)]) {
-        Ok(_) => Verdict::Green,
-        Err(why) if why.contains("killed after") => Verdict::TimedOut,
-        Err(why) if why.contains("vacuous: ") => Verdict::Vacuous,
-        Err(_) => Verdict::Red,
-    };
-    Ok(verdict)
+    match test.run(&log, limit, &[(VARIABLE, value), (SHALLOW, depth)]) {
+        Ok(_) => Ok(Verdict::Green),
+        Err(Failure::Red(_)) => Ok(Verdict::Red),
+        Err(Failure::TimedOut(_)) => Ok(Verdict::TimedOut),
+        Err(Failure::Vacuous(_)) => Ok(Verdict::Vacuous),
+        Err(Failure::NotRun(why)) => Err(format!("{test}: {why}")),
+    }
 }
 
 /// Runs the models until one is red: first those that the mutant's edges name, then
