@@ -77,6 +77,10 @@ fn push_reuses_a_stolen_slot() {
         };
         let stolen = thief.join().unwrap();
         assert_all_once([stolen, pop_all(&mut local)], last);
+        assert!(
+            push(&mut local, 3),
+            "whoever took the last one left the slot free"
+        );
     });
 }
 

@@ -127,7 +127,7 @@ fn submit_races_park() {
 #[test]
 fn two_jobs_need_two_workers() {
     let plan = Plan {
-        bound: Bound::Preemptions(1),
+        bound: Bound::Preemptions(0),
         floor: 100,
         events: &[
             "idle sleep: work at the last look",
@@ -212,8 +212,8 @@ fn last_job_races_last_worker() {
 #[test]
 fn follow_up_needs_another_worker() {
     let plan = Plan {
-        bound: Bound::Preemptions(1),
-        floor: 100,
+        bound: Bound::Preemptions(0),
+        floor: 50,
         events: &[
             "engine push: queued, nobody told",
             "idle sleep: work at the last look",
@@ -264,7 +264,7 @@ fn follow_ups_overflow() {
 #[test]
 fn deferred_start_makes_room() {
     let plan = Plan {
-        bound: Bound::Preemptions(2),
+        bound: Bound::Preemptions(1),
         floor: 100,
         events: &[
             "engine: room counted, submitters not told",
@@ -312,7 +312,7 @@ fn close_frees_a_blocked_submitter() {
 #[test]
 fn capacity_is_never_exceeded() {
     let plan = Plan {
-        bound: Bound::Preemptions(2),
+        bound: Bound::Preemptions(1),
         floor: 1000,
         events: &[
             "engine claim: claimed, batch not published",
@@ -458,7 +458,7 @@ fn totals_race_the_jobs() {
 #[test]
 fn halt_races_two_sleepers() {
     let plan = Plan {
-        bound: Bound::Preemptions(2),
+        bound: Bound::Preemptions(1),
         floor: 100,
         events: &[
             "idle sleep: work at the last look",
@@ -503,7 +503,7 @@ fn halt_races_a_sleeper_and_a_job() {
 #[test]
 fn close_races_two_sleepers() {
     let plan = Plan {
-        bound: Bound::Preemptions(2),
+        bound: Bound::Preemptions(1),
         floor: 100,
         events: &[
             "idle sleep: work at the last look",
@@ -557,6 +557,7 @@ fn halt_races_a_job() {
         });
         board.write(7);
         engine.halt();
+        assert!(engine.is_halted());
         let run = worker.join().unwrap();
         let drained = engine.drain(Fate::Returned).len() as u64;
         if drained > 0 {
@@ -589,7 +590,7 @@ fn idle_waiter_races_the_last_jobs() {
 #[test]
 fn waiter_races_the_last_threads() {
     let plan = Plan {
-        bound: Bound::Preemptions(3),
+        bound: Bound::Preemptions(2),
         floor: 100,
         events: &["gate wait: permit taken"],
     };
@@ -666,7 +667,7 @@ fn cancel_races_the_start() {
 #[test]
 fn cancel_races_the_start_from_a_deque() {
     let plan = Plan {
-        bound: Bound::Preemptions(2),
+        bound: Bound::Preemptions(1),
         floor: 100,
         events: &[
             "engine: taken from a deque, room not yet counted",
@@ -681,5 +682,152 @@ fn cancel_races_the_start_from_a_deque() {
         submit(&site, 1);
         let workers: Workers<1> = start();
         cancel_and_end(&site, workers, 1, 2, 4);
+    });
+}
+
+/// What a claim takes beyond the first job still waits: while job 0 runs, two others may.
+#[test]
+fn deferred_jobs_wait_too() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 50,
+        events: &["engine claim: claimed, batch not published", "model: full"],
+    };
+    explore("deferred_jobs_wait_too", plan, || {
+        let (site, start) = site(2, |site, job, _| {
+            if job == 0 {
+                site.signals[0].park(WATCH);
+            }
+        });
+        submit(&site, 0);
+        submit(&site, 1);
+        let workers: Workers<1> = start();
+        let mut accepted = 2;
+        for _ in 0..2 {
+            match site.engine.try_submit(accepted) {
+                Ok(_) => accepted += 1,
+                Err(Rejected::Full(_)) => visit("model: full"),
+                Err(Rejected::Closed(_)) => unreachable!(),
+            }
+        }
+        assert!(accepted <= 3, "three wait");
+        site.signals[0].unpark();
+        close_and_join(&site, workers, accepted);
+    });
+}
+
+/// Somebody who has seen nothing else asks for the sums while a job is accepted and run.
+#[test]
+fn sums_race_a_submission() {
+    let plan = Plan {
+        bound: Bound::Preemptions(1),
+        floor: 50,
+        events: &["model: started"],
+    };
+    explore("sums_race_a_submission", plan, || {
+        let (site, start) = site(2, |_, _, _| {});
+        let asks = thread::spawn({
+            let site = Arc::clone(&site);
+            move || {
+                let totals = site.engine.totals();
+                assert!(totals.accepted >= totals.started, "{totals:?}");
+                assert!(totals.started >= totals.completed, "{totals:?}");
+                if totals.started > 0 {
+                    visit("model: started");
+                }
+            }
+        });
+        let workers: Workers<1> = start();
+        submit(&site, 0);
+        asks.join().unwrap();
+        close_and_join(&site, workers, 1);
+    });
+}
+
+/// As the one before, while a place is passed over: its submitter was overtaken by the
+/// other and comes again. (Nobody works here.)
+#[test]
+fn sums_race_a_skipped_place() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 50,
+        events: &["injector push: poisoned", "model: none"],
+    };
+    explore("sums_race_a_skipped_place", plan, || {
+        let (site, _start) = site::<1, _>(4, |_, _, _| {});
+        let spawn = |act: fn(&Site)| {
+            let site = Arc::clone(&site);
+            thread::spawn(move || act(&site))
+        };
+        let others = [
+            spawn(|site| {
+                assert!(site.engine.try_submit(1).is_ok());
+                drop(site.engine.drain(Fate::Returned));
+            }),
+            spawn(|site| {
+                let totals = site.engine.totals();
+                if totals.accepted == 0 {
+                    visit("model: none");
+                }
+                assert!(totals.accepted <= 3, "{totals:?}");
+            }),
+        ];
+        assert!(site.engine.try_submit(0).is_ok());
+        let _ = others.map(|other| other.join().unwrap());
+        assert_eq!(site.engine.totals().accepted, 2);
+    });
+}
+
+/// As the ones before, while queued jobs are taken back, in both ways. (Nobody works here.)
+#[test]
+fn sums_race_the_drain() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 10,
+        events: &["model: some out", "model: some in"],
+    };
+    explore("sums_race_the_drain", plan, || {
+        let (site, _start) = site::<1, _>(2, |_, _, _| {});
+        let asks = thread::spawn({
+            let site = Arc::clone(&site);
+            move || {
+                let totals = site.engine.totals();
+                let out = totals.left + totals.returned;
+                assert!(totals.accepted >= out, "{totals:?}");
+                visit(match out {
+                    0 => "model: some in",
+                    _ => "model: some out",
+                });
+            }
+        });
+        for fate in [Fate::Cancelled, Fate::Returned] {
+            assert!(site.engine.try_submit(0).is_ok());
+            assert_eq!(site.engine.drain(fate).len(), 1);
+        }
+        asks.join().unwrap();
+    });
+}
+
+/// As `submit_races_park`, with a batch.
+#[test]
+fn batch_races_park() {
+    let plan = Plan {
+        bound: Bound::Preemptions(1),
+        floor: 50,
+        events: &[
+            "idle sleep: work at the last look",
+            "idle wake: chosen, not woken",
+        ],
+    };
+    explore("batch_races_park", plan, || {
+        let (site, start) = site(2, |site, job, _| {
+            if job == 1 {
+                site.done.unpark();
+            }
+        });
+        let workers: Workers<1> = start();
+        site.engine.submit_batch(&mut [Some(0), Some(1)]).unwrap();
+        assert!(site.done.park(WATCH));
+        close_and_join(&site, workers, 2);
     });
 }

@@ -2,6 +2,7 @@
 //! exploration is counted, and fails if it was too small or missed an event.
 
 use crate::probe;
+use crate::sync::barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Instant;
@@ -68,6 +69,7 @@ pub(super) fn explore(name: &str, plan: Plan<'_>, model: impl Fn() + Send + Sync
         // Relaxed: loom runs one execution after the other, all on this thread.
         counter.fetch_add(1, Ordering::Relaxed);
         probe::forget_trace();
+        barrier::prepare();
         model();
     });
 

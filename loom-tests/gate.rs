@@ -3,6 +3,7 @@
 
 use super::explore::{Bound, Plan, explore};
 use crate::gate::Gate;
+use crate::probe::{hits, visit};
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering, thread};
 use std::time::Instant;
 
@@ -71,7 +72,7 @@ fn notify_races_the_last_look() {
 #[test]
 fn each_event_wakes_one() {
     let plan = Plan {
-        bound: Bound::Preemptions(3),
+        bound: Bound::Preemptions(2),
         floor: 1000,
         events: &["gate wait: permit taken", "gate wait: looked, not asleep"],
     };
@@ -92,8 +93,8 @@ fn each_event_wakes_one() {
 #[test]
 fn one_call_brings_two_events() {
     let plan = Plan {
-        bound: Bound::Preemptions(3),
-        floor: 1_000,
+        bound: Bound::Preemptions(2),
+        floor: 500,
         events: &["gate wait: permit taken", "gate wait: looked, not asleep"],
     };
     explore("one_call_brings_two_events", plan, || {
@@ -136,8 +137,8 @@ fn notify_all_races_two_waiters() {
 #[test]
 fn late_waiter_passes_the_wake_on() {
     let plan = Plan {
-        bound: Bound::Preemptions(3),
-        floor: 1_000,
+        bound: Bound::Preemptions(2),
+        floor: 500,
         events: &["model: time is up", "gate wait: permit taken"],
     };
     explore("late_waiter_passes_the_wake_on", plan, || {
@@ -150,7 +151,7 @@ fn late_waiter_passes_the_wake_on() {
                 match found {
                     // It was not for us.
                     Some(()) => hall.free(1),
-                    None => crate::probe::visit("model: time is up"),
+                    None => visit("model: time is up"),
                 }
             }
         });
@@ -188,5 +189,37 @@ fn clock_races_the_permit() {
         let _ = waiters.map(|waiter| assert_eq!(waiter.join().unwrap(), Some(())));
         clock.join().unwrap();
         assert_eq!(hall.gate.waiting(), 0);
+    });
+}
+
+/// A waiter whose time is up as soon as it has looked. If the notifier saw it and left it
+/// a permit, that vanishes when it leaves, and then its last look must find the event.
+#[test]
+fn last_look_sees_the_permits_event() {
+    let plan = Plan {
+        bound: Bound::Exhaustive,
+        floor: 5,
+        events: &["model: permit left", "model: time is up"],
+    };
+    explore("last_look_sees_the_permits_event", plan, || {
+        let hall = Hall::new();
+        let late = thread::spawn({
+            let hall = Arc::clone(&hall);
+            move || hall.gate.wait(Some(Instant::now()), || hall.enter())
+        });
+        let permits = || hits("gate notify: permit left, nobody woken yet");
+        let before = permits();
+        hall.free(1);
+        let seen = permits() > before;
+        if seen {
+            visit("model: permit left");
+        }
+        match late.join().unwrap() {
+            Some(()) => {}
+            None => {
+                visit("model: time is up");
+                assert!(!seen, "the permit and its event are lost");
+            }
+        }
     });
 }

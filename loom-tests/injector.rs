@@ -354,7 +354,8 @@ fn batch_races_close() {
 }
 
 /// What a consumer announced before its claim is seen by who sees the new head. Two
-/// items at most may wait, and what was announced waits too.
+/// items at most may wait, and the second of the two that are claimed waits too: so there
+/// is room for one more, not for two.
 #[test]
 fn announcement_is_seen_with_the_head() {
     let plan = Plan {
@@ -379,20 +380,22 @@ fn announcement_is_seen_with_the_head() {
                 taken
             }
         });
-        let pushed = queue.push(Parcel::new(3), |position| {
-            let head = queue.head();
-            position + deferred.load(Ordering::Relaxed) < head + 2
-        });
-        // The consumer claims both at once: one of them still waits.
-        let last = match pushed {
-            Ok(_) => {
-                visit("model: let in");
-                assert_eq!(queue.head(), 2);
-                3
+        let mut last = 2;
+        while last < 4 {
+            let pushed = queue.push(Parcel::new(last + 1), |position| {
+                let head = queue.head();
+                position + deferred.load(Ordering::Relaxed) < head + 2
+            });
+            match pushed {
+                Ok(_) => last += 1,
+                Err(Rejected::Full(_)) => break,
+                Err(Rejected::Closed(_)) => unreachable!(),
             }
-            Err(Rejected::Full(back)) => back.open() - 1,
-            Err(Rejected::Closed(_)) => unreachable!(),
-        };
+        }
+        if last > 2 {
+            visit("model: let in");
+        }
+        assert!(last < 4, "three wait");
         assert_all_once(
             &queue,
             [consumer.join().unwrap()],
@@ -519,7 +522,7 @@ fn close_carries_what_was_before() {
 #[test]
 fn contested_place_is_passed_over() {
     let plan = Plan {
-        bound: Bound::Preemptions(3),
+        bound: Bound::Preemptions(2),
         floor: 100,
         events: &[
             "injector contest: asked, crew not told",
@@ -572,5 +575,59 @@ fn contested_place_is_passed_over() {
             .flatten()
             .collect();
         assert_all_once(&queue, [taken], &accepted);
+    });
+}
+
+/// A segment is on the free list and another comes while the first is being taken.
+#[test]
+fn segment_is_given_while_another_is_taken() {
+    let plan = Plan {
+        bound: Bound::Preemptions(3),
+        floor: 50,
+        events: &[
+            "segments take: looked, not taken",
+            "segments give: linked, not given",
+            "segments take: recycled",
+        ],
+    };
+    explore("segment_is_given_while_another_is_taken", plan, || {
+        let queue = queue();
+        for number in 1..=8 {
+            push(&queue, number);
+        }
+        assert_eq!(pop(&queue, 4), [1, 2, 3, 4]);
+        let consumer = spawn_pop(&queue, 4);
+        push(&queue, 9);
+        let taken = consumer.join().unwrap();
+        for number in 10..=13 {
+            push(&queue, number);
+        }
+        assert_all_once(&queue, [taken], &[5, 6, 7, 8, 9, 10, 11, 12, 13]);
+    });
+}
+
+/// A batch loses all its cells: these count too, so their segment is recycled.
+#[test]
+fn poisoned_batch_is_counted() {
+    let plan = Plan {
+        bound: Bound::Exhaustive,
+        floor: 20,
+        events: &[
+            "injector push_batch: group changed",
+            "injector: last visitor, not recycled",
+        ],
+    };
+    explore("poisoned_batch_is_counted", plan, || {
+        let queue = used_up_to(2);
+        let consumer = thread::spawn({
+            let queue = Arc::clone(&queue);
+            move || {
+                queue.close();
+                pop(&queue, 2)
+            }
+        });
+        let accepted = push_batch(&queue, [1, 2]) as u64;
+        let taken = consumer.join().unwrap();
+        assert_all_once(&queue, [taken], &(1..=accepted).collect::<Vec<_>>());
     });
 }

@@ -2,11 +2,12 @@
 
 use super::explore::{Bound, Plan, explore};
 use super::parcel::Parcel;
-use crate::JobError;
-use crate::Results;
 use crate::engine::Origin;
+use crate::probe::visit;
 use crate::sync::{Arc, AtomicBool, Ordering, thread};
 use crate::worker_pool::outbox::{Outbox, Outlet};
+use crate::{JobError, Outcome, Results};
+use std::cell::Cell;
 
 type Shared = Arc<Outbox<Parcel>>;
 
@@ -145,7 +146,7 @@ fn failures_keep_their_place() {
 #[test]
 fn taker_races_the_first_spill() {
     let plan = Plan {
-        bound: Bound::Preemptions(2),
+        bound: Bound::Preemptions(1),
         floor: 100,
         events: &[
             "outbox take: ring empty, spill not looked at",
@@ -310,5 +311,58 @@ fn revoked_lease_is_not_used() {
         let taken: u64 = (0..3).map(|_| recv(&mut results)).sum();
         assert_eq!(taken, 6);
         worker.join().unwrap();
+    });
+}
+
+/// What became of a job that no worker ended is put back by one that is no taker, while
+/// the last taker leaves: one of the two discards it.
+#[test]
+fn put_back_races_the_last_taker() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 10,
+        events: &[
+            "outbox put_back: queued, takers not told",
+            "outbox taker_left: left, rest not discarded",
+        ],
+    };
+    explore("put_back_races_the_last_taker", plan, || {
+        let (outbox, [_outlet], results) = outbox(1);
+        let taker = thread::spawn(move || drop(results));
+        outbox.put_back(Outcome {
+            index: 0,
+            follow_up: false,
+            worker: 0,
+            result: Ok(Parcel::new(1)),
+        });
+        taker.join().unwrap();
+        assert_eq!(outbox.discarded(), 1);
+    });
+}
+
+/// The ring has room for two, and the third result waits behind it. It counts all the
+/// same, so the worker waits.
+#[test]
+fn what_was_spilled_counts() {
+    let plan = Plan {
+        bound: Bound::Exhaustive,
+        floor: 1,
+        events: &["outbox deliver: spills", "model: waits"],
+    };
+    explore("what_was_spilled_counts", plan, || {
+        let (outbox, [mut outlet], mut results) = outbox(2);
+        for number in 1..=3 {
+            let origin = Origin::submitted(number);
+            let waits = Cell::new(false);
+            outlet.deliver(&outbox, origin, Parcel::new(number), 0, || {
+                visit("model: waits");
+                waits.set(true);
+                true
+            });
+            assert_eq!(waits.get(), number == 3);
+        }
+        for number in 1..=3 {
+            assert_eq!(recv(&mut results), number);
+        }
     });
 }

@@ -43,7 +43,7 @@ fn take(results: &mut Results<Parcel>, count: usize) -> Vec<u64> {
 #[test]
 fn one_worker_one_job() {
     let plan = Plan {
-        bound: Bound::Preemptions(2),
+        bound: Bound::Preemptions(1),
         floor: 50,
         events: &["idle wake: chosen, not woken", "gate wait: permit taken"],
     };
@@ -143,7 +143,7 @@ fn submit_races_close_in_the_pool() {
 #[test]
 fn shutdown_now_races_the_run() {
     let plan = Plan {
-        bound: Bound::Preemptions(2),
+        bound: Bound::Preemptions(1),
         floor: 50,
         events: &["model: one came back", "model: both came back"],
     };
@@ -173,7 +173,7 @@ fn shutdown_now_races_the_run() {
 #[test]
 fn shutdown_now_frees_a_blocked_worker() {
     let plan = Plan {
-        bound: Bound::Preemptions(2),
+        bound: Bound::Preemptions(1),
         floor: 50,
         events: &["model: blocked at the end", "gate wait: permit taken"],
     };
@@ -258,7 +258,7 @@ fn panic_races_close() {
 #[test]
 fn last_taker_leaves_the_pool() {
     let plan = Plan {
-        bound: Bound::Preemptions(2),
+        bound: Bound::Preemptions(1),
         floor: 50,
         events: &[
             "outbox taker_left: left, rest not discarded",
@@ -279,7 +279,7 @@ fn last_taker_leaves_the_pool() {
 #[test]
 fn job_and_result_carry_what_was_before() {
     let plan = Plan {
-        bound: Bound::Preemptions(2),
+        bound: Bound::Preemptions(1),
         floor: 50,
         events: &["engine claim: claimed, batch not published"],
     };

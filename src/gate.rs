@@ -15,8 +15,9 @@
 //! * proceed (waiter): takes a permit: both halves - 1; then looks, and enters again
 //!   if another thread was faster.
 //! * leave (waiter): found what it came for, or its time is up: `waiting - 1`.
-//!   Permits beyond `waiting` vanish with it; if permits are left they were meant
-//!   for others, whose wake it may have eaten, so it wakes one.
+//!   Permits beyond `waiting` vanish with it. If some are left it has eaten nobody's
+//!   wake: whoever comes out of its sleep looks at the word first, and either takes a
+//!   permit or sees that none is left; a later permit comes with a wake of its own.
 //!
 //! **No event is lost.** Let the notifier store the event E, pass its light barrier
 //! and load the word; the waiter enter, pass its heavy barrier and look for E. By
@@ -26,10 +27,10 @@
 //! every waiter has a permit that it has not taken yet, and after taking it either
 //! finds something or enters again, through the heavy barrier, and sees E.
 //!
-//! | edge     | release side              | acquire side                  | carries         | loom model                      |
-//! |----------|---------------------------|-------------------------------|-----------------|---------------------------------|
-//! | `permit` | [`Gate::notify`], word    | [`Gate::wait`], word          | the event       | `notify_races_the_last_look`    |
-//! | `enter`  | [`Gate::wait`], barrier   | [`Gate::notify`], barrier     | that one waits  | `notify_races_the_last_look`    |
+//! | edge     | release side              | acquire side                  | carries         | loom model                         |
+//! |----------|---------------------------|-------------------------------|-----------------|------------------------------------|
+//! | `permit` | [`Gate::notify`], word    | [`Gate::wait`], word          | the event       | `last_look_sees_the_permits_event` |
+//! | `enter`  | [`Gate::wait`], barrier   | [`Gate::notify`], barrier     | that one waits  | `notify_races_the_last_look`       |
 
 #![forbid(unsafe_code)]
 
@@ -113,11 +114,11 @@ impl Gate {
     pub(crate) fn notify_all(&self) {
         // [enter] heavy, since nobody calls this once a job.
         barrier::heavy();
-        // [permit] Release: as in `admit`.
+        // [permit] Relaxed: the heavy barrier is a fence too, which releases.
         let _ = self
             .word
             .word
-            .fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
                 let seen = Snapshot(word);
                 (seen.waiting() > seen.permits()).then(|| seen.waiting() * (WAITER + PERMIT))
             });
@@ -138,12 +139,15 @@ impl Gate {
     ) -> Option<T> {
         if nap != Nap::None {
             nap.take();
+            // Hint: spares entering.
             if let Some(found) = look() {
                 return Some(found);
             }
         }
         while nap != Nap::Long && patience.pause(hot) {
+            // Hint: as above.
             if let Some(found) = look() {
+                // Hint: only tunes how long to be patient.
                 patience.found();
                 return Some(found);
             }
@@ -209,7 +213,8 @@ impl Gate {
 
     /// Takes a permit, if the word is still as it was seen.
     fn proceed(&self, seen: Snapshot) -> bool {
-        // [permit] Acquire: a permit left since then brings its event too.
+        // [permit] Hint: Acquire brings the event, and spares a second round, through the
+        // heavy barrier.
         self.word
             .word
             .compare_exchange_weak(
@@ -226,19 +231,13 @@ impl Gate {
         probe!("gate wait: found, not left");
         // [permit] Acquire: if a permit vanishes with us, the last look sees its
         // event.
-        let left = self
+        let _ = self
             .word
             .word
             .fetch_update(Ordering::Acquire, Ordering::Relaxed, |word| {
                 let waiting = Snapshot(word).waiting() - 1;
                 Some(waiting * WAITER + Snapshot(word).permits().min(waiting))
-            })
-            .map(Snapshot);
-        if left.is_ok_and(|before| before.permits() > 0 && before.waiting() > 1) {
-            probe!("gate wait: left, wake not passed on");
-            // The wake that came with the permit may have been ours.
-            self.word.wake(1);
-        }
+            });
     }
 }
 

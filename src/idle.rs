@@ -46,7 +46,8 @@
 //! | edge      | release side              | acquire side             | carries                | loom model                    |
 //! |-----------|---------------------------|--------------------------|------------------------|-------------------------------|
 //! | `asleep`  | [`Idle::sleep`], barrier  | [`Idle::notify`], barrier | that one sleeps        | `push_races_last_sleeper`     |
-//! | `link`    | [`Idle::sleep`], word     | [`Idle::wake`], word     | the sleeper's link     | `two_sleepers_two_jobs`       |
+//! | `link`    | [`Idle::sleep`], word     | [`Idle::wake`], word     | the sleeper's link     | `link_of_the_second_sleep`    |
+//! | `walk`    | [`Idle::sleep`], link     | [`Idle::stack`], link    | that the last sleep is over | `stack_grows_under_a_walk` |
 //! | `called`  | [`Idle::notify`], word    | [`Idle::found`], word    | that a wake was spared | `three_jobs_share_the_calls`  |
 
 #![forbid(unsafe_code)]
@@ -157,10 +158,11 @@ impl Idle {
 
     /// Moves the word from `old` to `new`.
     fn change(&self, old: Snapshot, new: Snapshot) -> Result<(), Snapshot> {
-        // [link] Release: our link is written before we are the top. Acquire: the
-        // links of the sleepers that we see. [called]: what the caller published.
+        // [link] Release: our link is written before we are the top. Acquire on failure:
+        // the links of the sleepers that we see. (Those of `old` were acquired with it,
+        // and success means that the stack is the same.)
         self.word
-            .compare_exchange_weak(old.0, new.0, Ordering::AcqRel, Ordering::Acquire)
+            .compare_exchange_weak(old.0, new.0, Ordering::Release, Ordering::Acquire)
             .map(drop)
             .map_err(Snapshot)
     }
@@ -170,20 +172,23 @@ impl Idle {
     pub(crate) fn notify(&self) {
         // [asleep] the work is stored before the look for sleepers.
         barrier::light();
-        // [link] Acquire: for the links.
-        let seen = self.load(Ordering::Acquire);
-        if seen.top().is_some() {
-            self.call_or_wake(seen, 0);
+        // Relaxed: the barrier orders it, and `call_or_wake` looks for itself.
+        if self.load(Ordering::Relaxed).top().is_some() {
+            self.call_or_wake(0, false);
         }
     }
 
     /// Makes sure that somebody searches. `called` is [`CALLED`] if one searcher may
-    /// not be enough.
+    /// not be enough. With `in_any_case` it wakes the top sleeper even if somebody
+    /// searches: for those who watch.
     #[cold]
-    fn call_or_wake(&self, mut seen: Snapshot, called: u64) {
+    fn call_or_wake(&self, called: u64, in_any_case: bool) {
+        // [link] Acquire: for the link of the top.
+        let mut seen = self.load(Ordering::Acquire);
         while let Some(top) = seen.top() {
-            let changed = if seen.searching() == 0 {
+            let changed = if in_any_case || seen.searching() == 0 {
                 self.wake(seen, top, called)
+            // Hint: spares writing what is there.
             } else if seen.called() {
                 return;
             } else {
@@ -197,29 +202,15 @@ impl Idle {
         }
     }
 
-    /// Wakes the top sleeper, even if somebody searches: for those who watch.
-    fn rouse(&self) {
-        let mut seen = self.load(Ordering::Acquire);
-        while let Some(top) = seen.top() {
-            match self.wake(seen, top, 0) {
-                Ok(()) => return,
-                Err(now) => seen = now,
-            }
-        }
-    }
-
     /// Wakes all that sleep now. In one step: those who find nothing go back to sleep,
     /// and one by one they would keep the caller here.
     pub(crate) fn wake_all(&self) {
-        // [asleep] heavy, since nobody calls this once a job.
-        barrier::heavy();
+        // No barrier: the word is changed in any case. Who announces its sleep after that
+        // sees, by the fence of its own barrier, what came before.
         // [link] Acquire: for the links.
         let mut seen = self.load(Ordering::Acquire);
         let sleepers = loop {
             let sleepers: Vec<usize> = self.stack(seen).collect();
-            if sleepers.is_empty() {
-                return;
-            }
             probe!("idle wake_all: sleepers seen, not chosen");
             let searchers = sleepers.len() as u64 * SEARCHER;
             match self.change(seen, Snapshot(seen.with_top(0).0 + searchers)) {
@@ -238,7 +229,8 @@ impl Idle {
         let mut at = seen.top();
         let sleepers = std::iter::from_fn(move || {
             let sleeper = at?;
-            // [link] Acquire: whoever looks at the word again after the walk does so.
+            // [walk] Acquire: who finds the link of a later sleep, and looks at the word
+            // again after the walk, sees that the earlier one has ended.
             at = (self.seats[sleeper].next.load(Ordering::Acquire) as usize).checked_sub(1);
             Some(sleeper)
         });
@@ -283,14 +275,14 @@ impl Idle {
             return;
         }
         probe!("idle found: still counted");
+        // [link] Acquire: for the link of the top.
         let mut seen = self.load(Ordering::Acquire);
         loop {
             let last = seen.searching() == 1;
             let changed = match seen.top() {
-                // Hand the ticket on: one searcher less, one sleeper woken.
+                // [called] hand the ticket on: one searcher less, one sleeper woken.
                 Some(top) if last && (more || seen.called()) => {
                     probe!("idle found: hands on");
-                    // [called] the change acquires what the caller published.
                     self.wake_instead(seen, top)
                 }
                 _ => self.change(seen, seen.less_one_searcher()),
@@ -322,8 +314,9 @@ impl Idle {
         let mut seen = self.load(Ordering::Relaxed);
         let mut limit = loop {
             let below = (seen.0 % SEARCHER) as u32;
-            // Relaxed: published by the change below.
-            seat.next.store(below, Ordering::Relaxed);
+            // [walk] Release: our last sleep ended before. ([link] is released by the
+            // change below.)
+            seat.next.store(below, Ordering::Release);
             probe!("idle sleep: linked, not announced");
             let me = place.worker as u32 + 1;
             match self.change(seen, seen.less_one_searcher().with_top(me)) {
@@ -340,7 +333,7 @@ impl Idle {
             probe!("idle sleep: work at the last look");
             // Perhaps it is ourselves whom this wakes. And perhaps this is not the only
             // job for which nobody was woken, since nobody slept.
-            self.call_or_wake(self.load(Ordering::Acquire), CALLED);
+            self.call_or_wake(CALLED, false);
         }
         loop {
             probe!("idle sleep: looked, not parked");
@@ -361,7 +354,7 @@ impl Idle {
                 place.token_owed = false;
             } else if has_work() {
                 // Nobody should have let us sleep; see `WATCH`.
-                self.rouse();
+                self.call_or_wake(0, true);
             } else {
                 limit = (limit * 2).min(WATCH * SELDOM);
             }
@@ -375,8 +368,8 @@ impl Idle {
             // [link] Acquire: the links below are those of this moment.
             let seen = self.load(Ordering::Acquire);
             let on_stack = self.stack(seen).any(|sleeper| sleeper == worker);
-            // Acquire on the links keeps this load behind them. A change of the
-            // stack would have changed the tag.
+            // Relaxed: [walk] orders it. With the same tag no sleep has ended since, and
+            // all links are those of `seen`.
             let now = self.load(Ordering::Relaxed);
             if now.0 / TAG == seen.0 / TAG {
                 return on_stack;
@@ -390,6 +383,25 @@ impl Idle {
     /// Plays a clock that runs out; see [`Parker::disturb`].
     pub(crate) fn disturb(&self, worker: usize) {
         self.seats[worker].parker.disturb();
+    }
+
+    /// As [`Idle::is_asleep`], for an onlooker.
+    pub(crate) fn shows_asleep(&self, worker: usize) -> bool {
+        self.is_asleep(worker)
+    }
+
+    /// Plays a waker that chooses the top sleeper, if there is one, and is then suspended
+    /// for ever.
+    pub(crate) fn choose_and_leave(&self) -> bool {
+        let mut seen = self.load(Ordering::Acquire);
+        while let Some(top) = seen.top() {
+            let next = self.seats[top].next.load(Ordering::Relaxed);
+            match self.change(seen, Snapshot(seen.with_top(next).0 + SEARCHER)) {
+                Ok(()) => return true,
+                Err(now) => seen = now,
+            }
+        }
+        false
     }
 }
 

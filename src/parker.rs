@@ -40,10 +40,10 @@ impl Parker {
     /// (under loom: without limit). Returns whether it took a token.
     pub(crate) fn park(&self, limit: Duration) -> bool {
         let word = &self.state.word;
-        // [token] Acquire on failure, which takes the token in the next line.
-        // Release is not needed: the unparker learns nothing from us.
+        // Relaxed, both: the swap below takes the token, and the unparker learns nothing
+        // from us.
         if word
-            .compare_exchange(EMPTY, PARKED, Ordering::Relaxed, Ordering::Acquire)
+            .compare_exchange(EMPTY, PARKED, Ordering::Relaxed, Ordering::Relaxed)
             .is_ok()
         {
             probe!("parker: about to sleep");
@@ -63,11 +63,12 @@ impl Parker {
             self.state.wake(1);
         }
     }
-    /// Plays a clock that runs out, which loom's never does: wakes the owner, if it
-    /// sleeps, without a token.
+
+    /// Plays a clock that runs out, which loom's never does: wakes the owner, now or when
+    /// it sleeps next, without a token.
     #[cfg(all(test, workcrew_loom))]
     pub(crate) fn disturb(&self) {
-        self.state.wake(1);
+        self.state.ring();
     }
 }
 

@@ -9,14 +9,16 @@
 //!
 //! A reader must never find less than the truth, or the capacity is exceeded. So a
 //! worker stores `deferred` *before* its claim moves `head` (and corrects it if the
-//! claim brought less), and `resumed` after it has taken the job; and a reader
-//! reads `resumed`, then `head`, then `deferred`.
+//! claim brought less), and a reader reads `head` before `deferred`: with each claim
+//! that it sees it sees the deferral, so `head - deferred` is at most the number of
+//! claims, each of which has started a job. `resumed` is stored after the job was taken.
+//! It only grows, so an old value is too low as well, and needs no order.
 //!
 //! | edge       | release side                  | acquire side              | carries                          | loom model                   |
 //! |------------|-------------------------------|---------------------------|----------------------------------|------------------------------|
-//! | `resumed`  | [`Ledger::resume`]            | [`Ledgers::resumed`]      | the deferral of that job         | `capacity_is_never_exceeded` |
 //! | `finished` | [`Ledger::finish`]            | [`Ledgers::finished`]     | the follow-ups that the job made | `last_job_races_last_worker` |
-//! | `skipped`  | [`Ledger::skip`]              | [`Ledgers::skipped`]      | nothing: a later look will do    | -                            |
+//! | `started`  | [`Ledger::start`]             | [`Ledgers::started`]      | that the job was accepted        | `sums_race_a_submission`     |
+//! | `skipped`  | [`Ledger::skip`]              | [`Ledgers::skipped`]      | that the positions were claimed  | `sums_race_a_skipped_place`  |
 
 #![forbid(unsafe_code)]
 
@@ -100,13 +102,14 @@ impl Ledger {
     /// A submitted job was taken out of a deque and starts.
     #[inline]
     pub(crate) fn resume(&self) {
-        // [resumed] Release: after the deferral, which we acquired with the job.
-        add(&self.resumed, 1, Ordering::Release);
+        // Relaxed: see the page. Who waits for room learns of it through its gate.
+        add(&self.resumed, 1, Ordering::Relaxed);
     }
 
     /// So many claimed positions were empty.
     pub(crate) fn skip(&self, positions: usize) {
-        // Release: after the claim that jumped over them.
+        // [skipped] Release: after the claim that jumped over them, which has seen a
+        // tail beyond them.
         add(&self.skipped, positions as u64, Ordering::Release);
     }
 
@@ -124,7 +127,7 @@ impl Ledger {
 
     #[inline]
     pub(crate) fn start(&self) {
-        // Release: so that a reader of `started` finds the job accepted.
+        // [started] Release: so that a reader of `started` finds the job accepted.
         add(&self.started, 1, Ordering::Release);
     }
 
@@ -182,7 +185,7 @@ impl Ledgers {
     }
 
     fn sum(&self, counter: impl Fn(&Ledger) -> &AtomicU64) -> u64 {
-        // Acquire serves all edges of this file.
+        // [finished] [started] [skipped] Acquire serves all edges of this file.
         self.0
             .iter()
             .map(|ledger| counter(ledger).load(Ordering::Acquire))
@@ -194,7 +197,7 @@ impl Ledgers {
         self.sum(|ledger| &ledger.deferred)
     }
 
-    /// Read it first.
+    /// An old value only leaves room unused.
     pub(crate) fn resumed(&self) -> u64 {
         self.sum(|ledger| &ledger.resumed)
     }

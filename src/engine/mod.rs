@@ -354,7 +354,8 @@ impl<J> Engine<J> {
     /// Counts until there is room at `position`, or there was none for a moment.
     #[cold]
     fn count_limit(&self, position: u64) -> u64 {
-        // Order: see [`ledger`]. Equal readings in a row are those of one moment.
+        // `head` before `deferred`: see [`ledger`]. Equal readings in a row are those of
+        // one moment.
         let read = || {
             (
                 self.ledgers.resumed(),
@@ -368,6 +369,7 @@ impl<J> Engine<J> {
             let limit = (self.capacity + head + resumed).saturating_sub(deferred);
             probe!("engine submit: room counted, limit not stored");
             if position < limit {
+                // Hint: spares others the count.
                 self.limit.store(limit, Ordering::Relaxed);
                 return limit;
             }

@@ -54,12 +54,12 @@
 //! | edge       | release side                     | acquire side                      | carries                     | loom model                      |
 //! |------------|----------------------------------|-----------------------------------|-----------------------------|---------------------------------|
 //! | `cell`     | [`Injector::publish`], `decided` | [`Injector::pop`], `decided`      | the item                    | `consumer_sees_the_item`        |
-//! | `poison`   | [`Injector::pop`], `decided`     | [`Injector::publish`], `decided`  | that the consumer has gone  | `poisoned_producer_tries_again` |
 //! | `drained`  | [`Injector::count`], `drained`   | [`Injector::count`], `drained`    | all visits of the segment   | `recycled_segment_is_clean`     |
 //! | `install`  | [`Injector::install`], directory | every look at the directory       | the clean segment           | `segment_made_by_another`       |
 //! | `head`     | every claim to read, `head`      | [`Injector::head`]                | what the claimant wrote before | `announcement_is_seen_with_the_head` |
 //! | `contested` | [`Injector::contest`], then a light barrier | [`Injector::has_published`], after a heavy one | that the head is to be passed over | `contested_place_is_passed_over` |
-//! | `tail`     | every claim to write, `tail`     | [`Injector::pop`], `tail`         | the installed segment; a tail not behind the head | `push_races_close` |
+//! | `tail`     | every claim to write, `tail`     | [`Injector::len`], `tail`         | what the claimant wrote before | `spilled_results_keep_order` |
+//! | `closed`   | [`Injector::close`], `tail`      | [`Injector::is_closed`], `tail`   | what the closer did before  | `close_carries_what_was_before` |
 //!
 //! The design is this crate's own. Its parts follow known ones: positions by
 //! compare-and-swap on two ends (M. Michael and M. Scott, 1996), cells that either
@@ -227,11 +227,12 @@ impl<T> Injector<T> {
     /// Closes the queue to producers. Idempotent. This is the one moment that
     /// separates accepted from rejected.
     pub(crate) fn close(&self) {
-        // AcqRel: what the closer did before is seen by those who find it closed.
-        self.tail.fetch_or(CLOSED, Ordering::AcqRel);
+        // [closed] Release: what the closer did before is seen by those who find it so.
+        self.tail.fetch_or(CLOSED, Ordering::Release);
     }
 
     pub(crate) fn is_closed(&self) -> bool {
+        // [closed] Acquire: as in `claim`.
         self.tail.load(Ordering::Acquire) & CLOSED != 0
     }
 
@@ -247,6 +248,7 @@ impl<T> Injector<T> {
         let tail = self.tail();
         if tail == head
             || !matches!(self.look(head, 1), Look::Unpublished)
+            // Hint: spares the place that a consumer will pass over by itself.
             || self.published_behind(head, tail)
         {
             return false;
@@ -274,6 +276,7 @@ impl<T> Injector<T> {
 
     /// Where the next item enters: everything below was claimed by producers.
     pub(crate) fn tail(&self) -> u64 {
+        // [tail] Acquire: what the claimants wrote before their claims is seen.
         self.tail.load(Ordering::Acquire) >> 1
     }
 
@@ -294,8 +297,9 @@ impl<T> Injector<T> {
     pub(crate) fn has_published(&self) -> bool {
         let mut head = self.head();
         loop {
-            // [tail] Acquire: a tail not behind the head.
-            let tail = self.tail.load(Ordering::Acquire);
+            // Relaxed: a sleeper asks after its heavy barrier, to others an old answer
+            // means another look. A tail behind the head shows nothing published.
+            let tail = self.tail.load(Ordering::Relaxed);
             if tail >> 1 == head {
                 return false;
             }
@@ -326,8 +330,10 @@ impl<T> Injector<T> {
     ) -> Popped {
         let mut popped = Popped::default();
         let mut patience = PATIENCE;
-        // [head] Acquire: with this head comes a tail that is not behind it.
-        let mut head = self.head.load(Ordering::Acquire);
+        // Relaxed, here and below: the directory and the bits bring what is read, the
+        // claim fails if the head is old, and who must not miss an item has passed a
+        // barrier, or pushed it.
+        let mut head = self.head.load(Ordering::Relaxed);
         probe!("injector pop: head read, not looked");
         if most == 0 {
             return popped;
@@ -336,14 +342,14 @@ impl<T> Injector<T> {
             let (run, id) = match self.look(head, most) {
                 Look::Published(run, id) => (run, id),
                 Look::Stale => {
-                    head = self.head.load(Ordering::Acquire);
+                    head = self.head.load(Ordering::Relaxed);
                     continue;
                 }
                 Look::Unpublished => {
                     let Some((run, id)) = self.worth_poisoning(head, most) else {
                         // Nothing published at or behind `head`, which is right
                         // only if `head` was still the head after that look.
-                        let now = self.head.load(Ordering::Acquire);
+                        let now = self.head.load(Ordering::Relaxed);
                         if now == head {
                             return popped;
                         }
@@ -410,7 +416,7 @@ impl<T> Injector<T> {
         mut admits: impl FnMut(u64, usize) -> usize,
     ) -> Result<(u64, u32, usize), Rejected<()>> {
         loop {
-            // Acquire: closed means that the closer's writes are seen; and the
+            // [closed] Acquire: closed means that the closer's writes are seen; and the
             // room test reads a head that is not ahead of this tail by more than
             // what happened since.
             let tail = self.tail.load(Ordering::Acquire);
@@ -434,8 +440,8 @@ impl<T> Injector<T> {
                 continue;
             };
             probe!("injector push: looked, not claimed");
-            // [tail] Release: passes on that the head (acquired in `admits` or in
-            // an earlier claim) is not ahead. Relaxed failure: we start afresh.
+            // [tail] Release: what we wrote before, to another queue perhaps, is seen by
+            // who sees that this one is longer. Relaxed failure: we start afresh.
             if self
                 .tail
                 .compare_exchange_weak(
@@ -507,9 +513,9 @@ impl<T> Injector<T> {
         let mut item = Some(item);
         write(&group.cells[cell], &mut item);
         probe!("injector push: written, not published");
-        // [cell] Release: the item comes before its bit. [poison] Acquire: if the
-        // consumer was first, it will never look here again.
-        if group.decided.fetch_or(1 << cell, Ordering::AcqRel) & (1 << cell) == 0 {
+        // [cell] Release: the item comes before its bit. If the consumer was first it
+        // has nothing for us: it leaves the cell as it is.
+        if group.decided.fetch_or(1 << cell, Ordering::Release) & (1 << cell) == 0 {
             return Ok(());
         }
         probe!("injector push: poisoned");
@@ -542,12 +548,12 @@ impl<T> Injector<T> {
                     write(&segment.groups[group].cells[offset], item);
                 }
                 probe!("injector push_batch: written, not published");
-                // [cell] Release, [poison] Acquire: as in `publish`.
+                // [cell] Release: as in `publish`. Relaxed failure: only bits are used.
                 match decided.compare_exchange(
                     seen,
                     seen | good,
-                    Ordering::AcqRel,
-                    Ordering::Acquire,
+                    Ordering::Release,
+                    Ordering::Relaxed,
                 ) {
                     Ok(_) => {
                         probe!("injector push_batch: group published");
@@ -612,7 +618,7 @@ impl<T> Injector<T> {
     /// and their segment.
     #[cold]
     fn worth_poisoning(&self, head: u64, most: usize) -> Option<(usize, u32)> {
-        // [tail] Acquire: with the caller's head came a tail not behind it.
+        // [tail] Acquire: brings the segments of all claimed positions.
         let tail = self.tail.load(Ordering::Acquire);
         let (closed, tail) = (tail & CLOSED != 0, tail >> 1);
         let claimed = tail.saturating_sub(head) as usize;
@@ -621,8 +627,8 @@ impl<T> Injector<T> {
             return None;
         }
         let number = head / SEGMENT as u64;
-        // [install] Acquire: as in `look`.
-        let entry = self.entry(number).load(Ordering::Acquire);
+        // Relaxed: the tail has brought it, with the clean segment.
+        let entry = self.entry(number).load(Ordering::Relaxed);
         probe!("injector pop: worth poisoning, segment not looked at");
         if age(entry, number) != 0 {
             // Claimed positions have a segment, so the head has moved on: the
@@ -631,10 +637,10 @@ impl<T> Injector<T> {
         }
         let (group, cell) = place(head);
         let in_group = (GROUP - cell).min(claimed).min(most);
-        // [cell] Acquire: as in `look`; `settle` looks again anyway.
+        // Relaxed: `settle` brings the items.
         let decided = self.segments.get(id_of(entry)).groups[group]
             .decided
-            .load(Ordering::Acquire);
+            .load(Ordering::Relaxed);
         let first_full = (decided >> cell).trailing_zeros() as usize;
         Some(((first_full + 1).min(in_group), id_of(entry)))
     }
@@ -650,10 +656,10 @@ impl<T> Injector<T> {
             let (group, cell) = place(position);
             let in_group = (GROUP - cell).min((tail - position) as usize);
             if age(entry, number) == 0 {
-                // [cell] Acquire: who poisons on this ground must find it so.
+                // Relaxed: it is a reason to poison, no item is read.
                 let decided = self.segments.get(id_of(entry)).groups[group]
                     .decided
-                    .load(Ordering::Acquire);
+                    .load(Ordering::Relaxed);
                 if decided & bits(cell, in_group) != 0 {
                     return true;
                 }
@@ -667,14 +673,13 @@ impl<T> Injector<T> {
     fn claim_to_read(&self, head: u64, count: usize) -> Result<(), u64> {
         probe!("injector pop: looked, not claimed");
         // [head] Release: whoever sees the new head sees what we wrote before
-        // (our announcement), and a tail not behind it. Acquire on failure: as for
-        // every head that is used.
+        // (our announcement), and a tail not behind it. Relaxed on failure: as in `pop`.
         self.head
             .compare_exchange(
                 head,
                 head + count as u64,
                 Ordering::Release,
-                Ordering::Acquire,
+                Ordering::Relaxed,
             )
             .map(drop)
     }
@@ -713,11 +718,11 @@ impl<T> Injector<T> {
         let (group, cell) = place(from);
         let mine = bits(cell, count);
         probe!("injector pop: claimed, not poisoned");
-        // [poison] Release: we never come back. [cell] Acquire: bits that are set
-        // bring their items.
+        // [cell] Acquire: bits that are set bring their items. A poisoned cell brings
+        // nothing and takes nothing.
         let full = segment.groups[group]
             .decided
-            .fetch_or(mine, Ordering::AcqRel)
+            .fetch_or(mine, Ordering::Acquire)
             & mine;
         probe!("injector pop: poisoned");
         let taken = full.count_ones() as usize;

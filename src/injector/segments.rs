@@ -131,14 +131,16 @@ impl<T> Segments<T> {
     #[inline]
     pub(super) fn get(&self, id: u32) -> &Segment<T> {
         let (chunk, index) = locate(id);
-        // [chunk] Acquire: the segments are made before their pointer.
+        // [chunk] Acquire: the segments are made before their pointer, perhaps not by
+        // the thread that the number comes from.
         let first = self.chunks[chunk].load(Ordering::Acquire);
         debug_assert!(
             !first.is_null(),
             "numbers are handed out after their chunk is made"
         );
-        // SAFETY: `take` made the chunk before it returned the number, the number
-        // reached us through an acquire load, and `index` lies in that chunk.
+        // SAFETY: before `take` returned the number it saw the chunk made, the number
+        // reached us through an acquire load, so the pointer is there, acquired with its
+        // segments, and `index` lies in that chunk.
         let segment = unsafe { first.add(index) };
         // SAFETY: as above, and chunks live as long as `self`.
         unsafe { &*segment }
@@ -155,12 +157,12 @@ impl<T> Segments<T> {
             // tag has grown and the compare-and-swap fails.
             let next = u64::from(self.get(id).next_free.load(Ordering::Relaxed));
             probe!("segments take: looked, not taken");
-            // [free] Acquire on success and failure, as above. Release is not
-            // needed: we publish nothing by leaving.
+            // Relaxed on success: the tag tells that it is the value acquired before,
+            // and we publish nothing by leaving. [free] Acquire on failure, as above.
             match self.free.compare_exchange_weak(
                 free,
                 next_tag(free) | next,
-                Ordering::Acquire,
+                Ordering::Relaxed,
                 Ordering::Acquire,
             ) {
                 Ok(_) => {
@@ -184,17 +186,17 @@ impl<T> Segments<T> {
         }
         let (chunk, _) = locate(id);
         probe!("segments take: number drawn, chunk not made");
-        // [chunk] Acquire: as in `get`, for the segment that the caller will use.
-        if self.chunks[chunk].load(Ordering::Acquire).is_null() {
+        // Relaxed: `get` acquires.
+        if self.chunks[chunk].load(Ordering::Relaxed).is_null() {
             let made = Box::into_raw(Segment::<T>::chunk(1 << chunk));
             probe!("segments take: chunk made, not installed");
-            // [chunk] Release publishes the segments, Acquire takes over those
-            // of a thread that was faster.
+            // [chunk] Release publishes the segments. Relaxed failure: `get` acquires
+            // those of a thread that was faster.
             let installed = self.chunks[chunk].compare_exchange(
                 ptr::null_mut(),
                 made.cast(),
-                Ordering::AcqRel,
-                Ordering::Acquire,
+                Ordering::Release,
+                Ordering::Relaxed,
             );
             if installed.is_err() {
                 // SAFETY: ours from `into_raw` above, and shown to nobody.

@@ -15,10 +15,13 @@
 //! predecessors, that is before P's store of x: then P's load of y comes after
 //! S's store of y became visible, and P sees it; or (b) after P's store of x: then
 //! that store is visible before `heavy` returns, and S sees it. So at least one
-//! of them sees the other. loom checks the protocols with `SeqCst` fences in the
-//! same two places.
+//! of them sees the other. loom checks the protocols with just these two cases.
 //!
-//! Either half may be strengthened to [`heavy`]; two [`light`]s are no handshake.
+//! Either half may be strengthened to [`heavy`]; two [`light`]s are no handshake. The
+//! heavy half ends with a `SeqCst` fence, on which its own thread may rely; a light half
+//! is nothing but a half.
+
+use super::{Ordering, fence};
 
 #[cfg(all(target_os = "linux", not(workcrew_loom), not(miri)))]
 mod imp {
@@ -84,7 +87,41 @@ mod imp {
     }
 }
 
-#[cfg(not(all(target_os = "linux", not(workcrew_loom), not(miri))))]
+#[cfg(workcrew_loom)]
+mod imp {
+    use loom::sync::atomic::{AtomicU32, Ordering, fence};
+
+    // Not two fences: loom's order all that was before the one before all that comes
+    // after the other, light ones too, and so would hide that a Release is missing. Each
+    // half leaves a mark, then looks for the other's. (A read-modify-write finds the
+    // last mark.) So of a light and a heavy half one learns what the other's thread did
+    // before, and no light half learns anything of another.
+    loom::lazy_static! {
+        /// Carries what light halves have stored to the heavy ones that come later.
+        static ref LIGHT: AtomicU32 = AtomicU32::new(0);
+        /// Carries what heavy halves have stored to the light ones that come later.
+        static ref HEAVY: AtomicU32 = AtomicU32::new(0);
+    }
+
+    pub(crate) fn light() {
+        LIGHT.fetch_add(1, Ordering::Release);
+        HEAVY.fetch_add(0, Ordering::Acquire);
+    }
+
+    pub(crate) fn heavy() {
+        HEAVY.fetch_add(1, Ordering::Release);
+        LIGHT.fetch_add(0, Ordering::Acquire);
+        fence(Ordering::SeqCst);
+    }
+
+    /// Called before a model begins, so that no thread of it learns anything by being
+    /// the second to come here.
+    pub(crate) fn prepare() {
+        let _: (&AtomicU32, &AtomicU32) = (&LIGHT, &HEAVY);
+    }
+}
+
+#[cfg(all(not(workcrew_loom), any(not(target_os = "linux"), miri)))]
 mod imp {
     use crate::sync::{Ordering, fence};
 
@@ -109,7 +146,7 @@ pub(crate) use imp::heavy;
 /// A full fence of the calling thread alone, for two sides that are equally rare.
 #[inline]
 pub(crate) fn full() {
-    super::fence(super::Ordering::SeqCst);
+    fence(Ordering::SeqCst);
 }
 
 /// Registers the process with the kernel. Called once for each pool that is built.

@@ -14,8 +14,9 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct Futex {
     pub(crate) word: AtomicU32,
+    /// In it: whether a model has played a clock that runs out, see `ring`.
     #[cfg(not(all(target_os = "linux", not(workcrew_loom))))]
-    lock: super::Mutex<()>,
+    lock: super::Mutex<bool>,
     #[cfg(not(all(target_os = "linux", not(workcrew_loom))))]
     condvar: super::Condvar,
 }
@@ -25,7 +26,7 @@ impl Futex {
         Self {
             word: AtomicU32::new(value),
             #[cfg(not(all(target_os = "linux", not(workcrew_loom))))]
-            lock: super::Mutex::new(()),
+            lock: super::Mutex::new(false),
             #[cfg(not(all(target_os = "linux", not(workcrew_loom))))]
             condvar: super::Condvar::new(),
         }
@@ -78,8 +79,18 @@ impl Futex {
         // Relaxed: the lock orders this look against `wake`, which comes after
         // the change of the word and passes through the lock.
         if self.word.load(super::Ordering::Relaxed) == expected {
-            self.condvar.wait_for(&mut guard, limit);
+            if !*guard {
+                self.condvar.wait_for(&mut guard, limit);
+            }
+            *guard = false;
         }
+    }
+
+    /// Plays a clock that runs out: wakes one that sleeps, or the next that would.
+    #[cfg(all(test, workcrew_loom))]
+    pub(crate) fn ring(&self) {
+        *self.lock.lock() = true;
+        self.condvar.notify_one();
     }
 
     /// Wakes up to `sleepers` of those that wait.

@@ -18,13 +18,14 @@
 //! slot. Once a worker *spills* it goes on doing so until the spill queue is empty again,
 //! and takers take from the spill queue only as many as they saw there *before* they saw
 //! the ring empty: so the older results, in the ring, go first. (That the stream was
-//! spilling is not enough: it may have stopped, filled the ring, and begun again.)
+//! spilling is not enough: it may have stopped, filled the ring, and begun again.) Who
+//! sees the spill queue's tail sees what was in the ring before: `[tail]` of the
+//! [`injector`](crate::injector).
 //!
 //! | edge     | release side                   | acquire side              | carries                   | loom model                  |
 //! |----------|--------------------------------|---------------------------|---------------------------|-----------------------------|
-//! | `spill`  | [`Outlet::store`], `spilling`  | [`Stream::fill`]          | that the ring was full    | `spilled_results_keep_order` |
 //! | `ended`  | [`Outbox::end`], `ended`       | [`Outbox::has_ended`]     | all results               | `last_result_races_the_end` |
-//! | `takers` | [`Outbox::taker_left`]         | [`Outlet::deliver`]       | that nobody will take     | `last_taker_races_a_result` |
+//! | `takers` | [`Outbox::taker_left`], barrier | [`Outlet::deliver`], barrier | that nobody will take | `last_taker_races_a_result`, `put_back_races_the_last_taker` |
 
 #![forbid(unsafe_code)]
 
@@ -220,12 +221,6 @@ impl<R: Send> Outbox<R> {
         self.capacity
     }
 
-    /// How many results were dropped for want of takers.
-    pub(super) fn discarded(&self) -> u64 {
-        // Relaxed: for statistics.
-        self.discarded.load(Ordering::Relaxed)
-    }
-
     /// How many workers sleep for want of room.
     pub(super) fn blocked_workers(&self) -> usize {
         self.room.waiting()
@@ -265,14 +260,14 @@ impl<R: Send> Outbox<R> {
     }
 
     /// Puts back what a taker had claimed, or what became of a job without a worker.
-    pub(super) fn put_back(&self, outcome: Outcome<R>) {
+    pub(crate) fn put_back(&self, outcome: Outcome<R>) {
         if let Err(Rejected::Full(outcome) | Rejected::Closed(outcome)) =
             self.strays.push(outcome, |_| true)
         {
             self.discard(outcome.result);
         }
         probe!("outbox put_back: queued, takers not told");
-        // Passes a light barrier, for [takers] too.
+        // [takers] passes a light barrier. We may be no taker ourselves.
         self.ready.notify(1);
         if self.nobody_takes() {
             self.discard_all();
@@ -285,8 +280,9 @@ impl<R: Send> Outbox<R> {
     }
 
     pub(super) fn taker_left(&self) {
-        // [takers] AcqRel: the last one sees what the others put back.
-        if self.takers.fetch_sub(1, Ordering::AcqRel) == 1 {
+        // Relaxed: [takers] is the barriers. What the others put back is seen, too: they
+        // passed a light one before they left.
+        if self.takers.fetch_sub(1, Ordering::Relaxed) == 1 {
             // [takers] our leaving is visible before we look for what is left: a
             // worker that still saw us has stored its result by then.
             probe!("outbox taker_left: left, rest not discarded");
@@ -303,13 +299,20 @@ impl<R: Send> Outbox<R> {
     }
 
     fn nobody_takes(&self) -> bool {
-        self.takers.load(Ordering::Acquire) == 0
+        // Relaxed: see `taker_left`.
+        self.takers.load(Ordering::Relaxed) == 0
     }
 
     fn discard(&self, result: Result<R, JobError>) {
         // Relaxed: for statistics.
         self.discarded.fetch_add(1, Ordering::Relaxed);
         unwind::drop_quietly(result);
+    }
+
+    /// Results that nobody could take.
+    pub(crate) fn discarded(&self) -> u64 {
+        // Relaxed: for statistics.
+        self.discarded.load(Ordering::Relaxed)
     }
 
     fn discard_all(&self) {
@@ -341,8 +344,9 @@ impl<R> Stream<R> {
     }
 
     fn set_backlog(&self, backlog: usize) {
-        // Relaxed, both: one writer, and a hint.
+        // Relaxed, both: one writer.
         if self.backlog.load(Ordering::Relaxed) != backlog {
+            // Hint: for takers.
             self.backlog.store(backlog, Ordering::Relaxed);
         }
     }
@@ -350,8 +354,9 @@ impl<R> Stream<R> {
     #[inline]
     fn fill(&self, hand: &mut Hand<R>, worker: usize, takers: usize) -> usize {
         let share = |len: usize| len.div_ceil(takers).min(MAX_TAKE);
-        // [spill] Acquire, and before the look into the ring: see the page.
-        let spilling = self.spilling.load(Ordering::Acquire);
+        // Relaxed: the spill queue's length brings what is in the ring, and is read
+        // before it; see the page.
+        let spilling = self.spilling.load(Ordering::Relaxed);
         let spilled = if spilling { share(self.spill.len()) } else { 0 };
         loop {
             match self.ring.take(share) {
@@ -407,7 +412,7 @@ impl<R: Send> Outlet<R> {
     #[inline]
     fn tell_and_look(&self, outbox: &Outbox<R>, in_ring: bool, hurry: impl Fn() -> bool) {
         probe!("outbox deliver: stored, takers not told");
-        // Passes a light barrier, for [takers] too.
+        // [takers] passes a light barrier.
         outbox.ready.notify(1);
         if outbox.nobody_takes() {
             outbox.discard_all();
@@ -471,7 +476,7 @@ impl<R: Send> Outlet<R> {
     fn stops_spilling(&self) -> bool {
         let all_taken = self.stream.spill.len() == 0;
         if all_taken {
-            // Relaxed: to a taker that misses it, the spill queue looks empty.
+            // Hint: spares takers the look. Relaxed: the queue is empty.
             self.stream.spilling.store(false, Ordering::Relaxed);
         }
         all_taken
@@ -484,8 +489,8 @@ impl<R: Send> Outlet<R> {
         probe!("outbox deliver: spills");
         // Relaxed: see `untaken`.
         outbox.spilled.store(true, Ordering::Relaxed);
-        // [spill] Release: the older results are in the ring.
-        stream.spilling.store(true, Ordering::Release);
+        // Relaxed: to a taker that misses it, the spill queue looks empty.
+        stream.spilling.store(true, Ordering::Relaxed);
         probe!("outbox deliver: spilling, not pushed");
         while let Err(Rejected::Full(back) | Rejected::Closed(back)) =
             stream.spill.push(delivered, |_| true)

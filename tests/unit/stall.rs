@@ -22,7 +22,7 @@ use pool::Role::{
     AllButOneWorker, AnyWorker, BlockedSubmitter, Closer, LastTaker, LastWorker, OneWorker,
     Submitter, Taker,
 };
-use queues::Role::{Batcher, Consumer, Owner, Producer, Thief, Waiter};
+use queues::Role::{Batcher, Consumer, Owner, Producer, Thief};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -438,13 +438,6 @@ const POINTS: &[Point] = &[
         &[In(BlockedSubmitter)],
     )
     .beside(CLOSED),
-    at(
-        "gate wait: left, wake not passed on",
-        "waiting",
-        &[Of(Waiter)],
-    )
-    .after(&["gate wait: found, not left"])
-    .beside("gate wait: looked, not asleep"),
     // engine
     at(
         "engine submit: room counted, limit not stored",

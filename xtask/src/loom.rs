@@ -10,7 +10,7 @@ use crate::{Outcome, USAGE};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use std::{env, fmt};
@@ -25,6 +25,9 @@ const MODELS: &str = "loom_tests::";
 /// The models that are about the tools, not about the library: these need not report.
 pub(crate) const CANARY: &str = "canary::";
 
+/// How `loom-tests/explore.rs` says that a model has held, and proved nothing.
+const VACUOUS: &str = "vacuous: ";
+
 const HEADINGS: [&str; 5] = ["model", "executions", "bound", "ms", "events"];
 
 /// What one model reports, column by column.
@@ -33,6 +36,19 @@ pub(crate) type Report = [String; HEADINGS.len()];
 pub(crate) struct Test {
     program: PathBuf,
     name: String,
+}
+
+/// Why a test has proved nothing.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The model failed; with what it printed.
+    Red(String),
+    /// It took longer than it may.
+    TimedOut(String),
+    /// It held, and was too small or missed an event.
+    Vacuous(String),
+    /// Nothing is known of the model: it was not run, or not to its end.
+    NotRun(String),
 }
 
 /// A cargo command that builds for loom, in a target directory of its own.
@@ -119,7 +135,7 @@ pub(crate) fn build_and_list(root: &Path, target: &Path) -> Outcome<Vec<Test>> {
 }
 
 /// The verdicts are in the order of the tests.
-fn run_all(tests: &[Test], limit: Duration) -> Outcome<Vec<Outcome<Vec<Report>>>> {
+fn run_all(tests: &[Test], limit: Duration) -> Outcome<Vec<Result<Vec<Report>, Failure>>> {
     let logs = target_dir("loom").join("logs");
     fs::create_dir_all(&logs)
         .map_err(|error| format!("cannot create {}: {error}", logs.display()))?;
@@ -143,7 +159,39 @@ impl Test {
         log: &Path,
         limit: Duration,
         environment: &[(&str, &str)],
-    ) -> Outcome<Vec<Report>> {
+    ) -> Result<Vec<Report>, Failure> {
+        let (status, output) = self
+            .run_to_log(log, limit, environment)
+            .map_err(Failure::NotRun)?;
+        let reports: Vec<Report> = output.lines().filter_map(parse_report).collect();
+        match status {
+            None => Err(Failure::TimedOut(format!(
+                "{output}\nkilled after {} s",
+                limit.as_secs()
+            ))),
+            Some(status) if was_killed(status) => {
+                Err(Failure::NotRun(format!("{output}\n{status}")))
+            }
+            Some(status) if !status.success() && output.contains(VACUOUS) => {
+                Err(Failure::Vacuous(output))
+            }
+            Some(status) if !status.success() => Err(Failure::Red(format!("{output}\n{status}"))),
+            // What the canary explores is of no interest.
+            Some(_) if self.to_string().starts_with(CANARY) => Ok(Vec::new()),
+            Some(_) if reports.is_empty() => Err(Failure::NotRun(format!(
+                "{output}\nit passed, but no model was explored"
+            ))),
+            Some(_) => Ok(reports),
+        }
+    }
+
+    /// How it ended, if it was in time, and what it printed.
+    fn run_to_log(
+        &self,
+        log: &Path,
+        limit: Duration,
+        environment: &[(&str, &str)],
+    ) -> Outcome<(Option<ExitStatus>, String)> {
         let file = File::create(log).and_then(|file| Ok((file.try_clone()?, file)));
         let (stdout, stderr) =
             file.map_err(|error| format!("cannot write {}: {error}", log.display()))?;
@@ -158,18 +206,29 @@ impl Test {
         let status = wait_at_most(&mut child, limit)?;
         let output =
             fs::read(log).map_err(|error| format!("cannot read {}: {error}", log.display()))?;
-        let output = String::from_utf8_lossy(&output);
-        let reports: Vec<Report> = output.lines().filter_map(parse_report).collect();
-        match status {
-            None => Err(format!("{output}\nkilled after {} s", limit.as_secs())),
-            Some(status) if !status.success() => Err(format!("{output}\n{status}")),
-            // What the canary explores is of no interest.
-            Some(_) if self.to_string().starts_with(CANARY) => Ok(Vec::new()),
-            Some(_) if reports.is_empty() => Err(format!(
-                "{output}\nvacuous: it passed, but no model was explored"
-            )),
-            Some(_) => Ok(reports),
-        }
+        Ok((status, String::from_utf8_lossy(&output).into_owned()))
+    }
+}
+
+/// Whether somebody else ended the process. (A model that deadlocks aborts itself.)
+fn was_killed(status: ExitStatus) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::process::ExitStatusExt;
+        // SIGINT, SIGKILL, SIGTERM.
+        matches!(status.signal(), Some(2 | 9 | 15))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = status;
+        false
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Red(why) | Self::TimedOut(why) | Self::Vacuous(why) | Self::NotRun(why)) = self;
+        f.write_str(why)
     }
 }
 

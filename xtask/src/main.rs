@@ -13,7 +13,8 @@ Usage:
       Runs the loom models whose `file::name` contains FILTER, each in a process of its own.
       With LOOM_DEEP=1 in the environment every bound is one preemption deeper (hours).
   cargo xtask mutants [FILTER]
-      Runs the models against each mutant whose text (file | function | change) contains FILTER.
+      Runs the models against each mutant whose text (file | function | change) contains FILTER
+      (or one of several, with commas between them), `hints` against all hints left out.
       A mutant is a weaker ordering, or a line left out. Fails if one survives that is not in
       loom-tests/survivors.txt.
   cargo xtask ci [--after-tests] [--only STEP]

@@ -6,13 +6,15 @@
 //! the loom models until one turns red. One that survives must be in the allow-list,
 //! with a reason. At the end stands a table of the edges: which mutant has turned the
 //! model red that the edge table names.
+//!
+//! Lines that only save time are no mutants, if they say so: see [`instrument`].
 
 mod instrument;
 
-use crate::loom::{CANARY, Test, build_and_list};
+use crate::loom::{CANARY, Failure, Test, build_and_list};
 use crate::process::{for_each_at_once, target_dir};
 use crate::{Outcome, USAGE};
-use instrument::{Edge, Mutant};
+use instrument::{ALL_HINTS, Edge, Mutant};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Mutex;
@@ -29,6 +31,9 @@ const SHALLOW: &str = "LOOM_SHALLOW";
 
 /// One line each: `file | function | mutant | reason`.
 const ALLOWED: &str = "loom-tests/survivors.txt";
+
+/// Instead of a part of mutants' names: only the models without the hints.
+const HINTS: &str = "hints";
 
 /// How a reason begins that is none yet: the survivor is known, and still a fault.
 const OPEN: &str = "OPEN";
@@ -77,9 +82,12 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
     let work = target_dir("mutants");
     let copy = work.join("copy");
     let (mutants, edges) = instrument::copy_to(&copy)?;
-    let chosen = |mutant: &&Mutant| mutant.to_string().contains(filter);
+    let chosen = |mutant: &&Mutant| {
+        let name = mutant.to_string();
+        filter.split(',').any(|part| name.contains(part))
+    };
     let chosen: Vec<&Mutant> = mutants.iter().filter(chosen).collect();
-    if chosen.is_empty() {
+    if chosen.is_empty() && filter != HINTS {
         return Err(format!("no mutant contains `{filter}`"));
     }
     println!("{} mutants, {} of them chosen", mutants.len(), chosen.len());
@@ -91,6 +99,13 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
         models.len(),
         start.elapsed()
     );
+
+    if filter.is_empty() || filter == HINTS {
+        try_without_hints(&models, &work)?;
+    }
+    if chosen.is_empty() {
+        return Ok(());
+    }
 
     let start = Instant::now();
     let allowed = read_allowed()?;
@@ -199,6 +214,30 @@ fn parse(known: &str) -> Option<(Duration, bool)> {
     Some((time, vacuous.parse().ok()?))
 }
 
+/// All models with no hint: what is called a hint must be one.
+fn try_without_hints(models: &[Model], work: &Path) -> Outcome {
+    let red = Mutex::new(Vec::new());
+    for_each_at_once(models, |_, model| {
+        // Without hints it may be slower, or miss its rare event.
+        let limit = (model.time * PATIENCE).max(LEAST);
+        match judge_value(&model.test, ALL_HINTS, limit, work, false) {
+            Ok(Verdict::Red) => red.lock().unwrap().push(model.test.to_string()),
+            Ok(_) => {}
+            Err(why) => red.lock().unwrap().push(why),
+        }
+    });
+    let red = red.into_inner().unwrap();
+    if red.is_empty() {
+        println!(
+            "{} models, none of them red without the hints",
+            models.len()
+        );
+        Ok(())
+    } else {
+        Err(format!("without the hints: {}", red.join(", ")))
+    }
+}
+
 /// Runs one model with a mutant, or with none.
 fn judge(
     test: &Test,
@@ -207,17 +246,27 @@ fn judge(
     work: &Path,
     thorough: bool,
 ) -> Outcome<Verdict> {
+    let value = mutant.map_or(String::new(), Mutant::value);
+    judge_value(test, &value, limit, work, thorough)
+}
+
+fn judge_value(
+    test: &Test,
+    value: &str,
+    limit: Duration,
+    work: &Path,
+    thorough: bool,
+) -> Outcome<Verdict> {
     // A log for each thread that judges.
     let log = work.join(format!("{:?}.log", thread::current().id()));
-    let value = mutant.map_or(String::new(), Mutant::value);
     let depth = if thorough { "0" } else { "1" };
-    let verdict = match test.run(&log, limit, &[(VARIABLE, &value), (SHALLOW, depth)]) {
-        Ok(_) => Verdict::Green,
-        Err(why) if why.contains("killed after") => Verdict::TimedOut,
-        Err(why) if why.contains("vacuous: ") => Verdict::Vacuous,
-        Err(_) => Verdict::Red,
-    };
-    Ok(verdict)
+    match test.run(&log, limit, &[(VARIABLE, value), (SHALLOW, depth)]) {
+        Ok(_) => Ok(Verdict::Green),
+        Err(Failure::Red(_)) => Ok(Verdict::Red),
+        Err(Failure::TimedOut(_)) => Ok(Verdict::TimedOut),
+        Err(Failure::Vacuous(_)) => Ok(Verdict::Vacuous),
+        Err(Failure::NotRun(why)) => Err(format!("{test}: {why}")),
+    }
 }
 
 /// Runs the models until one is red: first those that the mutant's edges name, then
@@ -251,6 +300,15 @@ fn try_out(mutant: &Mutant, edges: &[Edge], models: &[Model], work: &Path) -> Ou
         let verdict = judge_again(number, mutant, models, work)?;
         trial.insert(number, verdict);
         if killer(&trial).is_some() {
+            return Ok(trial);
+        }
+    }
+    // Some need as many preemptions as the model of their edge allows.
+    for (number, model) in models.iter().enumerate() {
+        if distance(&number) == 0
+            && judge(&model.test, Some(mutant), THOROUGH, work, true)? == Verdict::Red
+        {
+            trial.insert(number, Verdict::Red);
             break;
         }
     }

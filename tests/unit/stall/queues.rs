@@ -2,7 +2,6 @@
 
 use super::{Point, Release, demand, wait_until};
 use crate::deque::{self, Steal, Stealer};
-use crate::gate::Gate;
 use crate::injector::{Injector, Rejected};
 use crate::probe::Stall;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -29,8 +28,6 @@ pub(super) enum Role {
     Batcher,
     /// Of an injector: pops, one or several.
     Consumer,
-    /// At a gate: finds what it came for, and leaves.
-    Waiter,
 }
 
 /// Plays one scene. Returns whether a thread was suspended at the point.
@@ -38,7 +35,6 @@ pub(super) fn play(point: &Point, role: Role, capacity: usize, pass: usize) -> b
     match role {
         Role::Owner => owner_stands(point, capacity, pass),
         Role::Thief => thief_stands(point, capacity, pass),
-        Role::Waiter => waiter_stands(point),
         Role::Producer | Role::Batcher | Role::Consumer => on_injector(point, role, capacity, pass),
     }
 }
@@ -407,39 +403,5 @@ fn on_injector(point: &Point, role: Role, capacity: usize, pass: usize) -> bool 
     while bounded.pop(64, &tally) > 0 {}
     tally.assert_each_once(0..given.load(SeqCst));
     assert!(bounded.queue.segments_in_use() <= 1, "segments leak");
-    stall.holds_one()
-}
-
-/// A waiter that eats another's wake stands before it passes it on; the other must
-/// get through all the same.
-fn waiter_stands(point: &Point) -> bool {
-    let (stall, before) = stalls(point, 0);
-    let beside = Stall::at(point.beside.expect("where the other waiter stands"), 0);
-    let _release = Release([&stall, &beside].into_iter().chain(&before).collect());
-    let (gate, open, through) = (Gate::new(), AtomicBool::new(false), AtomicBool::new(false));
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            beside.watch();
-            gate.wait(None, || open.load(SeqCst).then_some(()));
-            through.store(true, SeqCst);
-        });
-        wait_until("the other waiter is about to sleep", || beside.holds_one());
-        scope.spawn(|| {
-            before.iter().for_each(Stall::watch);
-            stall.watch();
-            gate.wait(None, || Some(()));
-        });
-        wait_until("the waiter is about to leave", || {
-            before.iter().all(|before| before.holds_one())
-        });
-        open.store(true, SeqCst);
-        gate.notify(1);
-        before.iter().for_each(|before| before.release());
-        wait_until("the waiter has left", || stall.holds_one());
-        beside.release();
-        wait_until("the other waiter gets through", || through.load(SeqCst));
-        stall.release();
-    });
-    demand(gate.waiting() == 0, "nobody is left at the gate");
     stall.holds_one()
 }

@@ -2,6 +2,10 @@
 //!
 //! Mutants are found by the shape of a line, so that new code is covered without a
 //! word here. The source is formatted by rustfmt, which makes shapes few.
+//!
+//! A line whose comment says `Hint:` only saves time: without it, or with Relaxed for its
+//! orderings, the code would still be right. Such lines are no mutants of their own. They
+//! are left out all at once, and then no model may turn red.
 
 use super::VARIABLE;
 use crate::Outcome;
@@ -24,6 +28,12 @@ const NOT_MUTATED: &[&str] = &["src/bench.rs", "src/probe.rs", "src/sync/"];
 /// Of `src/sync` this one is, as far as loom sees it.
 const BARRIER: &str = "src/sync/barrier.rs";
 
+/// What the comment above a line says that only saves time.
+const HINT: &str = "Hint: ";
+
+/// What the variable is set to when all hints are left out.
+pub(super) const ALL_HINTS: &str = "hints=";
+
 /// A statement that calls one of these is left out.
 const CALLS: &[&str] = &[
     "light",
@@ -33,7 +43,6 @@ const CALLS: &[&str] = &[
     "wake",
     "wake_all",
     "unpark",
-    "rouse",
     "hurry",
     "call_or_wake",
     "admit",
@@ -175,6 +184,16 @@ pub(crate) mod mutants {{
     pub(crate) fn is(id: usize) -> bool {{
         CHOSEN.0 == id
     }}
+    /// Whether hints are left out.
+    pub(crate) fn no_hints() -> bool {{
+        static CHOSEN: std::sync::LazyLock<bool> = std::sync::LazyLock::new(|| {{
+            std::env::var("{VARIABLE}").is_ok_and(|chosen| chosen == "{ALL_HINTS}")
+        }});
+        *CHOSEN
+    }}
+    pub(crate) fn hint(old: Ordering) -> Ordering {{
+        if no_hints() {{ Ordering::Relaxed }} else {{ old }}
+    }}
     /// The mutants of one ordering have numbers in a row, from `id` on.
     pub(crate) fn ordering(id: usize, count: usize, old: Ordering) -> Ordering {{
         if CHOSEN.0 < id || CHOSEN.0 >= id + count {{
@@ -240,6 +259,7 @@ fn instrument(file: &str, text: &str, mutants: &mut Vec<Mutant>) -> String {
     let mut out = String::new();
     let mut function = String::new();
     let mut edges: Vec<String> = Vec::new();
+    let mut hint = false;
     // The indent of an item that is left out.
     let mut left_out: Option<String> = None;
     let mut after_comment = false;
@@ -256,7 +276,9 @@ fn instrument(file: &str, text: &str, mutants: &mut Vec<Mutant>) -> String {
         } else if code.starts_with("//") {
             if !after_comment {
                 edges.clear();
+                hint = false;
             }
+            hint |= code.contains(HINT);
             let names = code
                 .split('[')
                 .skip(1)
@@ -276,6 +298,7 @@ fn instrument(file: &str, text: &str, mutants: &mut Vec<Mutant>) -> String {
                 file,
                 function: &function,
                 edges: &edges,
+                hint,
             };
             let changed = site.orderings(code, mutants);
             let changed = site.left_out(code, &changed, statement_begins, mutants);
@@ -284,6 +307,7 @@ fn instrument(file: &str, text: &str, mutants: &mut Vec<Mutant>) -> String {
             if code.ends_with(';') {
                 edges.clear();
             }
+            hint &= !code.ends_with([';', '{', '}']);
             after_comment = false;
             continue;
         }
@@ -298,10 +322,14 @@ struct Site<'a> {
     file: &'a str,
     function: &'a str,
     edges: &'a [String],
+    hint: bool,
 }
 
 impl Site<'_> {
     fn add(&self, change: String, ordering: Option<&'static str>, mutants: &mut Vec<Mutant>) {
+        if self.hint {
+            return;
+        }
         mutants.push(Mutant {
             id: mutants.len(),
             file: self.file.to_owned(),
@@ -326,6 +354,7 @@ impl Site<'_> {
                 self.add(format!("{code}: {old} -> {new}"), Some(new), mutants);
             }
             changed += &match mutants.len() - id {
+                0 if self.hint => format!("crate::sync::mutants::hint(Ordering::{old}){rest}"),
                 0 => format!("Ordering::{old}{rest}"),
                 n => format!("crate::sync::mutants::ordering({id}, {n}, Ordering::{old}){rest}"),
             };
@@ -341,7 +370,11 @@ impl Site<'_> {
         begins: bool,
         mutants: &mut Vec<Mutant>,
     ) -> String {
-        let is = format!("crate::sync::mutants::is({})", mutants.len());
+        let is = if self.hint {
+            "crate::sync::mutants::no_hints()".to_owned()
+        } else {
+            format!("crate::sync::mutants::is({})", mutants.len())
+        };
         let new = if begins && code.ends_with(");") && is_call(code) {
             format!("if !{is} {{ {changed} }}")
         } else if let Some((pattern, call)) = changed.split_once(" => ") {
