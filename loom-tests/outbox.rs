@@ -366,3 +366,40 @@ fn what_was_spilled_counts() {
         }
     });
 }
+
+/// A lease is taken away while its owner fills its last place: either the owner looks for
+/// room after that, or who took it away counts the result.
+#[test]
+fn lease_is_revoked_at_its_last_use() {
+    let plan = Plan {
+        bound: Bound::Preemptions(3),
+        floor: 20,
+        events: &[
+            "outbox wait: leases revoked, not counted",
+            "model: one waits",
+        ],
+    };
+    explore("lease_is_revoked_at_its_last_use", plan, || {
+        let (outbox, [mut first, mut second], _results) = outbox::<2>(2);
+        // Leaves the first worker a lease of one place, the last one.
+        deliver(&outbox, &mut first, 1);
+        let wait_or_go = |outbox: &Shared, outlet: &mut Outlet<Parcel>, number| {
+            let waits = Cell::new(false);
+            let origin = Origin::submitted(number);
+            outlet.deliver(outbox, origin, Ok(Parcel::new(number)), 0, || {
+                waits.set(true);
+                true
+            });
+            waits.get()
+        };
+        let worker = {
+            let outbox = Arc::clone(&outbox);
+            thread::spawn(move || wait_or_go(&outbox, &mut first, 2))
+        };
+        let second_waits = wait_or_go(&outbox, &mut second, 3);
+        let first_waits = worker.join().unwrap();
+        assert_eq!(outbox.untaken(), 3);
+        assert!(first_waits || second_waits, "room for two, three lie there");
+        visit("model: one waits");
+    });
+}

@@ -19,15 +19,15 @@
 //! **No place is given twice.** Two owners that announce at once: of their fences one is
 //! the first, so the other sees the first one's lease when it counts, or its tail; if the
 //! count is within the capacity there is room for both. **No revoked lease is used** for
-//! more than the one result whose owner is about to look. Whoever is about to sleep
-//! passes a heavy barrier after revoking, and the owner, between storing its tail and
-//! loading the end, a light one: so the tails that the sleeper counts are all there are,
-//! but for owners that will find no lease, and count in their turn.
+//! more than the one result whose owner is about to look. Whoever revokes passes a heavy
+//! barrier before it counts, and the owner, between storing its tail and loading the end,
+//! a light one: so the tails that are counted are all there are, but for owners that will
+//! find no lease, and count in their turn.
 //!
 //! | edge    | release side               | acquire side              | carries                     | loom model                      |
 //! |---------|----------------------------|---------------------------|-----------------------------|---------------------------------|
 //! | `lease` | [`Lease::announce`], fence | [`Lease::places`]         | that the places are taken   | `leases_never_exceed_the_capacity` |
-//! | `revoked` | [`Lease::revoke`] and others' tails | [`Lease::covers`]     | that the places are given away | `revoked_lease_is_not_used` |
+//! | `revoked` | [`Lease::revoke`] and others' tails | [`Lease::covers`]     | that the places are given away | `revoked_lease_is_not_used`, `lease_is_revoked_at_its_last_use` |
 
 #![forbid(unsafe_code)]
 
@@ -63,8 +63,7 @@ impl Lease {
     /// Whether the owner, whose ring ends at `tail`, has not delivered beyond its lease.
     #[inline]
     pub(crate) fn covers(&self, tail: u64) -> bool {
-        // [revoked] Relaxed: who revokes it passes a heavy barrier before it sleeps; to
-        // others one result more or less for a moment is the promise's exception.
+        // [revoked] Relaxed: who revokes it passes a heavy barrier before it counts.
         self.end.load(Ordering::Relaxed).wrapping_sub(tail) as i64 >= 0
     }
 

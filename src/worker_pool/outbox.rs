@@ -527,12 +527,17 @@ impl<R: Send> Outbox<R> {
     /// Whether no more than `capacity` results lie here. If with the leases there are
     /// more, these are taken away.
     fn has_room(&self) -> bool {
+        if self.untaken() > self.capacity {
+            return false;
+        }
         if self.reserved() > self.capacity {
             for stream in &self.streams {
                 let (_, tail) = stream.ring.ends();
                 stream.lease.revoke(tail);
             }
             probe!("outbox wait: leases revoked, not counted");
+            // [revoked] an owner that still used its lease has stored its result by then.
+            barrier::heavy();
         }
         self.untaken() <= self.capacity
     }
