@@ -434,7 +434,6 @@ impl<R: Send> Outlet<R> {
         let room = outbox.capacity.checked_sub(outbox.reserved());
         probe!("outbox deliver: room counted");
         match room {
-            None if outbox.has_room() => {}
             None => outbox.wait_for_room(hurry),
             // A short queue has no leases.
             Some(room)
