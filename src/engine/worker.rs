@@ -235,7 +235,9 @@ impl<'a, J: Send> Worker<'a, J> {
                     ..
                 } = self;
                 self.ledger.park();
-                patience.sleep(|| engine.idle.sleep(place, || engine.has_work()));
+                if patience.sleep(|| engine.idle.sleep(place, || engine.has_work())) {
+                    self.ledger.wake();
+                }
             }
             // Relaxed: a hint.
             if self.engine.brisk.load(Ordering::Relaxed) > 0 {

@@ -264,6 +264,7 @@ impl<J: Send, R: Send> Handle<J, R> {
                     batches: work.batches,
                     stolen: work.stolen,
                     parked: work.parked,
+                    woken: work.woken,
                 })
                 .collect(),
         }
