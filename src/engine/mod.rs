@@ -450,6 +450,18 @@ impl<J> Engine<J> {
         }
     }
 
+    /// Makes sure that no job with an index below the returned one is started which still
+    /// waits, follow-ups included. All that were accepted so far have such an index.
+    pub(crate) fn cancel_all(&self) -> Result<u64, CancelError> {
+        if self.is_forked() {
+            return Err(CancelError::Forked);
+        }
+        let end = self.injector.tail();
+        self.recalls.add_below(end);
+        self.recalls.settle();
+        Ok(end)
+    }
+
     fn recall(&self, index: u64) -> Result<(), CancelError> {
         if self.is_forked() {
             return Err(CancelError::Forked);

@@ -9,7 +9,7 @@ use crate::deque::{Local, Steal};
 use crate::idle::Place;
 use crate::pace::{Patience, Tempo};
 use crate::probe::probe;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, barrier};
 use std::cell::Cell;
 
 /// Every so many turns a worker looks for jobs that could wait for ever otherwise. A
@@ -110,8 +110,14 @@ impl<J: Send> Desk<'_, J> {
         self.origin.index()
     }
 
-    pub(crate) fn is_cancelled(&self) -> bool {
+    /// Whether the crew leaves what is queued.
+    pub(crate) fn is_halted(&self) -> bool {
         self.engine.is_halted()
+    }
+
+    /// Whether nobody wants the job that runs any more.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.is_halted() || self.engine.recalls.covers(self.index())
     }
 
     /// Adds a follow-up job. Never waits.
@@ -170,12 +176,13 @@ impl<'a, J: Send> Worker<'a, J> {
                 origin: entry.origin,
                 backlog: self.backlog,
             };
-            // Since the job left its queue we have told submitters of the room.
-            let look = match entry.origin {
-                origin if origin.is_follow_up() => Look::Unused,
-                origin => self.engine.recalls.look(origin.index()),
-            };
             let origin = entry.origin;
+            // Since a submitted job left its queue we have told submitters of the room.
+            if origin.is_follow_up() {
+                // [horizon] counted as started before the look.
+                barrier::light();
+            }
+            let look = self.engine.recalls.look(origin);
             let ended = if look == Look::Recalled {
                 runner.cancel(entry, &mut desk);
                 Ended::Cancelled

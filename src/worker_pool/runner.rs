@@ -104,9 +104,7 @@ where
         };
         let backlog = desk.backlog();
         self.outlet
-            .deliver(&self.outbox, origin, result, backlog, || {
-                desk.is_cancelled()
-            });
+            .deliver(&self.outbox, origin, result, backlog, || desk.is_halted());
         ended
     }
 
@@ -119,7 +117,7 @@ where
             origin,
             Err(JobError::Cancelled),
             backlog,
-            || desk.is_cancelled(),
+            || desk.is_halted(),
         );
     }
 
