@@ -612,9 +612,20 @@ fn waiter_races_the_last_threads() {
 
 /// Cancels job `cancelled` of those that were submitted, fills the queue, and lets the
 /// crew end. A queue that was full afterwards shows that the job waited.
-fn cancel_and_end(site: &Site, workers: Workers<1>, cancelled: u64, mut jobs: u64, most: u64) {
+fn cancel_and_end(
+    site: &Site,
+    workers: Workers<1>,
+    cancelled: u64,
+    mut jobs: u64,
+    most: u64,
+    all: bool,
+) {
     site.board.write(7);
-    site.engine.cancel(cancelled).unwrap();
+    if all {
+        assert_eq!(site.engine.cancel_all(), Ok(jobs));
+    } else {
+        site.engine.cancel(cancelled).unwrap();
+    }
     let mut waited = false;
     while !waited && jobs < most {
         match site.engine.try_submit(jobs) {
@@ -658,7 +669,68 @@ fn cancel_races_the_start() {
         let (site, start) = site(1, |_, _, _| {});
         submit(&site, 0);
         let workers: Workers<1> = start();
-        cancel_and_end(&site, workers, 0, 1, 2);
+        cancel_and_end(&site, workers, 0, 1, 2, false);
+    });
+}
+
+/// The same when all jobs are cancelled; the one that fills the queue afterwards runs.
+#[test]
+fn cancel_all_races_the_start() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 100,
+        events: &["model: it waited", "model: cancelled", "model: it ran"],
+    };
+    explore("cancel_all_races_the_start", plan, || {
+        let (site, start) = site(1, |_, _, _| {});
+        submit(&site, 0);
+        let workers: Workers<1> = start();
+        cancel_and_end(&site, workers, 0, 1, 2, true);
+    });
+}
+
+/// A follow-up that has not started when all are cancelled never is, even if it is pushed
+/// later; and a job that asks sees what the canceller did before.
+#[test]
+fn cancel_all_races_a_follow_up() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 100,
+        events: &[
+            "model: it had not started",
+            "model: its ancestor asked",
+            "model: all ran",
+        ],
+    };
+    explore("cancel_all_races_a_follow_up", plan, || {
+        let (site, start) = site(1, |site, job, desk| {
+            if desk.is_cancelled() {
+                visit("model: its ancestor asked");
+                assert_eq!(site.board.read(), 7);
+            }
+            if job == 0 {
+                desk.push(1);
+            }
+        });
+        submit(&site, 0);
+        let [worker]: Workers<1> = start();
+        site.board.write(7);
+        assert_eq!(site.engine.cancel_all(), Ok(1));
+        let started = site.engine.totals().started;
+        site.engine.close();
+        assert_eq!(worker.join().unwrap(), Exit::Drained);
+        let ran = site.ended.load(Ordering::Relaxed);
+        let dropped = site.cancelled.load(Ordering::Relaxed);
+        // Neither, or the ancestor, or both.
+        assert!([(0, 0b01), (0b01, 0b10), (0b11, 0)].contains(&(ran, dropped)));
+        if started < 2 {
+            visit("model: it had not started");
+            assert_ne!(ran, 0b11, "it had not started, and yet it ran");
+        } else if ran == 0b11 {
+            visit("model: all ran");
+        }
+        let totals = site.engine.totals();
+        assert_eq!(totals.accepted, totals.completed + totals.recalled);
     });
 }
 
@@ -681,7 +753,7 @@ fn cancel_races_the_start_from_a_deque() {
         submit(&site, 0);
         submit(&site, 1);
         let workers: Workers<1> = start();
-        cancel_and_end(&site, workers, 1, 2, 4);
+        cancel_and_end(&site, workers, 1, 2, 4, false);
     });
 }
 

@@ -386,7 +386,7 @@ fn lease_is_revoked_at_its_last_use() {
         let wait_or_go = |outbox: &Shared, outlet: &mut Outlet<Parcel>, number| {
             let waits = Cell::new(false);
             let origin = Origin::submitted(number);
-            outlet.deliver(outbox, origin, Ok(Parcel::new(number)), 0, || {
+            outlet.deliver(outbox, origin, Parcel::new(number), 0, || {
                 waits.set(true);
                 true
             });

@@ -2,7 +2,7 @@
 //! with the engine's.)
 
 use super::explore::{Bound, Plan, explore};
-use crate::engine::Recalls;
+use crate::engine::{Look, Origin, Recalls};
 use crate::probe::visit;
 use crate::sync::{Arc, thread};
 
@@ -27,7 +27,10 @@ fn cancellations_race_for_a_place() {
             2
         );
         for (index, added) in [(0, first), (1, second), (2, last)] {
-            assert_eq!(recalls.remove(index), added);
+            assert_eq!(
+                recalls.look(Origin::submitted(index)) == Look::Recalled,
+                added
+            );
         }
         visit(if last {
             "model: another was refused"
@@ -62,8 +65,8 @@ fn sweeps_race_a_cancellation() {
         }
         assert!(!recalls.has(0));
         assert!(recalls.want_sweep(), "words are left");
-        assert!(recalls.remove(5));
-        assert_eq!(recalls.remove(6), added);
+        assert_eq!(recalls.look(Origin::submitted(5)), Look::Recalled);
+        assert_eq!(recalls.look(Origin::submitted(6)) == Look::Recalled, added);
     });
 }
 

@@ -203,8 +203,8 @@ impl<I: Iterator> Error for SubmitAllError<I> {}
 pub enum JobError {
     /// The job, or the making of its worker's state, panicked.
     Panicked(JobPanic),
-    /// The job was dropped before it started: [`Handle::cancel`](crate::Handle::cancel)
-    /// was asked to, a map was dropped half-way, or the pool was torn down by a panicking
+    /// The job was dropped before it started: [`Handle::cancel`](crate::Handle::cancel) or
+    /// [`Handle::cancel_all`](crate::Handle::cancel_all) was asked to, a map was dropped half-way, or the pool was torn down by a panicking
     /// thread.
     Cancelled,
 }
@@ -412,7 +412,8 @@ impl From<RecvError> for RecvTimeoutError {
 }
 
 plain_error! {
-    /// Why [`Handle::cancel`](crate::Handle::cancel) could not cancel a job. Nothing
+    /// Why [`Handle::cancel`](crate::Handle::cancel) could not cancel a job, or
+    /// [`Handle::cancel_all`](crate::Handle::cancel_all) all (only if forked). Nothing
     /// happened.
     CancelError {
         /// No job has been given this index yet.

@@ -180,26 +180,27 @@ impl Idle {
 
     /// Makes sure that somebody searches. `called` is [`CALLED`] if one searcher may
     /// not be enough. With `in_any_case` it wakes the top sleeper even if somebody
-    /// searches: for those who watch.
+    /// searches: for those who watch. Returns whom it woke.
     #[cold]
-    fn call_or_wake(&self, called: u64, in_any_case: bool) {
+    fn call_or_wake(&self, called: u64, in_any_case: bool) -> Option<usize> {
         // [link] Acquire: for the link of the top.
         let mut seen = self.load(Ordering::Acquire);
         while let Some(top) = seen.top() {
-            let changed = if in_any_case || seen.searching() == 0 {
-                self.wake(seen, top, called)
+            let (woken, changed) = if in_any_case || seen.searching() == 0 {
+                (Some(top), self.wake(seen, top, called))
             // Hint: spares writing what is there.
             } else if seen.called() {
-                return;
+                return None;
             } else {
                 probe!("idle notify: searcher seen, not called");
-                self.change(seen, Snapshot(seen.0 | CALLED))
+                (None, self.change(seen, Snapshot(seen.0 | CALLED)))
             };
             match changed {
-                Ok(()) => return,
+                Ok(()) => return woken,
                 Err(now) => seen = now,
             }
         }
+        None
     }
 
     /// Wakes all that sleep now. In one step: those who find nothing go back to sleep,
@@ -307,8 +308,9 @@ impl Idle {
     }
 
     /// The searcher goes to sleep, unless `has_work` says otherwise at the last
-    /// moment, until it is woken. It returns as a searcher.
-    pub(crate) fn sleep(&self, place: &mut Place, mut has_work: impl FnMut() -> bool) {
+    /// moment, until it is woken. It returns as a searcher, and says whether another
+    /// thread woke it. (Else it did so itself: at the last look, or by the clock.)
+    pub(crate) fn sleep(&self, place: &mut Place, mut has_work: impl FnMut() -> bool) -> bool {
         debug_assert!(place.searching, "only a searcher goes to sleep");
         let seat = &self.seats[place.worker];
         let mut seen = self.load(Ordering::Relaxed);
@@ -329,32 +331,33 @@ impl Idle {
         probe!("idle sleep: announced, not looked");
         // [asleep] our place on the stack is visible before the last look.
         barrier::heavy();
+        let mut woke = None;
         if has_work() {
             probe!("idle sleep: work at the last look");
             // Perhaps it is ourselves whom this wakes. And perhaps this is not the only
             // job for which nobody was woken, since nobody slept.
-            self.call_or_wake(CALLED, false);
+            woke = self.call_or_wake(CALLED, false);
         }
         loop {
             probe!("idle sleep: looked, not parked");
             let token = seat.parker.park(limit);
             probe!("idle sleep: woken, still searching");
             if token && !place.token_owed {
-                return;
+                return woke != Some(place.worker);
             }
             // The clock, or a token that may be an old one: see who we are.
             if !self.is_asleep(place.worker) {
                 // Chosen, but perhaps the waker has not come to leave the token yet.
                 probe!("idle sleep: chosen, token owed");
                 place.token_owed |= !token;
-                return;
+                return woke != Some(place.worker);
             }
             if token {
                 probe!("idle sleep: an old token");
                 place.token_owed = false;
             } else if has_work() {
                 // Nobody should have let us sleep; see `WATCH`.
-                self.call_or_wake(0, true);
+                woke = self.call_or_wake(0, true);
             } else {
                 limit = (limit * 2).min(WATCH * SELDOM);
             }

@@ -83,6 +83,7 @@ fn submitting_in_a_forked_child_fails() {
             pool.submit_all([7, 8]).unwrap_err().into_jobs().eq([7, 8]),
             pool.handle().submit(7).is_err(),
             pool.cancel(0) == Err(CancelError::Forked),
+            pool.cancel_all() == Err(CancelError::Forked),
         ]
     });
     assert_eq!(first_lie, None);

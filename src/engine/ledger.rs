@@ -39,6 +39,7 @@ pub(crate) struct Ledger {
     batches: AtomicU64,
     stolen: AtomicU64,
     parked: AtomicU64,
+    woken: AtomicU64,
 }
 
 /// How a job ended.
@@ -57,6 +58,7 @@ pub(crate) struct Work {
     pub(crate) batches: u64,
     pub(crate) stolen: u64,
     pub(crate) parked: u64,
+    pub(crate) woken: u64,
 }
 
 /// Adds to a counter that only the calling thread writes.
@@ -84,6 +86,7 @@ impl Ledger {
             batches: zero(),
             stolen: zero(),
             parked: zero(),
+            woken: zero(),
         }
     }
 
@@ -155,6 +158,10 @@ impl Ledger {
         add(&self.parked, 1, Ordering::Relaxed);
     }
 
+    pub(crate) fn wake(&self) {
+        add(&self.woken, 1, Ordering::Relaxed);
+    }
+
     fn work(&self) -> Work {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Work {
@@ -162,6 +169,7 @@ impl Ledger {
             batches: get(&self.batches),
             stolen: get(&self.stolen),
             parked: get(&self.parked),
+            woken: get(&self.woken),
         }
     }
 }

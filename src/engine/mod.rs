@@ -37,7 +37,7 @@ pub(crate) use crew::refusal;
 pub(crate) use crew::{Crew, Startup, ThreadOptions, join_each};
 pub(crate) use ledger::{Ended, Work};
 #[cfg(all(test, workcrew_loom))]
-pub(crate) use recall::Recalls;
+pub(crate) use recall::{Look, Recalls};
 pub(crate) use worker::{Desk, Exit, Inside, Worker, is_inside};
 
 use crate::deque::{self, Local, Stealer};
@@ -452,6 +452,18 @@ impl<J> Engine<J> {
         if any {
             self.recalls.settle();
         }
+    }
+
+    /// Makes sure that no job with an index below the returned one is started which still
+    /// waits, follow-ups included. All that were accepted so far have such an index.
+    pub(crate) fn cancel_all(&self) -> Result<u64, CancelError> {
+        if self.is_forked() {
+            return Err(CancelError::Forked);
+        }
+        let end = self.injector.tail();
+        self.recalls.add_below(end);
+        self.recalls.settle();
+        Ok(end)
     }
 
     fn recall(&self, index: u64) -> Result<(), CancelError> {

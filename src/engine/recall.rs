@@ -1,13 +1,17 @@
-//! Which queued jobs shall not be started: a small table that a worker asks before it
-//! starts a submitted job.
+//! Which queued jobs shall not be started: a horizon, below which none shall, and a small
+//! table of others. A worker asks before it starts a job.
 //!
 //! **Promise.** A job that still waits (by the [`ledger`](super::ledger)'s count) when
-//! [`Recalls::settle`] has returned after its [`Recalls::add`] is never started. A job
+//! [`Recalls::settle`] has returned after its [`Recalls::add`], or after a
+//! [`Recalls::add_below`] that covers its index, is never started. A job
 //! whose worker was first, or that has ended, is not touched. As long as nobody has ever
 //! recalled a job of the pool, a worker pays one load a job. Nothing here waits or
 //! retries.
 //!
-//! **Layout.** Lines of [`WORDS`] words. A word is a job's index plus one, or 0 if it is
+//! **The horizon** only grows, and follow-ups are covered with the index of their
+//! ancestor. One word says too whether anything was ever recalled.
+//!
+//! **The table.** Lines of [`WORDS`] words. A word is a job's index plus one, or 0 if it is
 //! free; it stands in line `index mod lines`. The jobs that wait have nearly consecutive
 //! indices, and there are more than twice as many words as places in the queue (up to
 //! [`MAX_LINES`]), so all may be recalled at once. A line fills up only by words that came too late.
@@ -26,19 +30,22 @@
 //!    with right is never missed.
 //! 2. Whoever clears a word has the job, or has seen that it ended.
 //!
-//! **Why a waiting job is not missed.** Let C store the word, pass [`barrier::heavy`] and
-//! find that the job waits; let W take the job off its queue (a store of `head` or
-//! `resumed`), pass [`barrier::light`] and look for the word. By the proof of the pair, W
-//! sees the word or C sees the job gone. W's barrier is the one in the
-//! [`Gate::notify`](crate::gate::Gate::notify) of the room that the job has left.
+//! **Why a waiting job is not missed.** Let C store the word, or the horizon, pass
+//! [`barrier::heavy`] and find that the job waits; let W take the job off its queue (a store
+//! of `head` or `resumed`, or for a follow-up of `started`), pass [`barrier::light`] and look
+//! for the word. By the proof of the pair, W sees the word or C sees the job gone. W's barrier
+//! is the one in the [`Gate::notify`](crate::gate::Gate::notify) of the room that the job has
+//! left; a follow-up leaves none, so there it is one of its own.
 //!
-//! | edge     | release side                    | acquire side         | carries                         | loom model               |
-//! |----------|---------------------------------|----------------------|---------------------------------|--------------------------|
-//! | `recall` | [`Recalls::add`], then `settle` | [`Recalls::remove`]  | what the canceller did, and see above | `cancel_races_the_start` |
-//! | `late`   | [`Recalls::add`], `unswept`     | [`Recalls::sweep`]   | a word that the sweep shall see | `late_cancel_races_the_sweep` |
+//! | edge      | release side                          | acquire side         | carries                         | loom model               |
+//! |-----------|---------------------------------------|----------------------|---------------------------------|--------------------------|
+//! | `recall`  | [`Recalls::add`], then `settle`       | [`Recalls::look`]    | what the canceller did, and see above | `cancel_races_the_start` |
+//! | `horizon` | [`Recalls::add_below`], then `settle` | [`Recalls::covers`]  | the same                        | `cancel_all_races_the_start`, `cancel_all_races_a_follow_up` |
+//! | `late`    | [`Recalls::add`], `unswept`           | [`Recalls::sweep`]   | a word that the sweep shall see | `late_cancel_races_the_sweep` |
 
 #![forbid(unsafe_code)]
 
+use super::Origin;
 use crate::probe::probe;
 use crate::sync::{AtomicBool, AtomicU64, Ordering, barrier};
 
@@ -55,14 +62,29 @@ const JOBS_PER_LINE: usize = WORDS / 2;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Crowded;
 
+/// What a worker learns of a job that it is about to start.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+pub(crate) enum Look {
+    /// Start it. The table need not be looked at after its end: it was never used, or the
+    /// job is a follow-up.
+    Unused,
+    /// Start it, and [`Recalls::remove`] what may come too late.
+    NotRecalled,
+    /// Do not start it.
+    Recalled,
+}
+
 #[derive(Debug)]
 #[repr(align(64))]
 struct Line([AtomicU64; WORDS]);
 
-/// The table.
+/// The horizon and the table.
 #[derive(Debug)]
 pub(crate) struct Recalls {
-    /// Whether there ever was a word.
+    /// The horizon plus one, or 0 while nobody has recalled anything.
+    horizon: AtomicU64,
+    /// Whether there ever was a word in the table.
     used: AtomicBool,
     /// Whether there may be words that no sweep has seen.
     unswept: AtomicBool,
@@ -76,6 +98,7 @@ impl Recalls {
         let lines = capacity.div_ceil(JOBS_PER_LINE).min(MAX_LINES);
         let line = || Line(std::array::from_fn(|_| AtomicU64::new(0)));
         Self {
+            horizon: AtomicU64::new(0),
             used: AtomicBool::new(false),
             unswept: AtomicBool::new(false),
             lines: (0..lines.next_power_of_two()).map(|_| line()).collect(),
@@ -93,10 +116,11 @@ impl Recalls {
     /// If there is no free word for it.
     pub(crate) fn add(&self, index: u64) -> Result<(), Crowded> {
         let word = index + 1;
-        // Relaxed, both: `settle` orders it. Workers read this line at each job, so it is
+        // Relaxed, all: `settle` orders it. Workers read this line at each job, so it is
         // not written without need.
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);
+            self.horizon.fetch_max(1, Ordering::Relaxed);
         }
         let added = self.line(index).iter().any(|place| {
             // [recall] Release: what was done before is seen by who drops the job.
@@ -111,10 +135,23 @@ impl Recalls {
         if added { Ok(()) } else { Err(Crowded) }
     }
 
+    /// Recalls all jobs with indices below `end`, once [`Recalls::settle`] has been called.
+    pub(crate) fn add_below(&self, end: u64) {
+        // [horizon] Release: what was done before is seen by who drops a job, or asks. By
+        // read-modify-writes only, so that whoever sees a later horizon sees it too.
+        self.horizon.fetch_max(end + 1, Ordering::Release);
+    }
+
+    /// Whether all jobs with this index are recalled, with all below some end.
+    pub(crate) fn covers(&self, index: u64) -> bool {
+        // [horizon] Acquire: what the canceller did before.
+        index + 1 < self.horizon.load(Ordering::Acquire)
+    }
+
     /// Makes sure that workers see what was added before.
     pub(crate) fn settle(&self) {
         probe!("recall settle: added, not certain to be seen");
-        // [recall] the words are visible before whatever tells that their jobs wait.
+        // [recall] [horizon] they are visible before whatever tells that their jobs wait.
         barrier::heavy();
     }
 
@@ -122,8 +159,24 @@ impl Recalls {
     /// passed a light barrier since.
     #[inline]
     pub(crate) fn are_used(&self) -> bool {
-        // Relaxed: [recall] the barriers order it, like the words themselves.
-        self.used.load(Ordering::Relaxed)
+        // Relaxed: [recall] [horizon] the barriers order it, like the word itself.
+        self.horizon.load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether to start the job from this origin, if [`Recalls::are_used`].
+    #[cold]
+    pub(crate) fn look(&self, origin: Origin) -> Look {
+        // Relaxed: [recall] as above. Follow-ups have no words.
+        let in_table = !origin.is_follow_up() && self.used.load(Ordering::Relaxed);
+        // The word goes in any case: nobody else will see it in time.
+        let recalled = in_table && self.remove(origin.index());
+        if recalled || self.covers(origin.index()) {
+            Look::Recalled
+        } else if in_table {
+            Look::NotRecalled
+        } else {
+            Look::Unused
+        }
     }
 
     /// Takes out the word of the job that the calling worker has. Returns whether there

@@ -3,12 +3,13 @@
 #![forbid(unsafe_code)]
 
 use super::ledger::{Ended, Ledger};
+use super::recall::Look;
 use super::{Engine, Entry, Origin, Run};
 use crate::deque::{Local, Steal};
 use crate::idle::Place;
 use crate::pace::{Patience, Tempo};
 use crate::probe::probe;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, barrier};
 use std::cell::Cell;
 
 /// Every so many turns a worker looks for jobs that could wait for ever otherwise. A
@@ -111,12 +112,13 @@ impl<'a, J: Send> Desk<'a, J> {
         self.origin.index()
     }
 
+    /// Whether nobody wants the job that runs any more.
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.engine.is_halted()
+        self.engine.is_halted() || self.engine.recalls.covers(self.index())
     }
 
-    /// As [`Self::is_cancelled`], without the desk.
-    pub(crate) fn cancellation(&self) -> impl Fn() -> bool + use<'a, J> {
+    /// Whether the crew leaves what is queued.
+    pub(crate) fn halt(&self) -> impl Fn() -> bool + use<'a, J> {
         let engine = self.engine;
         || engine.is_halted()
     }
@@ -178,7 +180,11 @@ impl<'a, J: Send> Worker<'a, J> {
                 origin: entry.origin,
                 backlog: self.backlog,
             };
-            // Since the job left its queue we have told submitters of the room.
+            if entry.origin.is_follow_up() {
+                // [horizon] counted as started before the look.
+                barrier::light();
+            }
+            // Since a submitted job left its queue we have told submitters of the room.
             let ended = if self.engine.recalls.are_used() {
                 Self::run_unless_recalled(runner, entry, &mut desk)
             } else {
@@ -197,17 +203,19 @@ impl<'a, J: Send> Worker<'a, J> {
         desk: &mut Desk<'_, J>,
     ) -> Ended {
         let origin = entry.origin;
-        if origin.is_follow_up() {
-            return runner.run(entry, desk);
-        }
         let recalls = &desk.engine.recalls;
-        if recalls.remove(origin.index()) {
-            runner.cancel(entry, desk);
-            return Ended::Cancelled;
+        match recalls.look(origin) {
+            Look::Recalled => {
+                runner.cancel(entry, desk);
+                Ended::Cancelled
+            }
+            Look::NotRecalled => {
+                let ended = runner.run(entry, desk);
+                recalls.remove(origin.index());
+                ended
+            }
+            Look::Unused => runner.run(entry, desk),
         }
-        let ended = runner.run(entry, desk);
-        recalls.remove(origin.index());
-        ended
     }
 
     /// The next job, after as much sleep as it takes.
@@ -261,7 +269,9 @@ impl<'a, J: Send> Worker<'a, J> {
                     ..
                 } = self;
                 self.ledger.park();
-                patience.sleep(|| engine.idle.sleep(place, || engine.has_work()));
+                if patience.sleep(|| engine.idle.sleep(place, || engine.has_work())) {
+                    self.ledger.wake();
+                }
             }
             // Relaxed: a hint.
             let brisk = || self.engine.brisk.load(Ordering::Relaxed) > 0;

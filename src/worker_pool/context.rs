@@ -67,7 +67,9 @@ impl<J: Send, S> Context<'_, J, S> {
 
     /// Whether the pool is being shut down without its queued jobs
     /// ([`shutdown_now`](crate::WorkerPool::shutdown_now), or a drop while
-    /// panicking), so that a long job may want to end early.
+    /// panicking), or all jobs were cancelled since this one was submitted
+    /// ([`cancel_all`](crate::WorkerPool::cancel_all)), so that a long job may want to end
+    /// early. What was done before that call is seen by a job that gets `true`.
     pub fn is_cancelled(&self) -> bool {
         self.desk.is_cancelled()
     }

@@ -219,6 +219,53 @@ impl<J: Send, R: Send> Handle<J, R> {
         self.engine.cancel(index)
     }
 
+    /// Cancels all jobs that were accepted before and have not started. The pool stays as
+    /// open as it was.
+    ///
+    /// Returns the first index that it does not touch. A job with a smaller index that has
+    /// not started when this returns is never started, and its outcome is
+    /// [`JobError::Cancelled`](crate::JobError::Cancelled); as after [`Handle::cancel`], it
+    /// keeps its place in the queue until its turn comes. That goes for its follow-ups too,
+    /// also for those that running jobs push later, since they bear its index. Jobs with
+    /// such an index that are running go on, and can ask
+    /// [`Context::is_cancelled`](crate::Context::is_cancelled).
+    ///
+    /// Every job whose submission had returned has a smaller index. What is submitted after
+    /// this has returned has not, and runs as ever. A submission that is under way is on the
+    /// one side or the other, as its index will tell; one that waits for room has no index
+    /// yet.
+    ///
+    /// Everything before `cancel_all` happens-before a job that it cancels is dropped. It
+    /// never waits, takes no longer for many jobs than for one (some microseconds, as
+    /// [`Handle::cancel`]), and does not fail for want of room.
+    ///
+    /// # Errors
+    ///
+    /// [`CancelError::Forked`] in a forked child.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use workcrew::{JobError, WorkerPool};
+    ///
+    /// let (pool, results) = WorkerPool::<u32, u32>::builder().workers(1).build(|job, _ctx| {
+    ///     std::thread::sleep(std::time::Duration::from_millis(10));
+    ///     job
+    /// })?;
+    /// pool.submit_all(0..10)?;
+    /// let end = pool.cancel_all()?;
+    /// assert_eq!(end, 10);
+    /// pool.submit(10)?;
+    /// pool.close();
+    /// let outcomes: Vec<_> = results.map(|outcome| outcome.result).collect();
+    /// assert!(matches!(outcomes[9], Err(JobError::Cancelled)));
+    /// assert!(matches!(outcomes[10], Ok(10)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn cancel_all(&self) -> Result<u64, CancelError> {
+        self.engine.cancel_all()
+    }
+
     /// Closes the pool: nothing is accepted any more, what was accepted runs.
     ///
     /// Idempotent. There is one moment that separates accepted from rejected: a
@@ -264,6 +311,7 @@ impl<J: Send, R: Send> Handle<J, R> {
                     batches: work.batches,
                     stolen: work.stolen,
                     parked: work.parked,
+                    woken: work.woken,
                 })
                 .collect(),
         }

@@ -154,6 +154,17 @@ impl<J: Send, R: Send, S: Send> WorkerPool<J, R, S> {
         self.handle.cancel(index)
     }
 
+    /// As [`Handle::cancel_all`]: what was accepted before and has not started never is,
+    /// and what is submitted afterwards runs. Returns the first index that it does not
+    /// touch.
+    ///
+    /// # Errors
+    ///
+    /// In a forked child; see there.
+    pub fn cancel_all(&self) -> Result<u64, CancelError> {
+        self.handle.cancel_all()
+    }
+
     /// Submits the jobs of an iterator and yields outcomes as jobs end, interleaved:
     /// whatever the capacities, it cannot deadlock, and `jobs` may be endless.
     ///

@@ -98,7 +98,7 @@ where
                 Err(payload)
             }
         };
-        let hurry = desk.cancellation();
+        let hurry = desk.halt();
         match result {
             Ok(result) => {
                 let backlog = desk.backlog();
@@ -119,12 +119,8 @@ where
     fn cancel(&mut self, entry: Entry<J>, desk: &mut Desk<'_, J>) {
         let Entry { job, origin } = entry;
         unwind::drop_quietly(job);
-        self.outlet.deliver_error(
-            &self.outbox,
-            origin,
-            JobError::Cancelled,
-            desk.cancellation(),
-        );
+        self.outlet
+            .deliver_error(&self.outbox, origin, JobError::Cancelled, desk.halt());
     }
 
     fn rest(&mut self) {

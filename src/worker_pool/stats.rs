@@ -52,6 +52,9 @@ pub struct WorkerStats {
     pub stolen: u64,
     /// How often it went to sleep.
     pub parked: u64,
+    /// How often another thread woke it. (Else it woke by itself: it found a job when it
+    /// looked for the last time, or when the clock told it to look.)
+    pub woken: u64,
 }
 
 impl fmt::Display for Stats {
@@ -79,8 +82,8 @@ impl fmt::Display for Stats {
         )?;
         write!(
             f,
-            "{:<9}{:>12}{:>12}{:>12}{:>12}",
-            "worker", "executed", "batches", "stolen", "parked"
+            "{:<9}{:>12}{:>12}{:>12}{:>12}{:>12}",
+            "worker", "executed", "batches", "stolen", "parked", "woken"
         )?;
         for (id, worker) in self.workers.iter().enumerate() {
             let WorkerStats {
@@ -88,10 +91,11 @@ impl fmt::Display for Stats {
                 batches,
                 stolen,
                 parked,
+                woken,
             } = worker;
             write!(
                 f,
-                "\n{id:<9}{executed:>12}{batches:>12}{stolen:>12}{parked:>12}"
+                "\n{id:<9}{executed:>12}{batches:>12}{stolen:>12}{parked:>12}{woken:>12}"
             )?;
         }
         Ok(())

@@ -283,6 +283,188 @@ fn a_pool_dropped_in_a_panic_cancels_each_job_once() {
     assert_conserved(&handle.stats());
 }
 
+#[test]
+fn cancel_all_cancels_what_waits_and_the_pool_goes_on() {
+    let _watchdog = watchdog();
+    // Of 300 some are in the worker's deque.
+    for capacity in [1, 3, 300] {
+        let (door, pool, results) = busy(capacity);
+        let _open = OpenAtEnd(&door);
+        let second = Door::new();
+        let _open_too = OpenAtEnd(&second);
+        for _ in 0..capacity {
+            pool.submit(behind(&second, 0)).unwrap();
+        }
+        door.open();
+        second.wait_for(1);
+        // One that was cancelled by itself too has one outcome.
+        pool.cancel(capacity as u64).unwrap();
+        let end = capacity as u64 + 1;
+        assert_eq!(pool.cancel_all(), Ok(end));
+        assert_eq!(
+            pool.handle().cancel_all(),
+            Ok(end),
+            "again, and from elsewhere"
+        );
+        assert!(!pool.is_closed());
+        let stats = pool.stats();
+        assert_eq!((stats.queued, stats.running), (capacity as u64 - 1, 1));
+        second.open();
+        for _ in 0..10 {
+            pool.submit(value(7)).unwrap();
+        }
+        let handle = pool.handle();
+        pool.join().unwrap();
+        let (done, cancelled) = sort_out(results);
+        assert!(done.into_iter().eq((0..2).chain(end..end + 10)));
+        assert!(cancelled.into_iter().eq(2..end));
+        assert_eq!(handle.stats().cancelled, end - 2);
+        assert_conserved(&handle.stats());
+    }
+}
+
+#[test]
+fn running_jobs_can_ask_whether_all_were_cancelled() {
+    let _watchdog = watchdog();
+    let (before, after) = (Door::new(), Door::new());
+    let (_open, _open_too) = (OpenAtEnd(&before), OpenAtEnd(&after));
+    let inside = [before.clone(), after.clone()];
+    let (pool, results) = WorkerPool::<usize, bool>::builder()
+        .workers(2)
+        .build(move |job, ctx| {
+            inside[job].pass();
+            ctx.is_cancelled()
+        })
+        .unwrap();
+    pool.submit(0).unwrap();
+    before.wait_for(1);
+    assert_eq!(pool.cancel_all(), Ok(1));
+    pool.submit(1).unwrap();
+    after.wait_for(1);
+    before.open();
+    after.open();
+    pool.join().unwrap();
+    let mut asked: Vec<_> = results
+        .map(|outcome| (outcome.index, outcome.result.unwrap()))
+        .collect();
+    asked.sort_unstable();
+    assert_eq!(asked, [(0, true), (1, false)]);
+}
+
+/// Those that wait, and those that a running job pushes afterwards.
+#[test]
+fn cancel_all_takes_follow_ups_along() {
+    let _watchdog = watchdog();
+    let door = Door::new();
+    let _open = OpenAtEnd(&door);
+    let inside = door.clone();
+    let (pool, results) = WorkerPool::<u64, u64>::builder()
+        .workers(1)
+        .build(move |job, ctx| {
+            if job == 1 {
+                ctx.push(0);
+                inside.pass();
+                ctx.push(0);
+            } else if job == 2 {
+                ctx.push(0);
+            }
+            job
+        })
+        .unwrap();
+    pool.submit(1).unwrap();
+    door.wait_for(1);
+    assert_eq!(pool.cancel_all(), Ok(1));
+    pool.submit(2).unwrap();
+    door.open();
+    pool.join().unwrap();
+    assert_eq!(sort_out(results), (vec![0, 1, 1], vec![0, 0]));
+}
+
+/// It is no end of the pool: the results' bound holds.
+#[test]
+fn after_cancel_all_workers_still_wait_for_room_among_the_results() {
+    let _watchdog = watchdog();
+    let door = Door::new();
+    let _open = OpenAtEnd(&door);
+    let (pool, mut results) = crew(1, 8, 2);
+    pool.submit(behind(&door, 0)).unwrap();
+    door.wait_for(1);
+    for _ in 0..6 {
+        pool.submit(value(0)).unwrap();
+    }
+    pool.cancel_all().unwrap();
+    door.open();
+    eventually("the worker waits", || pool.stats().blocked_workers == 1);
+    let stats = pool.stats();
+    assert_eq!((stats.queued, stats.results_waiting), (4, 3));
+    pool.close();
+    assert_eq!(results.by_ref().count(), 7);
+    pool.join().unwrap();
+}
+
+/// Submitters, workers and one who cancels all, over and over: what was accepted before is
+/// cancelled or has run, what came after the last one runs, and each job has one outcome.
+#[test]
+fn each_job_is_on_one_side_of_cancel_all() {
+    const JOBS: u64 = if cfg!(miri) { 60 } else { 20_000 };
+    let _watchdog = watchdog();
+    for workers in [1, 3] {
+        let (pool, results) = WorkerPool::<u64, u64>::builder()
+            .workers(workers)
+            .job_capacity(50)
+            .build(move |job, ctx| {
+                if job % 16 == 0 {
+                    ctx.push(1);
+                    thread::yield_now();
+                }
+                job
+            })
+            .unwrap();
+        let over = AtomicBool::new(false);
+        let (end, outcomes) = thread::scope(|scope| {
+            let taker = scope.spawn(|| {
+                results
+                    .map(|outcome| (outcome.index, outcome.follow_up, outcome.result.is_ok()))
+                    .collect::<Vec<_>>()
+            });
+            let canceller = scope.spawn(|| {
+                let mut end = 0;
+                while !over.load(Ordering::Relaxed) {
+                    let next = pool.cancel_all().unwrap();
+                    assert!(next >= end, "it only grows");
+                    end = next;
+                    assert_conserved(&pool.stats());
+                    thread::yield_now();
+                }
+                end
+            });
+            for job in 0..JOBS / 2 {
+                pool.submit(job).unwrap();
+            }
+            pool.submit_all(JOBS / 2..JOBS).unwrap();
+            over.store(true, Ordering::Relaxed);
+            let end = canceller.join().unwrap();
+            pool.submit_all(0..100).unwrap();
+            pool.close();
+            (end, taker.join().unwrap())
+        });
+        assert!(end <= JOBS);
+        let late = outcomes.iter().filter(|(index, ..)| *index >= end);
+        assert!(late.clone().all(|(.., ran)| *ran), "nobody cancelled those");
+        let submitted: BTreeSet<_> = outcomes
+            .iter()
+            .filter(|(_, follow_up, _)| !follow_up)
+            .map(|(index, ..)| *index)
+            .collect();
+        assert!(submitted.into_iter().eq(0..JOBS + 100));
+        let stats = pool.stats();
+        assert_eq!(stats.accepted, outcomes.len() as u64);
+        let cancelled = outcomes.iter().filter(|(.., ran)| !ran).count();
+        assert_eq!(stats.cancelled, cancelled as u64);
+        assert_conserved(&stats);
+    }
+}
+
 /// Submitters, cancellers and workers at once: each job has one outcome, it ran if and only
 /// if that is no cancellation, and every snapshot adds up.
 #[test]

@@ -460,6 +460,24 @@ fn a_handle_and_stats_work_after_the_end() {
 }
 
 #[test]
+fn stats_show_how_often_a_worker_went_to_sleep_and_was_woken() {
+    let _watchdog = watchdog();
+    let (pool, mut results) = crew(1, 1, 1);
+    let worker = || pool.stats().workers[0];
+    let mut asleep = 0;
+    eventually("a submission meets a sleeper", || {
+        eventually("the worker goes to sleep", || worker().parked > asleep);
+        asleep = worker().parked;
+        pool.submit(value(0)).unwrap();
+        results.recv().unwrap();
+        assert!(worker().woken <= worker().parked);
+        worker().woken > 0
+    });
+    let table = pool.stats().to_string();
+    assert!(table.contains("parked       woken\n"), "{table}");
+}
+
+#[test]
 fn a_job_that_closes_its_own_pool_ends_it() {
     let _watchdog = watchdog();
     let (pool, results) = crew(2, 4, 4);

@@ -43,10 +43,27 @@ fn who_sees_work_at_the_last_look_does_not_sleep() {
     let mut place = Place::new(0);
     for _ in 0..100 {
         idle.begin_search(&mut place);
-        idle.sleep(&mut place, || true);
+        assert!(!idle.sleep(&mut place, || true), "nobody woke it");
         assert!(place.is_searching(), "it returns as a searcher");
         assert_eq!((now(&idle).top(), now(&idle).searching()), (None, 1));
     }
+}
+
+#[test]
+fn who_is_woken_can_tell() {
+    let idle = &Idle::new(1);
+    thread::scope(|scope| {
+        let sleeper = scope.spawn(|| {
+            let mut place = Place::new(0);
+            idle.begin_search(&mut place);
+            idle.sleep(&mut place, || false)
+        });
+        while !idle.is_asleep(0) {
+            thread::yield_now();
+        }
+        idle.notify();
+        assert!(sleeper.join().unwrap());
+    });
 }
 
 #[test]

@@ -422,8 +422,13 @@ impl Site<'_> {
     }
 }
 
-/// Whether the statement is one call that the protocols may not leave out.
+/// Whether the statement is one call that the protocols may not leave out, perhaps with an
+/// assignment of what it returns.
 fn is_call(code: &str) -> bool {
+    let code = match code.split_once(" = ") {
+        Some((to, call)) if to.chars().all(|c| c.is_alphanumeric() || c == '_') => call,
+        _ => code,
+    };
     let begins = code.starts_with(|c: char| c.is_ascii_lowercase());
     let words = [
         "let ",
