@@ -12,6 +12,9 @@
 //! assert_eq!(doubled, [2, 4, 6, 8, 10]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! [`WorkerPool`] is for many jobs of one type whose results matter, [`ThreadPool`] for
+//! closures of any type.
 
 #![cfg_attr(
     not(any(test, workcrew_loom)),
@@ -32,6 +35,8 @@ mod pace;
 mod parker;
 mod probe;
 mod sync;
+mod tally;
+mod thread_pool;
 mod unwind;
 mod worker_pool;
 
@@ -49,7 +54,10 @@ pub use error::{
     SubmitAllError, SubmitError, SubmitTimeoutError, TryMapError, TryRecvError, TrySubmitError,
     Unsubmitted, WaitError, WaitTimeoutError,
 };
+pub use tally::WorkerStats;
+pub use thread_pool::{
+    QueuedJob, ThreadPool, ThreadPoolBuilder, ThreadPoolHandle, ThreadPoolStats,
+};
 pub use worker_pool::{
     Builder, Context, Handle, InOrder, Map, MapOrdered, Outcome, Results, Stats, WorkerPool,
-    WorkerStats,
 };

@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
-use workcrew::{Outcome, Results, WorkerPool};
+use workcrew::{Outcome, Results, ThreadPool, WorkerPool};
 
 struct Counting;
 
@@ -146,6 +146,7 @@ fn a_warm_pool_does_not_allocate() {
         }
     }
     maps_over_an_endless_input_in_constant_memory();
+    small_closures_are_executed_without_an_allocation();
 }
 
 fn maps_over_an_endless_input_in_constant_memory() {
@@ -172,4 +173,35 @@ fn maps_over_an_endless_input_in_constant_memory() {
         );
         println!("map, ordered: {ordered}: {allocated}");
     }
+}
+
+fn small_closures_are_executed_without_an_allocation() {
+    static SUM: AtomicU64 = AtomicU64::new(0);
+    let small = |n: u64| {
+        let burden = black_box([n, 1, 1, 1, 1, 1]);
+        move || {
+            SUM.fetch_add(burden.iter().sum(), Ordering::Relaxed);
+        }
+    };
+    assert_eq!(size_of_val(&small(0)), 48);
+    let pool = ThreadPool::builder()
+        .workers(2)
+        .job_capacity(100)
+        .build()
+        .unwrap();
+    let round = || {
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        (0..JOBS).for_each(|n| pool.execute(small(n)).unwrap());
+        assert_eq!(pool.execute_all((0..JOBS).map(small)).unwrap(), JOBS);
+        pool.wait_idle().unwrap();
+        ALLOCATIONS.load(Ordering::Relaxed) - before
+    };
+    round();
+    let allocated = round();
+    assert!(
+        allocated <= 16,
+        "{allocated} allocations for {} closures",
+        2 * JOBS
+    );
+    println!("closures: {allocated}");
 }

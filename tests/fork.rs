@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::time::Duration;
 use workcrew::{
     CancelError, JoinError, RecvError, RecvTimeoutError, Results, SubmitError, SubmitTimeoutError,
-    TryRecvError, TrySubmitError, WaitError, WaitTimeoutError, WorkerPool,
+    ThreadPool, TryRecvError, TrySubmitError, WaitError, WaitTimeoutError, WorkerPool,
 };
 
 /// Longer than a test may take.
@@ -302,5 +302,47 @@ fn a_child_that_leaves_the_body_of_a_scope_aborts() {
             unsafe { libc::_exit(9) };
         }
         assert_eq!(exit_code(id), -libc::SIGABRT);
+    }
+}
+
+#[test]
+fn a_pool_of_closures_is_closed_and_ended_in_a_forked_child() {
+    type End = fn(ThreadPool) -> bool;
+    let ends: [End; 3] = [
+        |pool| pool.join() == Err(JoinError::Forked),
+        |pool| matches!(pool.shutdown_now(), Err(JoinError::Forked)),
+        |pool| {
+            drop(pool);
+            true
+        },
+    ];
+    for end in ends {
+        let runs = Arc::new(AtomicUsize::new(0));
+        let job = || {
+            let runs = Arc::clone(&runs);
+            move || {
+                runs.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        let mut pool = Some(ThreadPool::new(2).unwrap());
+        let first_lie = in_a_child(|| {
+            let mut pool = pool.take().unwrap();
+            let refused = matches!(pool.execute(job()), Err(SubmitError::Closed(_)))
+                && matches!(pool.try_execute(job()), Err(TrySubmitError::Closed(_)))
+                && pool.execute_all([job()]).is_err();
+            vec![
+                refused,
+                pool.is_closed(),
+                pool.wait_idle() == Err(WaitError::Forked),
+                pool.join_timeout(LONG) == Err(WaitTimeoutError::Forked),
+                end(pool),
+                Arc::strong_count(&runs) == 1,
+            ]
+        });
+        assert_eq!(first_lie, None);
+        let pool = pool.unwrap();
+        pool.execute_all((0..100).map(|_| job())).unwrap();
+        pool.join().unwrap();
+        assert_eq!(runs.load(Ordering::Relaxed), 100);
     }
 }

@@ -8,12 +8,12 @@ use std::path::Path;
 /// from its neighbours either. `lib.rs` stands above them all.
 const LAYERS: &[&[&str]] = &[
     &["sync", "probe"],
-    &["unwind", "pace"],
+    &["unwind", "pace", "tally"],
     &["error"],
     &["deque", "injector", "parker", "gate"],
     &["idle"],
     &["engine"],
-    &["worker_pool", "bench"],
+    &["worker_pool", "thread_pool", "bench"],
 ];
 
 /// The modules that may name std's threads, locks and atomics, or loom.
@@ -206,7 +206,7 @@ fn tests_of_the_contract_exist() {
         .flat_map(|tests| tests.split('`').skip(1).step_by(2))
         .collect();
     let mut tests = String::new();
-    for folder in ["tests", "tests/contract"] {
+    for folder in ["tests", "tests/contract", "tests/thread_pool"] {
         for entry in fs::read_dir(root().join(folder)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|end| end == "rs") {

@@ -24,9 +24,13 @@
 
 #![forbid(unsafe_code)]
 
+mod batch;
 mod crew;
+mod ending;
 mod ledger;
+mod life;
 mod recall;
+mod settings;
 mod worker;
 
 pub(crate) use crate::idle::MAX_WORKERS;
@@ -35,10 +39,12 @@ pub(crate) use crew::Legacy;
 #[cfg(all(test, not(workcrew_loom)))]
 pub(crate) use crew::refusal;
 pub(crate) use crew::{Crew, Startup, ThreadOptions, join_each};
-pub(crate) use ledger::{Ended, Work};
+pub(crate) use ledger::Ended;
+pub(crate) use life::{Berth, Left, launch};
 #[cfg(all(test, workcrew_loom))]
 pub(crate) use recall::{Look, Recalls};
-pub(crate) use worker::{Desk, Exit, Inside, Worker, is_inside};
+pub(crate) use settings::{MAX_CAPACITY, Settings, settings_methods};
+pub(crate) use worker::{Desk, Exit, Inside, Worker, current_worker, is_inside};
 
 use crate::deque::{self, Local, Stealer};
 use crate::error::CancelError;
@@ -48,8 +54,9 @@ use crate::injector::{Injector, Rejected};
 use crate::pace::{Nap, Pace};
 use crate::probe::probe;
 use crate::sync::{self, AtomicBool, AtomicU64, AtomicUsize, Home, Ordering, barrier};
+use crate::tally::WorkerStats;
 use crossbeam_utils::CachePadded;
-use ledger::Ledgers;
+use ledger::{Ledgers, Work};
 #[cfg(not(all(test, workcrew_loom)))]
 use recall::Recalls;
 use std::time::Instant;
@@ -132,6 +139,11 @@ pub(crate) struct Totals {
 }
 
 impl Totals {
+    /// Jobs that wait to be started.
+    pub(crate) fn queued(&self) -> u64 {
+        self.accepted - self.started - self.left - self.returned
+    }
+
     /// Jobs that are in a worker's hands.
     pub(crate) fn running(&self) -> u64 {
         self.started - self.completed - self.panicked - self.recalled
@@ -624,8 +636,16 @@ impl<J> Engine<J> {
         }
     }
 
-    pub(crate) fn works(&self) -> impl Iterator<Item = Work> {
-        self.ledgers.each()
+    /// Each worker's numbers, in order of their ids.
+    pub(crate) fn works(&self) -> Vec<WorkerStats> {
+        let shown = |work: Work| WorkerStats {
+            executed: work.executed,
+            batches: work.batches,
+            stolen: work.stolen,
+            parked: work.parked,
+            woken: work.woken,
+        };
+        self.ledgers.each().map(shown).collect()
     }
 
     pub(crate) fn blocked_submitters(&self) -> usize {

@@ -20,14 +20,20 @@ const FAIRNESS: u32 = 61;
 const MAX_BATCH: usize = 64;
 
 thread_local! {
-    /// The key of the engine whose worker this thread is.
-    static INSIDE: Cell<usize> = const { Cell::new(0) };
+    /// The key of the engine whose worker this thread is, and the worker's id.
+    static INSIDE: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
 }
 
 /// Whether the calling thread is a worker of the engine with this key.
 pub(crate) fn is_inside(key: usize) -> bool {
+    current_worker(key).is_some()
+}
+
+/// Which worker of the engine with this key the calling thread is.
+pub(crate) fn current_worker(key: usize) -> Option<usize> {
+    let (inside, worker) = INSIDE.with(Cell::get);
     // loom's threads share one real thread.
-    !cfg!(workcrew_loom) && INSIDE.with(Cell::get) == key
+    (!cfg!(workcrew_loom) && inside == key).then_some(worker)
 }
 
 /// Makes the calling thread one of the engine's workers, until it is dropped.
@@ -35,9 +41,9 @@ pub(crate) fn is_inside(key: usize) -> bool {
 pub(crate) struct Inside(());
 
 impl Inside {
-    pub(crate) fn new(key: usize) -> Self {
+    pub(crate) fn new(key: usize, worker: usize) -> Self {
         if !cfg!(workcrew_loom) {
-            INSIDE.set(key);
+            INSIDE.set((key, worker));
         }
         Self(())
     }
@@ -46,7 +52,7 @@ impl Inside {
 impl Drop for Inside {
     fn drop(&mut self) {
         if !cfg!(workcrew_loom) {
-            INSIDE.set(0);
+            INSIDE.set((0, 0));
         }
     }
 }

@@ -3,20 +3,14 @@
 #![forbid(unsafe_code)]
 
 use super::outbox::Outbox;
-use super::stats::{Stats, WorkerStats};
+use super::stats::Stats;
 use crate::engine::{Engine, Refused};
 use crate::error::{CancelError, SubmitAllError, SubmitError, SubmitTimeoutError, TrySubmitError};
 use crate::injector::Rejected;
 use crate::sync::Arc;
-use crate::unwind;
+use std::convert::identity;
 use std::fmt;
 use std::time::{Duration, Instant};
-
-/// Jobs that [`Handle::submit_all`] publishes together at most. Chosen by W1b in batches.
-const CHUNK: usize = if cfg!(workcrew_loom) { 2 } else { 32 };
-
-/// They stand on the stack meanwhile, so jobs of more bytes than this go one by one.
-const LARGE: usize = 1024;
 
 /// Submits jobs to a [`WorkerPool`](crate::WorkerPool) from anywhere.
 ///
@@ -131,48 +125,7 @@ impl<J: Send, R: Send> Handle<J, R> {
     where
         I: IntoIterator<Item = J>,
     {
-        if size_of::<J>() > LARGE {
-            self.submit_chunks::<_, 1>(jobs.into_iter())
-        } else {
-            self.submit_chunks::<_, CHUNK>(jobs.into_iter())
-        }
-    }
-
-    fn submit_chunks<I, const CHUNK: usize>(&self, mut rest: I) -> Result<u64, SubmitAllError<I>>
-    where
-        I: Iterator<Item = J>,
-    {
-        let mut accepted = 0;
-        let mut chunk = [const { None }; CHUNK];
-        loop {
-            let mut drawn = 0;
-            let end = unwind::catch(|| {
-                while drawn < CHUNK {
-                    let Some(job) = rest.next() else { break };
-                    chunk[drawn] = Some(job);
-                    drawn += 1;
-                }
-            });
-            let submitted = self.engine.submit_batch(&mut chunk[..drawn]);
-            if let Err(panic) = end {
-                std::panic::resume_unwind(panic);
-            }
-            match submitted {
-                Ok(()) => accepted += drawn as u64,
-                Err((some, why)) => {
-                    let rejected: Vec<J> = chunk.into_iter().flatten().collect();
-                    return Err(SubmitAllError {
-                        accepted: accepted + some as u64,
-                        would_deadlock: matches!(why, Refused::WouldDeadlock(())),
-                        rejected: rejected.into_iter(),
-                        rest,
-                    });
-                }
-            }
-            if drawn < CHUNK {
-                return Ok(accepted);
-            }
-        }
+        self.engine.submit_all(jobs.into_iter(), identity, identity)
     }
 
     /// Cancels the job with this index, if it has not started.
@@ -293,7 +246,7 @@ impl<J: Send, R: Send> Handle<J, R> {
         let totals = self.engine.totals();
         Stats {
             accepted: totals.accepted,
-            queued: totals.accepted - totals.started - totals.left - totals.returned,
+            queued: totals.queued(),
             running: totals.running(),
             completed: totals.completed,
             panicked: totals.panicked,
@@ -303,17 +256,7 @@ impl<J: Send, R: Send> Handle<J, R> {
             results_discarded: self.outbox.discarded(),
             blocked_submitters: self.engine.blocked_submitters() as u64,
             blocked_workers: self.outbox.blocked_workers() as u64,
-            workers: self
-                .engine
-                .works()
-                .map(|work| WorkerStats {
-                    executed: work.executed,
-                    batches: work.batches,
-                    stolen: work.stolen,
-                    parked: work.parked,
-                    woken: work.woken,
-                })
-                .collect(),
+            workers: self.engine.works(),
         }
     }
 }

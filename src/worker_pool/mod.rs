@@ -24,9 +24,9 @@ pub use handle::Handle;
 pub use in_order::InOrder;
 pub use map::{Map, MapOrdered};
 pub use results::{Outcome, Results};
-pub use stats::{Stats, WorkerStats};
+pub use stats::Stats;
 
-use crate::engine::{Crew, Engine, Entry, Fate, is_inside};
+use crate::engine::{Crew, Engine, Entry, Fate};
 use crate::error::{
     CancelError, JoinError, SubmitAllError, SubmitError, SubmitTimeoutError, TryMapError,
     TrySubmitError, WaitError, WaitTimeoutError,
@@ -35,7 +35,7 @@ use crate::sync;
 use crate::unwind;
 use outbox::Outbox;
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A fixed crew of worker threads that run jobs of type `J` and hand back results
 /// of type `R`. Each worker may own a state of type `S`.
@@ -332,13 +332,7 @@ impl<J: Send, R: Send, S: Send> WorkerPool<J, R, S> {
     /// As [`WorkerPool::join`], until the time is up.
     pub fn join_timeout(&mut self, timeout: Duration) -> Result<(), WaitTimeoutError> {
         self.close();
-        self.check_can_wait()?;
-        // A time beyond the clock's reach is no deadline.
-        let deadline = Instant::now().checked_add(timeout);
-        if !self.handle.engine.wait_for_threads(deadline) {
-            return Err(WaitTimeoutError::Timeout);
-        }
-        Ok(())
+        self.handle.engine.wait_for_threads_timeout(timeout)
     }
 
     /// Waits until no job is queued or running: there was such a moment during the
@@ -354,9 +348,7 @@ impl<J: Send, R: Send, S: Send> WorkerPool<J, R, S> {
     /// Until that moment; if more than `result_capacity` results are to come, until
     /// takers have taken them.
     pub fn wait_idle(&self) -> Result<(), WaitError> {
-        self.check_can_wait()?;
-        self.handle.engine.wait_until_idle(None);
-        Ok(())
+        self.handle.engine.wait_idle()
     }
 
     /// As [`WorkerPool::wait_idle`], but waits at most `timeout`.
@@ -367,24 +359,7 @@ impl<J: Send, R: Send, S: Send> WorkerPool<J, R, S> {
     /// [`WaitTimeoutError::WouldDeadlock`] in one of the pool's own workers,
     /// [`WaitTimeoutError::Forked`] in a forked child.
     pub fn wait_idle_timeout(&self, timeout: Duration) -> Result<(), WaitTimeoutError> {
-        self.check_can_wait()?;
-        let deadline = Instant::now().checked_add(timeout);
-        if self.handle.engine.wait_until_idle(deadline) {
-            Ok(())
-        } else {
-            Err(WaitTimeoutError::Timeout)
-        }
-    }
-
-    fn check_can_wait(&self) -> Result<(), WaitError> {
-        let engine = &self.handle.engine;
-        if engine.is_forked() {
-            Err(WaitError::Forked)
-        } else if is_inside(engine.key()) {
-            Err(WaitError::WouldDeadlock)
-        } else {
-            Ok(())
-        }
+        self.handle.engine.wait_idle_timeout(timeout)
     }
 
     /// As [`WorkerPool::join`], and returns the workers' states in order of their
@@ -399,7 +374,7 @@ impl<J: Send, R: Send, S: Send> WorkerPool<J, R, S> {
     ///
     /// As [`WorkerPool::join`].
     pub fn shutdown(mut self) -> Result<Vec<S>, JoinError> {
-        self.abandon_if_inside();
+        self.handle.engine.abandon_if_inside();
         self.close();
         self.join_crew()
     }
@@ -427,34 +402,20 @@ impl<J: Send, R: Send, S: Send> WorkerPool<J, R, S> {
     }
 
     fn halt(&self) {
-        self.abandon_if_inside();
+        self.handle.engine.abandon_if_inside();
         self.handle.halt();
-    }
-
-    /// For before the crew is closed: in an own worker, nobody will join it.
-    fn abandon_if_inside(&self) {
-        if is_inside(self.handle.engine.key()) {
-            self.handle.engine.abandon();
-        }
     }
 
     fn join_crew(&mut self) -> Result<Vec<S>, JoinError> {
         let Some(crew) = self.crew.take() else {
             return Ok(Vec::new());
         };
-        if self.handle.engine.is_forked() {
-            // The threads, the jobs and the results are the parent's.
-            std::mem::forget(crew);
+        let states = self.handle.engine.join(crew);
+        if matches!(states, Err(JoinError::Forked)) {
+            // The jobs and the results are the parent's.
             std::mem::forget(self.handle.clone());
-            return Err(JoinError::Forked);
         }
-        if is_inside(self.handle.engine.key()) {
-            // The threads go on alone; the last one tells the takers.
-            return Err(JoinError::WouldDeadlock);
-        }
-        let engine = &self.handle.engine;
-        let states = crew.join(|| assert!(engine.wait_for_threads(None), "there is no deadline"));
-        Ok(states.into_iter().flatten().collect())
+        Ok(states?.into_iter().flatten().collect())
     }
 }
 
@@ -529,7 +490,7 @@ impl<J: Send, R: Send, S: Send> Drop for WorkerPool<J, R, S> {
         if cancel {
             self.halt();
         } else {
-            self.abandon_if_inside();
+            self.handle.engine.abandon_if_inside();
             self.close();
         }
         match self.join_crew() {

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::tally::{Jobs, Table, WorkerStats};
 use std::fmt;
 
 /// What a pool has done and holds, at one moment.
@@ -40,36 +41,18 @@ pub struct Stats {
     pub workers: Vec<WorkerStats>,
 }
 
-/// What one worker has done.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct WorkerStats {
-    /// Jobs that ended here.
-    pub executed: u64,
-    /// Claims that brought more than one job from the shared queue.
-    pub batches: u64,
-    /// Jobs that came from other workers' deques.
-    pub stolen: u64,
-    /// How often it went to sleep.
-    pub parked: u64,
-    /// How often another thread woke it. (Else it woke by itself: it found a job when it
-    /// looked for the last time, or when the clock told it to look.)
-    pub woken: u64,
-}
-
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "jobs     accepted {} = queued {} + running {} + completed {} + panicked {} + cancelled {} + returned {}",
-            self.accepted,
-            self.queued,
-            self.running,
-            self.completed,
-            self.panicked,
-            self.cancelled,
-            self.returned,
-        )?;
+        let jobs = Jobs {
+            accepted: self.accepted,
+            queued: self.queued,
+            running: self.running,
+            completed: self.completed,
+            panicked: self.panicked,
+            cancelled: self.cancelled,
+            returned: self.returned,
+        };
+        writeln!(f, "{jobs}")?;
         writeln!(
             f,
             "results  waiting {}, discarded {}",
@@ -80,24 +63,6 @@ impl fmt::Display for Stats {
             "blocked  submitters {}, workers {}",
             self.blocked_submitters, self.blocked_workers
         )?;
-        write!(
-            f,
-            "{:<9}{:>12}{:>12}{:>12}{:>12}{:>12}",
-            "worker", "executed", "batches", "stolen", "parked", "woken"
-        )?;
-        for (id, worker) in self.workers.iter().enumerate() {
-            let WorkerStats {
-                executed,
-                batches,
-                stolen,
-                parked,
-                woken,
-            } = worker;
-            write!(
-                f,
-                "\n{id:<9}{executed:>12}{batches:>12}{stolen:>12}{parked:>12}{woken:>12}"
-            )?;
-        }
-        Ok(())
+        Table(&self.workers).fmt(f)
     }
 }

@@ -1,0 +1,107 @@
+//! What the builders of both fronts let their users choose, and the rules for it.
+
+#![forbid(unsafe_code)]
+
+use super::{MAX_WORKERS, ThreadOptions};
+use crate::error::BuildError;
+use crate::sync::{self, Object};
+
+/// The longest queue: more than a directory could address at a sensible price.
+pub(crate) const MAX_CAPACITY: usize = 1 << 28;
+
+/// Is told a worker's id, in its thread.
+pub(crate) type Hook<'env> = Object<dyn Fn(usize) + Send + Sync + 'env>;
+
+/// What an engine and its crew are made from.
+#[derive(Clone)]
+pub(crate) struct Settings<'env> {
+    pub(crate) workers: usize,
+    pub(crate) job_capacity: usize,
+    pub(crate) threads: ThreadOptions,
+    pub(crate) on_start: Option<Hook<'env>>,
+    pub(crate) on_stop: Option<Hook<'env>>,
+}
+
+impl Settings<'_> {
+    pub(crate) fn new() -> Self {
+        Self {
+            workers: sync::available_parallelism(),
+            job_capacity: 1024,
+            threads: ThreadOptions::default(),
+            on_start: None,
+            on_stop: None,
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), BuildError> {
+        match *self {
+            Self { workers: 0, .. } => Err(BuildError::ZeroWorkers),
+            Self { workers, .. } if workers > MAX_WORKERS => {
+                Err(BuildError::TooManyWorkers(MAX_WORKERS))
+            }
+            Self {
+                job_capacity: 0, ..
+            } => Err(BuildError::ZeroJobCapacity),
+            Self { job_capacity, .. } if job_capacity > MAX_CAPACITY => {
+                Err(BuildError::CapacityTooLarge(MAX_CAPACITY))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The methods of a builder that has [`Settings`] in `self.settings`.
+macro_rules! settings_methods {
+    ($env:lifetime) => {
+        /// How many worker threads the pool has: 1 to 65,534. Default: the parallelism
+        /// that the system offers ([`std::thread::available_parallelism`]), or 1.
+        pub fn workers(mut self, workers: usize) -> Self {
+            self.settings.workers = workers;
+            self
+        }
+
+        /// How many accepted jobs may wait to be started: 1 to 2^28. Default: 1024.
+        ///
+        /// The bound is exact. Memory grows with the number that really wait.
+        pub fn job_capacity(mut self, jobs: usize) -> Self {
+            self.settings.job_capacity = jobs;
+            self
+        }
+
+        /// The threads' names: `name-0`, `name-1`, ... Default: none.
+        ///
+        /// # Panics
+        ///
+        /// If the name contains a NUL byte.
+        pub fn thread_name(mut self, name: impl Into<String>) -> Self {
+            let name = name.into();
+            assert!(
+                !name.contains('\0'),
+                "a thread's name must not contain a NUL byte"
+            );
+            self.settings.threads.name = Some(name);
+            self
+        }
+
+        /// The threads' stack size in bytes. Default: the standard library's.
+        pub fn stack_size(mut self, bytes: usize) -> Self {
+            self.settings.threads.stack_size = Some(bytes);
+            self
+        }
+
+        /// Is called in each worker's thread with its id, before anything else there. A
+        /// panic makes `build` fail.
+        pub fn on_start(mut self, hook: impl Fn(usize) + Send + Sync + $env) -> Self {
+            self.settings.on_start = Some($crate::sync::Object::new(hook));
+            self
+        }
+
+        /// Is called in each worker's thread with its id, after its last job. A panic is
+        /// swallowed: there is nobody left to tell.
+        pub fn on_stop(mut self, hook: impl Fn(usize) + Send + Sync + $env) -> Self {
+            self.settings.on_stop = Some($crate::sync::Object::new(hook));
+            self
+        }
+    };
+}
+pub(crate) use settings_methods;

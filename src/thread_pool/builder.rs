@@ -1,0 +1,95 @@
+//! How a pool is made: all of it or nothing.
+
+#![forbid(unsafe_code)]
+
+use super::runner::{PanicHandler, Runner};
+use super::{ThreadPool, ThreadPoolHandle};
+use crate::engine::{Crew, Left, Settings, join_each, launch, settings_methods};
+use crate::error::{BuildError, JobPanic};
+use crate::sync::thread::JoinHandle;
+use crate::sync::{Arc, Object};
+use std::fmt;
+
+/// Configures a [`ThreadPool`]; made by [`ThreadPool::builder`].
+#[must_use = "a builder does nothing until `build`"]
+pub struct ThreadPoolBuilder {
+    settings: Settings<'static>,
+    on_panic: Option<Object<PanicHandler>>,
+}
+
+impl ThreadPoolBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            settings: Settings::new(),
+            on_panic: None,
+        }
+    }
+
+    settings_methods!('static);
+
+    /// Is called with the worker's id and the panic when a job panics that nobody waits
+    /// for, in the worker's thread. Default: nothing, besides what the panic hook prints.
+    ///
+    /// A panic in the handler is swallowed: there is nobody left to tell.
+    pub fn on_panic(mut self, handler: impl Fn(usize, JobPanic) + Send + Sync + 'static) -> Self {
+        self.on_panic = Some(Object::new(handler));
+        self
+    }
+
+    /// Starts the threads and returns the pool.
+    ///
+    /// All or nothing: when this returns `Ok`, each worker has started.
+    ///
+    /// # Errors
+    ///
+    /// A number out of its range, a thread that the system refuses, a panic in the start
+    /// hook. Threads that had started are joined.
+    pub fn build(self) -> Result<ThreadPool, BuildError> {
+        self.settings.check()?;
+        let identity = Arc::new(());
+        // Each handle and each thread has a share of it, so no other pool gets this key.
+        let key = Arc::as_ptr(&identity).addr();
+        let mut threads = Vec::new();
+        let launched = launch(&self.settings, key, |thread, berth| {
+            let engine = Arc::clone(&berth.engine);
+            let identity = Arc::clone(&identity);
+            let on_panic = self.on_panic.clone();
+            threads.push(thread.spawn(move || {
+                let runner = berth.live(
+                    |worker| Ok(Runner { worker, on_panic }),
+                    |left| {
+                        if left == Left::Last {
+                            super::cancel_queued(&engine);
+                        }
+                    },
+                );
+                if let Some(Runner { on_panic, .. }) = runner {
+                    crate::unwind::drop_quietly(on_panic);
+                }
+                engine.thread_ends();
+                drop(identity);
+            })?);
+            Ok(())
+        });
+        match launched {
+            Ok(engine) => Ok(ThreadPool {
+                handle: ThreadPoolHandle { engine, identity },
+                crew: Some(Crew::Owned(threads)),
+            }),
+            Err(error) => {
+                join_each(threads, JoinHandle::join);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for ThreadPoolBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThreadPoolBuilder")
+            .field("workers", &self.settings.workers)
+            .field("job_capacity", &self.settings.job_capacity)
+            .field("threads", &self.settings.threads)
+            .finish_non_exhaustive()
+    }
+}

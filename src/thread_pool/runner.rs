@@ -1,0 +1,38 @@
+//! One worker's side: it runs closures, and tells of panics that nobody waits for.
+
+#![forbid(unsafe_code)]
+
+use super::task::Task;
+use crate::engine::{Desk, Ended, Entry, Run};
+use crate::error::JobPanic;
+use crate::sync::Object;
+use crate::unwind;
+
+/// Is told which worker met with a panic, and which.
+pub(super) type PanicHandler = dyn Fn(usize, JobPanic) + Send + Sync;
+
+pub(super) struct Runner {
+    pub(super) worker: usize,
+    pub(super) on_panic: Option<Object<PanicHandler>>,
+}
+
+impl Run<Task> for Runner {
+    fn run(&mut self, entry: Entry<Task>, _desk: &mut Desk<'_, Task>) -> Ended {
+        match unwind::catch(|| entry.job.run()) {
+            Ok(ended) => ended,
+            Err(payload) => {
+                let told = unwind::catch(|| match &self.on_panic {
+                    Some(handler) => handler(self.worker, JobPanic::new(payload)),
+                    None => drop(payload),
+                });
+                // Of a panic in the handler, or in the drop of the payload, nobody is told.
+                let _ = told.map_err(std::mem::forget);
+                Ended::Panicked
+            }
+        }
+    }
+
+    fn cancel(&mut self, entry: Entry<Task>, _desk: &mut Desk<'_, Task>) {
+        unwind::drop_quietly(entry.job);
+    }
+}

@@ -1,0 +1,168 @@
+//! A job of any type in a fixed number of bytes: a closure, inline where it is small.
+//!
+//! **Promise.** What went into a [`Task`] is run once, or handed back, or dropped. Nothing
+//! is allocated for a value of up to [`SPACE`] bytes that is aligned like a `u64`, or less;
+//! any other lies in a `Box`.
+//!
+//! **Layout.** `space` has the value, or its box; `table` tells which type that is.
+//!
+//! **Invariants.**
+//!
+//! 1. `space` holds a `W`, or a `Box<W>` if a `W` does not [fit](fits), and `table` was made
+//!    for that `W`.
+//! 2. It is moved out by [`Task::run`], [`Task::take_back`] or the drop, which consume the
+//!    task: at most once.
+//!
+//! What goes in is [`Work`], which is `Send`, and comes out by value only; so a task is
+//! `Send`, and shared it gives away nothing.
+
+use crate::engine::Ended;
+use std::any::TypeId;
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem::{ManuallyDrop, MaybeUninit};
+
+/// The largest value, in bytes, that lies inline. With its table and the number that the
+/// engine adds, a job then fills a cache line.
+const SPACE: usize = 48;
+
+type Space = MaybeUninit<[u64; SPACE / size_of::<u64>()]>;
+
+/// What a worker does with a job that it has taken.
+pub(super) trait Work: Send {
+    /// Does it. A panic is the worker's to catch.
+    fn work(self) -> Ended;
+}
+
+/// A closure that nobody waits for.
+pub(super) struct Detached<F>(pub(super) F);
+
+impl<F: FnOnce() + Send> Work for Detached<F> {
+    fn work(self) -> Ended {
+        (self.0)();
+        Ended::Completed
+    }
+}
+
+/// A [`Work`] whose type nobody knows any more.
+pub(super) struct Task {
+    table: &'static Table,
+    space: Space,
+}
+
+/// What to do with a value of one type.
+struct Table {
+    /// # Safety
+    ///
+    /// * The space holds a value of the table's type, as invariant 1 says.
+    /// * The caller uses the space as empty from then on.
+    run: unsafe fn(&mut Space) -> Ended,
+    /// # Safety
+    ///
+    /// As for `run`.
+    drop: unsafe fn(&mut Space),
+    /// The table's type.
+    id: fn() -> TypeId,
+}
+
+struct TableOf<W>(PhantomData<W>);
+
+impl<W: Work + 'static> TableOf<W> {
+    const TABLE: Table = Table {
+        run: run::<W>,
+        drop: discard::<W>,
+        id: TypeId::of::<W>,
+    };
+}
+
+/// Whether a value lies inline.
+const fn fits<W>() -> bool {
+    size_of::<W>() <= SPACE && align_of::<W>() <= align_of::<Space>()
+}
+
+/// Moves the value out.
+///
+/// # Safety
+///
+/// * The space holds a `W`, as invariant 1 says.
+/// * The caller uses the space as empty from then on.
+unsafe fn take<W>(space: &mut Space) -> W {
+    let place = space.as_mut_ptr();
+    if fits::<W>() {
+        // SAFETY: a `W` lies there (the caller), within the space and aligned (`fits`);
+        // nobody reads it again (the caller).
+        unsafe { place.cast::<W>().read() }
+    } else {
+        // SAFETY: its box lies there (the caller), and a box fits; as above.
+        *unsafe { place.cast::<Box<W>>().read() }
+    }
+}
+
+/// # Safety
+///
+/// As for [`take`].
+unsafe fn run<W: Work>(space: &mut Space) -> Ended {
+    // SAFETY: the caller's promise.
+    unsafe { take::<W>(space) }.work()
+}
+
+/// # Safety
+///
+/// As for [`take`].
+unsafe fn discard<W>(space: &mut Space) {
+    // SAFETY: the caller's promise.
+    drop(unsafe { take::<W>(space) });
+}
+
+impl Task {
+    pub(super) fn new<W: Work + 'static>(work: W) -> Self {
+        let mut space = Space::uninit();
+        let place = space.as_mut_ptr();
+        if fits::<W>() {
+            // SAFETY: new memory, in which there is room for a `W`, aligned (`fits`).
+            unsafe { place.cast::<W>().write(work) };
+        } else {
+            // SAFETY: as above; a box is a pointer, which fits.
+            unsafe { place.cast::<Box<W>>().write(Box::new(work)) };
+        }
+        // Invariant 1.
+        let table = const { &TableOf::<W>::TABLE };
+        Self { table, space }
+    }
+
+    /// Does the work.
+    pub(super) fn run(self) -> Ended {
+        let mut task = ManuallyDrop::new(self);
+        // SAFETY: invariant 1; `task` is dropped by nobody, so the space is never looked
+        // at again, whether this returns or panics (invariant 2).
+        unsafe { (task.table.run)(&mut task.space) }
+    }
+
+    /// The value itself, if it is a `W`.
+    pub(super) fn take_back<W: 'static>(self) -> Option<W> {
+        if (self.table.id)() != TypeId::of::<W>() {
+            return None;
+        }
+        let mut task = ManuallyDrop::new(self);
+        // SAFETY: the table was made for a type with the id of `W`, which is `W`
+        // (invariant 1); as in `run`, nobody looks again (invariant 2).
+        Some(unsafe { take::<W>(&mut task.space) })
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        // SAFETY: invariant 1; nobody can look at what was dropped (invariant 2).
+        unsafe { (self.table.drop)(&mut self.space) };
+    }
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task").finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(workcrew_loom)))]
+#[path = "../../tests/unit/task.rs"]
+mod tests;

@@ -1,0 +1,52 @@
+//! Whole pools of closures, small enough for Miri, and what only the inside can test.
+
+use super::ThreadPool;
+use crate::engine::refusal;
+use crate::error::BuildError;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+#[test]
+fn a_small_pool_of_closures_runs_everything_and_ends() {
+    for workers in [1, 2] {
+        let sum = Arc::new(AtomicUsize::new(0));
+        let add = |number: usize| {
+            let sum = Arc::clone(&sum);
+            move || {
+                if number % 5 == 4 {
+                    std::panic::resume_unwind(Box::new(number));
+                }
+                sum.fetch_add(number, Relaxed);
+            }
+        };
+        let pool = ThreadPool::builder()
+            .workers(workers)
+            .job_capacity(3)
+            .build()
+            .unwrap();
+        for number in 0..5 {
+            pool.execute(add(number)).unwrap();
+        }
+        pool.execute_all((5..10).map(add)).unwrap();
+        pool.join().unwrap();
+        assert_eq!(sum.load(Relaxed), 45 - 4 - 9);
+        assert_eq!(Arc::strong_count(&sum), 1);
+    }
+}
+
+#[test]
+fn a_pool_whose_threads_the_system_refuses_leaves_none() {
+    for allowed in 0..3 {
+        let stopped = Arc::new(AtomicUsize::new(0));
+        let hook = Arc::clone(&stopped);
+        let builder = ThreadPool::builder().workers(3).on_stop(move |_| {
+            hook.fetch_add(1, Relaxed);
+        });
+        refusal::after(allowed);
+        let error = builder.build().unwrap_err();
+        refusal::after(usize::MAX);
+        assert!(matches!(error, BuildError::Thread(_)), "{error:?}");
+        assert_eq!(stopped.load(Relaxed), allowed);
+        assert_eq!(Arc::strong_count(&stopped), 1, "a thread is left");
+    }
+}
