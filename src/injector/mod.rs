@@ -532,20 +532,21 @@ impl<T> Injector<T> {
     /// how many items went in.
     fn publish_run(&self, id: u32, from: u64, count: usize, items: &mut [Option<T>]) -> usize {
         let segment = self.segments.get(id);
-        let end = from + count as u64;
-        let mut position = from;
+        let (mut group, mut cell) = place(from);
+        let mut left = count;
         let (mut done, mut lost) = (0, 0);
-        while position < end {
-            let (group, cell) = place(position);
-            let in_group = (GROUP - cell).min((end - position) as usize);
+        while left > 0 {
+            let in_group = (GROUP - cell).min(left);
             let mine = bits(cell, in_group);
             let decided = &segment.groups[group].decided;
             // Relaxed: a bit that we miss here fails the compare-and-swap.
             let mut seen = decided.load(Ordering::Relaxed);
             loop {
                 let good = mine & !seen;
+                let mut written = 0;
                 for (item, offset) in items[done..].iter_mut().zip(ones(good)) {
                     write(&segment.groups[group].cells[offset], item);
+                    written += 1;
                 }
                 probe!("injector push_batch: written, not published");
                 // [cell] Release: as in `publish`. Relaxed failure: only bits are used.
@@ -557,8 +558,8 @@ impl<T> Injector<T> {
                 ) {
                     Ok(_) => {
                         probe!("injector push_batch: group published");
-                        done += good.count_ones() as usize;
-                        lost += (mine & !good).count_ones();
+                        done += written;
+                        lost += in_group - written;
                         break;
                     }
                     Err(now) => {
@@ -574,9 +575,10 @@ impl<T> Injector<T> {
                     }
                 }
             }
-            position += in_group as u64;
+            left -= in_group;
+            (group, cell) = (group + 1, 0);
         }
-        self.count(id, lost);
+        self.count(id, lost as u32);
         done
     }
 }
