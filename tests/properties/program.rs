@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use std::{env, fmt, process, thread};
 
 /// Far longer than a program takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How a job ends, if it is started.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -105,7 +105,12 @@ pub(crate) struct Job {
 
 /// The number of a job's follow-up.
 pub(crate) fn follow_up(ancestor: u64, number: u64) -> u64 {
-    (ancestor + 1) * 1000 + number
+    (ancestor + 1) * 100_000 + number
+}
+
+/// And whose follow-up that is.
+pub(crate) fn ancestor(follow_up: u64) -> u64 {
+    follow_up / 100_000 - 1
 }
 
 impl Job {
