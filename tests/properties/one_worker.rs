@@ -321,7 +321,7 @@ impl Play<'_> {
                     self.site.release();
                     let site = self.site;
                     let running = self.model.running.unwrap();
-                    // The next job may start before we look.
+                    // Until then the pool would look as if it had come to rest.
                     let takers = self.takers.len();
                     until(|| {
                         for event in site.events() {

@@ -248,11 +248,14 @@ fn tell(what: &str) {
 }
 
 /// Aborts the process when a program hangs.
-struct Watch(Arc<Mutex<Option<(Instant, Arc<Program>)>>>);
+struct Watch(Arc<Mutex<Current>>);
+
+/// The program that is played, and since when.
+type Current = Option<(Instant, Arc<Program>)>;
 
 impl Watch {
     fn start() -> Self {
-        let current = Arc::new(Mutex::new(None::<(Instant, Arc<Program>)>));
+        let current = Arc::new(Mutex::new(Current::None));
         let watched = Arc::downgrade(&current);
         thread::spawn(move || {
             while let Some(current) = watched.upgrade() {
