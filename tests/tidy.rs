@@ -206,7 +206,13 @@ fn tests_of_the_contract_exist() {
         .flat_map(|tests| tests.split('`').skip(1).step_by(2))
         .collect();
     let mut tests = String::new();
-    for folder in ["tests", "tests/contract", "tests/thread_pool"] {
+    let folders = [
+        "tests",
+        "tests/contract",
+        "tests/properties",
+        "tests/thread_pool",
+    ];
+    for folder in folders {
         for entry in fs::read_dir(root().join(folder)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|end| end == "rs") {

@@ -227,3 +227,109 @@ fn if_the_input_panics_all_outcomes_come_from_the_results() {
     seen.sort_unstable();
     assert!(seen.into_iter().eq(0..20));
 }
+
+/// Each attempt is a job with an outcome of its own, which bears the index of the first.
+#[test]
+fn a_job_may_retry_itself_as_a_follow_up_of_a_closed_pool() {
+    let _watchdog = watchdog();
+    let door = Door::new();
+    let _open = OpenAtEnd(&door);
+    let inside = door.clone();
+    let (pool, results) = WorkerPool::<(u64, u32), Result<u64, u32>>::builder()
+        .workers(2)
+        .job_capacity(1)
+        .build(move |(job, attempt), ctx| {
+            inside.pass();
+            if u64::from(attempt) < job {
+                ctx.push((job, attempt + 1));
+                return Err(attempt);
+            }
+            Ok(job)
+        })
+        .unwrap();
+    pool.submit((3, 0)).unwrap();
+    door.wait_for(1);
+    pool.submit((1, 0)).unwrap();
+    pool.close();
+    door.open();
+    let mut attempts: Vec<_> = results
+        .map(|outcome| (outcome.index, outcome.follow_up, outcome.result.unwrap()))
+        .collect();
+    attempts
+        .sort_by_key(|(index, follow_up, result)| (*index, *follow_up, result.is_ok(), *result));
+    let expected = [
+        (0, false, Err(0)),
+        (0, true, Err(1)),
+        (0, true, Err(2)),
+        (0, true, Ok(3)),
+        (1, false, Err(0)),
+        (1, true, Ok(1)),
+    ];
+    assert_eq!(attempts, expected);
+}
+
+/// The index tells which job it was that failed or panicked.
+#[test]
+fn a_taker_may_submit_again_what_has_failed() {
+    let _watchdog = watchdog();
+    let (pool, mut results) = WorkerPool::<(u64, u64), Result<u64, ()>>::builder()
+        .workers(2)
+        .build(|(job, attempt), _| match attempt {
+            attempt if attempt >= job % 3 => Ok(job),
+            0 => Err(()),
+            _ => std::panic::resume_unwind(Box::new(job)),
+        })
+        .unwrap();
+    let mut open = std::collections::BTreeMap::new();
+    for job in 0..30 {
+        open.insert(pool.submit((job, 0)).unwrap(), (job, 0));
+    }
+    let mut done = Vec::new();
+    while !open.is_empty() {
+        let outcome = results.recv().unwrap();
+        let (job, attempt) = open.remove(&outcome.index).unwrap();
+        match outcome.result {
+            Ok(Ok(result)) => done.push(result),
+            _ => {
+                let again = (job, attempt + 1);
+                open.insert(pool.submit(again).unwrap(), again);
+            }
+        }
+    }
+    done.sort_unstable();
+    assert!(done.into_iter().eq(0..30));
+    assert_eq!(pool.stats().accepted, 30 + 10 + 20);
+}
+
+/// The first failure cancels the rest, and the pool is there for the next round.
+#[test]
+fn a_taker_may_cancel_all_at_the_first_failure() {
+    let _watchdog = watchdog();
+    let door = Door::new();
+    let _open = OpenAtEnd(&door);
+    let inside = door.clone();
+    let (pool, mut results) = WorkerPool::<u64, Result<u64, u64>>::builder()
+        .workers(1)
+        .build(move |job, _| {
+            if job == 4 {
+                inside.pass();
+            }
+            if job == 3 { Err(job) } else { Ok(job) }
+        })
+        .unwrap();
+    pool.submit_all(0..20).unwrap();
+    let mut first = results.by_ref().map(|outcome| outcome.result.unwrap());
+    assert_eq!(first.find_map(Result::err), Some(3));
+    door.wait_for(1);
+    assert_eq!(pool.cancel_all(), Ok(20));
+    door.open();
+    pool.submit_all(20..25).unwrap();
+    let verdicts: Vec<_> = results.by_ref().take(21).collect();
+    for (outcome, index) in verdicts.into_iter().zip(4..) {
+        assert_eq!(outcome.index, index);
+        match outcome.result {
+            Ok(result) => assert!(result == Ok(index) && (index == 4 || index >= 20)),
+            Err(error) => assert!(matches!(error, JobError::Cancelled) && (5..20).contains(&index)),
+        }
+    }
+}
