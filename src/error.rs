@@ -204,9 +204,12 @@ pub enum JobError {
     /// The job, or the making of its worker's state, panicked.
     Panicked(JobPanic),
     /// The job was dropped before it started: [`Handle::cancel`](crate::Handle::cancel)
-    /// was asked to, a map was dropped half-way, or the pool was torn down by a panicking
-    /// thread.
+    /// or [`JobHandle::cancel`](crate::JobHandle::cancel) was asked to, a map was dropped
+    /// half-way, or the pool was torn down without it.
     Cancelled,
+    /// The caller is a forked child of the process that the job was submitted in. (Only
+    /// from a [`JobHandle`](crate::JobHandle).)
+    Forked,
 }
 
 impl fmt::Display for JobError {
@@ -214,6 +217,7 @@ impl fmt::Display for JobError {
         match self {
             Self::Panicked(panic) => write!(f, "the job panicked: {}", panic.message()),
             Self::Cancelled => f.write_str("the job was cancelled before it started"),
+            Self::Forked => f.write_str("the job was submitted before a fork, in the parent"),
         }
     }
 }
