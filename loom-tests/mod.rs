@@ -37,6 +37,7 @@ mod gate;
 mod idle;
 mod injector;
 mod lease;
+mod oneshot;
 mod outbox;
 mod parker;
 mod pool;

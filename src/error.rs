@@ -203,10 +203,14 @@ impl<I: Iterator> Error for SubmitAllError<I> {}
 pub enum JobError {
     /// The job, or the making of its worker's state, panicked.
     Panicked(JobPanic),
-    /// The job was dropped before it started: [`Handle::cancel`](crate::Handle::cancel) or
-    /// [`Handle::cancel_all`](crate::Handle::cancel_all) was asked to, a map was dropped half-way, or the pool was torn down by a panicking
-    /// thread.
+    /// The job was dropped before it started: [`Handle::cancel`](crate::Handle::cancel),
+    /// [`Handle::cancel_all`](crate::Handle::cancel_all) or
+    /// [`JobHandle::cancel`](crate::JobHandle::cancel) was asked to, a map was dropped
+    /// half-way, or the pool was torn down without it.
     Cancelled,
+    /// The caller is a forked child of the process that the job was submitted in. (Only
+    /// from a [`JobHandle`](crate::JobHandle).)
+    Forked,
 }
 
 impl fmt::Display for JobError {
@@ -214,6 +218,7 @@ impl fmt::Display for JobError {
         match self {
             Self::Panicked(panic) => write!(f, "the job panicked: {}", panic.message()),
             Self::Cancelled => f.write_str("the job was cancelled before it started"),
+            Self::Forked => f.write_str("the job was submitted before a fork, in the parent"),
         }
     }
 }

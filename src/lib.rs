@@ -31,6 +31,7 @@ mod error;
 mod gate;
 mod idle;
 mod injector;
+mod oneshot;
 mod pace;
 mod parker;
 mod probe;
@@ -56,7 +57,7 @@ pub use error::{
 };
 pub use tally::WorkerStats;
 pub use thread_pool::{
-    QueuedJob, ThreadPool, ThreadPoolBuilder, ThreadPoolHandle, ThreadPoolStats,
+    JobHandle, QueuedJob, ThreadPool, ThreadPoolBuilder, ThreadPoolHandle, ThreadPoolStats,
 };
 pub use worker_pool::{
     Builder, Context, Handle, InOrder, Map, MapOrdered, Outcome, Results, Stats, WorkerPool,

@@ -146,7 +146,7 @@ fn a_warm_pool_does_not_allocate() {
         }
     }
     maps_over_an_endless_input_in_constant_memory();
-    small_closures_are_executed_without_an_allocation();
+    closures_cost_no_allocation_and_handles_one();
 }
 
 fn maps_over_an_endless_input_in_constant_memory() {
@@ -175,7 +175,7 @@ fn maps_over_an_endless_input_in_constant_memory() {
     }
 }
 
-fn small_closures_are_executed_without_an_allocation() {
+fn closures_cost_no_allocation_and_handles_one() {
     static SUM: AtomicU64 = AtomicU64::new(0);
     let small = |n: u64| {
         let burden = black_box([n, 1, 1, 1, 1, 1]);
@@ -204,4 +204,22 @@ fn small_closures_are_executed_without_an_allocation() {
         2 * JOBS
     );
     println!("closures: {allocated}");
+
+    // A job with a handle costs one, large or small.
+    let large = |n: u64| {
+        let burden = black_box([n; 40]);
+        move || black_box(burden)
+    };
+    let round = || {
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        for n in 0..JOBS / 10 {
+            pool.spawn(small(n)).unwrap().join().unwrap();
+            assert_eq!(pool.spawn(large(n)).unwrap().join().unwrap()[39], n);
+        }
+        ALLOCATIONS.load(Ordering::Relaxed) - before
+    };
+    round();
+    let allocated = round() - JOBS / 10 * 2;
+    assert!(allocated <= 16, "{allocated} allocations too many");
+    println!("jobs with handles: one each, and {allocated}");
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::time::Duration;
 use workcrew::{
-    CancelError, JoinError, RecvError, RecvTimeoutError, Results, SubmitError, SubmitTimeoutError,
-    ThreadPool, TryRecvError, TrySubmitError, WaitError, WaitTimeoutError, WorkerPool,
+    CancelError, JobError, JoinError, RecvError, RecvTimeoutError, Results, SubmitError,
+    SubmitTimeoutError, ThreadPool, TryRecvError, TrySubmitError, WaitError, WaitTimeoutError,
+    WorkerPool,
 };
 
 /// Longer than a test may take.
@@ -345,4 +346,42 @@ fn a_pool_of_closures_is_closed_and_ended_in_a_forked_child() {
         pool.join().unwrap();
         assert_eq!(runs.load(Ordering::Relaxed), 100);
     }
+}
+
+/// The jobs are the parent's, queued, running and finished.
+#[test]
+fn a_handle_in_a_forked_child_says_so() {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    let pool = ThreadPool::new(1).unwrap();
+    let (open, door) = std::sync::mpsc::channel();
+    let finished = pool.spawn(|| Arc::new(0)).unwrap();
+    pool.wait_idle().unwrap();
+    let running = pool.spawn(move || Arc::new(door.recv().unwrap())).unwrap();
+    let queued = pool.spawn(|| Arc::new(2)).unwrap();
+    let mut jobs = [finished, running, queued].map(Some);
+    let first_lie = in_a_child(|| {
+        let says_so = |result| matches!(result, Err(JobError::Forked));
+        let [finished, running, queued] = jobs.each_mut().map(|job| job.take().unwrap());
+        let cancelled = finished.cancel() || running.cancel() || queued.cancel();
+        let mut queued = pin!(queued);
+        let mut context = Context::from_waker(Waker::noop());
+        let polled = match queued.as_mut().poll(&mut context) {
+            Poll::Ready(result) => says_so(result),
+            Poll::Pending => false,
+        };
+        vec![
+            !cancelled,
+            polled,
+            says_so(finished.join()),
+            running.join_timeout(LONG).is_ok_and(says_so),
+        ]
+    });
+    assert_eq!(first_lie, None);
+    open.send(1).unwrap();
+    let results = jobs.map(|job| *job.unwrap().join().unwrap());
+    assert_eq!(results, [0, 1, 2]);
+    pool.join().unwrap();
 }

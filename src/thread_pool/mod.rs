@@ -3,15 +3,27 @@
 //! **What the engine sees.** An [`Engine`] of [`Task`]s: closures whose types are erased,
 //! inline where they are small. A worker's runner calls them. That is all of `execute`; a
 //! panic that reaches the runner is one that nobody waits for.
+//!
+//! **Jobs with a handle.** `spawn` puts closure and result into one place that task and handle
+//! share: a [`Oneshot`](crate::oneshot::Oneshot). Whoever claims it runs the closure: the worker
+//! whose turn it is, or a worker that waits for this very job. So the task in the queue is but a
+//! ticket, and one that comes too late does nothing.
+//!
+//! **Waiting.** A worker that waits for a job runs that job or sleeps; it never looks into the
+//! queues. So it meets no stranger that wants the lock it holds, and its stack grows only by
+//! what it waits for. Threads outside of the crew only sleep, so that no more jobs run at once
+//! than there are workers.
 
 mod builder;
 mod handle;
 mod runner;
+mod spawn;
 mod stats;
 mod task;
 
 pub use builder::ThreadPoolBuilder;
 pub use handle::ThreadPoolHandle;
+pub use spawn::JobHandle;
 pub use stats::ThreadPoolStats;
 
 use crate::engine::{Crew, Engine, Fate};
@@ -55,6 +67,8 @@ use task::Task;
 /// | [`shutdown_now`](Self::shutdown_now) | are handed back | running jobs, all threads | the queued jobs |
 /// | drop | run | all jobs, all threads | |
 /// | drop while panicking | are dropped | running jobs, all threads | |
+///
+/// A spawned job that is dropped, or handed back and not run, is cancelled for its handle.
 ///
 /// # Fork
 ///
@@ -129,6 +143,20 @@ impl ThreadPool {
         F: FnOnce() + Send + 'static,
     {
         self.handle.execute_all(jobs)
+    }
+
+    /// As [`ThreadPoolHandle::spawn`]: runs a closure on one of the workers and returns a
+    /// handle to what becomes of it.
+    ///
+    /// # Errors
+    ///
+    /// Hands the closure back; see there.
+    pub fn spawn<F, T>(&self, job: F) -> Result<JobHandle<T>, SubmitError<F>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.handle.spawn(job)
     }
 
     /// A handle that submits from elsewhere, from the pool's own jobs too.

@@ -8,6 +8,7 @@ mod common;
 mod ending;
 mod executing;
 mod panics;
+mod spawning;
 mod types;
 
 use common::Door;

@@ -12,12 +12,15 @@
 //!
 //! Nothing rests on time but the watchdog.
 
+#[path = "stall/oneshot.rs"]
+mod oneshot;
 #[path = "stall/pool.rs"]
 mod pool;
 #[path = "stall/queues.rs"]
 mod queues;
 
 use crate::probe::Stall;
+use oneshot::Role::{Claimant, JobOwner};
 use pool::Role::{
     AllButOneWorker, AnyWorker, BlockedSubmitter, Closer, LastTaker, LastWorker, OneWorker,
     Submitter, Taker,
@@ -46,6 +49,7 @@ struct Point {
 
 #[derive(Clone, Copy, Debug)]
 enum Role {
+    At(oneshot::Role),
     Of(queues::Role),
     In(pool::Role),
 }
@@ -88,7 +92,7 @@ impl Point {
     }
 }
 
-use Role::{In, Of};
+use Role::{At, In, Of};
 
 const CLAIMED: &str = "injector push: claimed, not written";
 const WRITTEN: &str = "injector push: written, not published";
@@ -591,6 +595,32 @@ const POINTS: &[Point] = &[
     .beside(THIEF_CLAIMED),
     // worker_pool::results
     at("results: taken, not handed out", "taking", &[In(Taker)]),
+    // oneshot
+    at(
+        "oneshot claim: claimed, job not out",
+        "running a job",
+        &[At(Claimant)],
+    ),
+    at(
+        "oneshot complete: written, not published",
+        "running a job",
+        &[At(Claimant)],
+    ),
+    at(
+        "oneshot complete: published, owner not told",
+        "running a job",
+        &[At(Claimant)],
+    ),
+    at(
+        "oneshot wait: looked, not asleep",
+        "joining",
+        &[At(JobOwner)],
+    ),
+    at(
+        "oneshot poll: waker stored, not announced",
+        "polling",
+        &[At(JobOwner)],
+    ),
 ];
 
 const CAPACITIES: [usize; 4] = [1, 2, 5, 64];
@@ -652,6 +682,9 @@ fn visit_files(folder: &Path, visit: &mut impl FnMut(&str)) {
 fn queues_go_on_beside_a_suspended_thread() {
     play_all(|point, role, workers, capacity, pass| match role {
         // There are no workers here, so once will do.
+        At(role) if workers == WORKERS[0] && capacity == CAPACITIES[0] => {
+            Some(oneshot::play(point, role))
+        }
         Of(role) if workers == WORKERS[0] => Some(queues::play(point, role, capacity, pass)),
         _ => None,
     });
@@ -660,7 +693,7 @@ fn queues_go_on_beside_a_suspended_thread() {
 #[test]
 fn pools_go_on_beside_a_suspended_thread() {
     play_all(|point, role, workers, capacity, pass| match role {
-        Of(_) => None,
+        At(_) | Of(_) => None,
         In(role) => Some(pool::play(point, role, workers, capacity, pass)),
     });
 }

@@ -50,3 +50,44 @@ fn a_pool_whose_threads_the_system_refuses_leaves_none() {
         assert_eq!(Arc::strong_count(&stopped), 1, "a thread is left");
     }
 }
+
+#[test]
+fn handles_of_a_small_pool_join_cancel_and_leave_in_any_order() {
+    let counted = Arc::new(());
+    let pool = ThreadPool::builder()
+        .workers(2)
+        .job_capacity(3)
+        .build()
+        .unwrap();
+    for n in 0..40 {
+        let held = (Arc::clone(&counted), Box::new(n), [0_u64; 3]);
+        let inner = pool.handle();
+        let job = pool
+            .spawn(move || {
+                if n % 7 == 6 {
+                    std::panic::resume_unwind(Box::new(n));
+                }
+                if n % 5 == 0 {
+                    if let Ok(own) = inner.spawn(move || Box::new(n)) {
+                        return (held, *own.join().unwrap());
+                    }
+                }
+                (held, n)
+            })
+            .unwrap();
+        for _ in 0..n % 8 {
+            std::thread::yield_now();
+        }
+        match n % 4 {
+            0 => drop(job),
+            1 => drop(job.cancel()),
+            2 => drop(job.cancel().then(|| job.join())),
+            _ => match job.join() {
+                Ok(((_, boxed, _), own)) => assert_eq!((*boxed, own), (n, n)),
+                Err(_) => assert_eq!(n % 7, 6),
+            },
+        }
+    }
+    pool.join().unwrap();
+    assert_eq!(Arc::strong_count(&counted), 1);
+}

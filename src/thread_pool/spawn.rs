@@ -1,0 +1,291 @@
+//! Jobs that somebody waits for: one allocation each, shared by the task in the queue and
+//! the handle.
+
+#![forbid(unsafe_code)]
+
+use super::ThreadPoolHandle;
+use super::task::{Task, Work};
+use crate::engine::{Ended, Refused, is_inside};
+use crate::error::{JobError, JobPanic, SubmitError};
+use crate::oneshot::{Claim, Oneshot};
+use crate::sync::{Home, Object};
+use crate::unwind;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+/// What becomes of a job.
+type Outcome<T> = Result<T, JobError>;
+
+type Place<F, T> = Oneshot<F, Outcome<T>>;
+
+/// The pool's share of a job.
+struct Ticket<F: FnOnce() -> T, T>(Object<Place<F, T>>);
+
+/// Runs what was claimed.
+fn run<F: FnOnce() -> T, T>(claim: Claim<'_, F, Outcome<T>>, job: F) -> Ended {
+    let (outcome, ended) = match unwind::catch(job) {
+        Ok(result) => (Ok(result), Ended::Completed),
+        Err(payload) => {
+            let panic = JobError::Panicked(JobPanic::new(payload));
+            (Err(panic), Ended::Panicked)
+        }
+    };
+    match claim.complete(outcome) {
+        // Nobody waits for it any more, so it is as any other detached job.
+        Err(Err(JobError::Panicked(panic))) => std::panic::resume_unwind(panic.into_payload()),
+        Err(outcome) => {
+            unwind::drop_quietly(outcome);
+        }
+        Ok(()) => {}
+    }
+    ended
+}
+
+/// Drops what was claimed.
+fn cancel<F, T>(claim: Claim<'_, F, Outcome<T>>, job: F) {
+    unwind::drop_quietly(job);
+    // If the handle has gone nobody need be told.
+    let _ = claim.complete(Err(JobError::Cancelled));
+}
+
+impl<F: FnOnce() -> T + Send, T: Send> Work for Ticket<F, T> {
+    fn work(self) -> Ended {
+        match self.0.claim() {
+            Some((claim, job)) => run(claim, job),
+            None if self.0.is_revoked() => Ended::Cancelled,
+            // Who waited for it has run it.
+            None => Ended::Completed,
+        }
+    }
+}
+
+/// A job that the pool drops unstarted is cancelled.
+impl<F: FnOnce() -> T, T> Drop for Ticket<F, T> {
+    fn drop(&mut self) {
+        if let Some((claim, job)) = self.0.revoke() {
+            cancel(claim, job);
+        }
+    }
+}
+
+/// What a handle can do with its job, whatever the closure.
+trait Promise<T>: Send + Sync {
+    fn run_if_queued(&self);
+    fn cancel(&self) -> bool;
+    fn is_done(&self) -> bool;
+    fn wait(&self, deadline: Option<Instant>) -> Option<Outcome<T>>;
+    fn poll(&self, context: &mut Context<'_>) -> Poll<Outcome<T>>;
+    fn leave(&self) -> Option<Outcome<T>>;
+}
+
+impl<F: FnOnce() -> T + Send, T: Send> Promise<T> for Place<F, T> {
+    fn run_if_queued(&self) {
+        if let Some((claim, job)) = self.claim() {
+            // It is counted when its ticket's turn comes.
+            let _ = run(claim, job);
+        }
+    }
+
+    fn cancel(&self) -> bool {
+        let revoked = self.revoke();
+        revoked.map(|(claim, job)| cancel(claim, job)).is_some()
+    }
+
+    fn is_done(&self) -> bool {
+        Oneshot::is_done(self)
+    }
+
+    fn wait(&self, deadline: Option<Instant>) -> Option<Outcome<T>> {
+        Oneshot::wait(self, deadline)
+    }
+
+    fn poll(&self, context: &mut Context<'_>) -> Poll<Outcome<T>> {
+        Oneshot::poll(self, context.waker())
+    }
+
+    fn leave(&self) -> Option<Outcome<T>> {
+        Oneshot::leave(self)
+    }
+}
+
+impl ThreadPoolHandle {
+    /// Runs a closure on one of the workers and returns a handle to what becomes of it.
+    ///
+    /// Waits while `job_capacity` jobs wait to be started. One allocation, whatever the size
+    /// of the closure and its result. Everything before `spawn` happens-before the closure,
+    /// and everything in the closure happens-before the receipt of its result.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use workcrew::ThreadPool;
+    ///
+    /// let pool = ThreadPool::new(2)?;
+    /// let sum = pool.spawn(|| (1..=10).sum::<u64>())?;
+    /// assert_eq!(sum.join()?, 55);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Hands the closure back, as [`execute`](Self::execute).
+    ///
+    /// # Blocking
+    ///
+    /// As [`execute`](Self::execute).
+    pub fn spawn<F, T>(&self, job: F) -> Result<JobHandle<T>, SubmitError<F>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let place = Object::new(Oneshot::new(job));
+        let unpack = |task: Task| {
+            let ticket: Option<Ticket<F, T>> = task.take_back();
+            let ticket = ticket.expect("it comes back to whom it came from");
+            let (_nobody_waits, job) = ticket.0.claim().expect("nobody else has had it");
+            job
+        };
+        match self
+            .engine
+            .submit(Task::new(Ticket(Object::clone(&place))), None)
+        {
+            Ok(_) => Ok(JobHandle {
+                promise: place,
+                key: self.engine.key(),
+                home: Home::new(),
+            }),
+            Err(Refused::Closed(task)) => Err(SubmitError::Closed(unpack(task))),
+            Err(Refused::WouldDeadlock(task)) => Err(SubmitError::WouldDeadlock(unpack(task))),
+            Err(Refused::TimedOut(_)) => unreachable!("no time was set"),
+        }
+    }
+}
+
+/// A job that was [spawned](crate::ThreadPool::spawn), and in the end its result.
+///
+/// Dropping the handle detaches the job: it runs all the same, its result is dropped, and its
+/// panic goes to [`on_panic`](crate::ThreadPoolBuilder::on_panic)'s handler. (A panic that was
+/// there when the handle was dropped is dropped with it.) A panic in the `Drop` of a result
+/// that nobody takes is swallowed.
+///
+/// A handle is a [`Future`] that resolves to what [`join`](Self::join) returns. It needs no
+/// runtime: the worker that runs the job wakes the task.
+///
+/// # Examples
+///
+/// ```
+/// use workcrew::{JobError, ThreadPool};
+///
+/// let pool = ThreadPool::new(2)?;
+/// let job = pool.spawn(|| -> u32 { panic!("no number") })?;
+/// match job.join() {
+///     Err(JobError::Panicked(panic)) => assert_eq!(panic.message(), "no number"),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "dropping a handle detaches its job"]
+pub struct JobHandle<T> {
+    promise: Object<dyn Promise<T>>,
+    /// The engine's: whether the waiter is one of its workers.
+    key: usize,
+    home: Home,
+}
+
+impl<T> JobHandle<T> {
+    /// Waits for the job to end and returns its result.
+    ///
+    /// # Errors
+    ///
+    /// [`JobError::Panicked`] if the job panicked, [`JobError::Cancelled`] if it was dropped
+    /// unstarted, by [`cancel`](Self::cancel) or with its pool, [`JobError::Forked`] in a
+    /// forked child.
+    ///
+    /// # Blocking
+    ///
+    /// Until the job has ended. One of the pool's own workers runs the job itself if it is
+    /// still queued, and no other job: so it holds up nobody, and meets no stranger. (Such a
+    /// job counts as queued in [`stats`](ThreadPoolHandle::stats) until its turn comes, and
+    /// then as completed, whether it panicked or not.) It never returns if the job waits for
+    /// the caller.
+    pub fn join(self) -> Result<T, JobError> {
+        if self.home.is_abroad() {
+            return Err(JobError::Forked);
+        }
+        if is_inside(self.key) {
+            self.promise.run_if_queued();
+        }
+        let outcome = self.promise.wait(None);
+        outcome.expect("without a deadline there is no end but an outcome")
+    }
+
+    /// As [`join`](Self::join), but waits at most `timeout`, and never runs the job itself.
+    ///
+    /// # Errors
+    ///
+    /// Hands back the handle when the time is up. The job goes on.
+    ///
+    /// # Blocking
+    ///
+    /// As [`join`](Self::join), until the time is up.
+    pub fn join_timeout(self, timeout: Duration) -> Result<Result<T, JobError>, Self> {
+        if self.home.is_abroad() {
+            return Ok(Err(JobError::Forked));
+        }
+        // A time beyond the clock's reach is no deadline.
+        let deadline = Instant::now().checked_add(timeout);
+        self.promise.wait(deadline).ok_or(self)
+    }
+
+    /// Whether the job has ended: then [`join`](Self::join) returns at once.
+    pub fn is_finished(&self) -> bool {
+        self.promise.is_done()
+    }
+
+    /// Cancels the job, if it has not started. Returns whether that was in time.
+    ///
+    /// If it was, the job's closure has been dropped by now, in this thread, and
+    /// [`join`](Self::join) returns [`JobError::Cancelled`]. The job keeps its place in the
+    /// queue, and counts as queued, until its turn comes. A job that has started is not
+    /// touched. In a forked child nothing is cancelled.
+    pub fn cancel(&self) -> bool {
+        !self.home.is_abroad() && self.promise.cancel()
+    }
+}
+
+/// # Panics
+///
+/// If it is polled after it has been ready.
+///
+/// Stores the waker under a lock, for some nanoseconds.
+impl<T> Future for JobHandle<T> {
+    type Output = Result<T, JobError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.home.is_abroad() {
+            return Poll::Ready(Err(JobError::Forked));
+        }
+        self.promise.poll(context)
+    }
+}
+
+impl<T> Drop for JobHandle<T> {
+    fn drop(&mut self) {
+        if self.home.is_abroad() {
+            // What is there is the parent's.
+            std::mem::forget(Object::clone(&self.promise));
+        } else {
+            unwind::drop_quietly(self.promise.leave());
+        }
+    }
+}
+
+impl<T> fmt::Debug for JobHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobHandle")
+            .field("is_finished", &self.is_finished())
+            .finish_non_exhaustive()
+    }
+}
