@@ -128,6 +128,8 @@ impl Ledger {
         add(&self.pushed, u64::MAX, Ordering::Relaxed);
     }
 
+    /// A job is about to be started. Before submitters are told of its room: who cancels it
+    /// then and finds it counted as queued is in time, by the same barrier.
     #[inline]
     pub(crate) fn start(&self) {
         // [started] Release: so that a reader of `started` finds the job accepted.

@@ -297,13 +297,10 @@ impl<'a, J: Send> Worker<'a, J> {
         }
         self.in_turn -= 1;
         let own = if self.in_turn > 0 { self.own() } else { None };
-        let found = match own {
-            Some(own) => own,
-            None => self.find_elsewhere()?,
-        };
-        probe!("engine: job found, not counted as started");
-        self.ledger.start();
-        Some(found)
+        match own {
+            Some(own) => Some(own),
+            None => self.find_elsewhere(),
+        }
     }
 
     /// A job of which others know too, or it is time for one that is out of turn.
@@ -385,6 +382,8 @@ impl<'a, J: Send> Worker<'a, J> {
     /// A job leaves a deque to be started: that may make room for a submitter.
     #[inline]
     fn resume(&self, entry: &Entry<J>) {
+        probe!("engine: job found, not counted as started");
+        self.ledger.start();
         if entry.counts_against_capacity() {
             probe!("engine: taken from a deque, room not yet counted");
             self.ledger.resume();
@@ -457,6 +456,7 @@ impl<'a, J: Send> Worker<'a, J> {
             engine.idle.notify();
         }
         probe!("engine claim: crew told, submitters not");
+        ledger.start();
         engine.room.notify(1);
         Some(first)
     }
@@ -469,6 +469,7 @@ impl<'a, J: Send> Worker<'a, J> {
             .overflow
             .pop(1, |_| {}, |_, entry| found = Some(entry));
         let found = found?;
+        self.ledger.start();
         self.engine
             .idle
             .found(&mut self.place, self.engine.overflow.len() > 0);
