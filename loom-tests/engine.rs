@@ -673,6 +673,33 @@ fn cancel_races_the_start() {
     });
 }
 
+/// A job that does not count as started after it was cancelled is never started.
+#[test]
+fn cancel_races_the_count() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 100,
+        events: &["model: it had not started", "model: it ran"],
+    };
+    explore("cancel_races_the_count", plan, || {
+        let (site, start) = site(1, |_, _, _| {});
+        submit(&site, 0);
+        let [worker]: Workers<1> = start();
+        site.board.write(7);
+        assert_eq!(site.engine.cancel(0), Ok(()));
+        let started = site.engine.totals().started;
+        site.engine.close();
+        assert_eq!(worker.join().unwrap(), Exit::Drained);
+        let ran = site.ended.load(Ordering::Relaxed) != 0;
+        if started == 0 {
+            visit("model: it had not started");
+            assert!(!ran, "it counted as queued, and yet it ran");
+        } else if ran {
+            visit("model: it ran");
+        }
+    });
+}
+
 /// The same when all jobs are cancelled; the one that fills the queue afterwards runs.
 #[test]
 fn cancel_all_races_the_start() {
