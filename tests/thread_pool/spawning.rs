@@ -50,7 +50,8 @@ fn each_handle_gets_its_own_result_however_it_waits() {
         .job_capacity(7)
         .build()
         .unwrap();
-    let ways: [fn(JobHandle<Box<u64>>) -> u64; 4] = [
+    type Way = fn(JobHandle<Box<u64>>) -> u64;
+    let ways: [Way; 4] = [
         |handle| *handle.join().unwrap(),
         |handle| *block_on(handle).unwrap(),
         |handle| *handle.join_timeout(Duration::MAX).unwrap().unwrap(),
