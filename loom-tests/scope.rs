@@ -17,7 +17,9 @@ fn job(board: &Arc<Board>) -> Task {
 
 /// A worker that uses its ticket.
 fn worker(ticket: Ticket) -> thread::JoinHandle<()> {
-    thread::spawn(move || drop(ticket.work()))
+    thread::spawn(move || {
+        let _ = ticket.work();
+    })
 }
 
 #[test]
