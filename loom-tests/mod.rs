@@ -42,3 +42,4 @@ mod outbox;
 mod parker;
 mod pool;
 mod recall;
+mod scope;

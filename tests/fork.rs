@@ -385,3 +385,32 @@ fn a_handle_in_a_forked_child_says_so() {
     assert_eq!(results, [0, 1, 2]);
     pool.join().unwrap();
 }
+
+#[test]
+fn a_child_that_leaves_the_body_of_a_scope_of_a_pool_with_its_jobs_aborts() {
+    for running in [false, true] {
+        let pool = ThreadPool::new(1).unwrap();
+        let (open, door) = std::sync::mpsc::channel::<()>();
+        let parent = std::process::id();
+        let id = pool.scope(|scope| {
+            if running {
+                scope.spawn(move || door.recv().unwrap());
+            }
+            // SAFETY: see `in_a_child`.
+            let id = unsafe { libc::fork() };
+            if id == 0 {
+                // SAFETY: no arguments but a number.
+                unsafe { libc::alarm(PATIENCE) };
+            } else if running {
+                open.send(()).unwrap();
+            }
+            id
+        });
+        if std::process::id() != parent {
+            // SAFETY: ends the process.
+            unsafe { libc::_exit(9) };
+        }
+        // Without jobs it leaves.
+        assert_eq!(exit_code(id), if running { -libc::SIGABRT } else { 9 });
+    }
+}

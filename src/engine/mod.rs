@@ -352,6 +352,29 @@ impl<J> Engine<J> {
         Ok(accepted)
     }
 
+    /// Accepts a job that belongs to the one that this worker runs, in whose thread the caller
+    /// is. It does not count against the capacity, and is accepted after closing too.
+    ///
+    /// # Errors
+    ///
+    /// Hands the job back if millions wait.
+    pub(crate) fn push_inside(&self, worker: usize, job: J) -> Result<(), J> {
+        // Counted before it can be seen, so that no moment looks drained.
+        let ledger = self.ledgers.of(worker);
+        ledger.push();
+        let origin = Origin::submitted(0).follow_up();
+        match self.overflow.push(Entry { job, origin }, |_| true) {
+            Ok(_) => {
+                self.idle.notify();
+                Ok(())
+            }
+            Err(Rejected::Full(entry) | Rejected::Closed(entry)) => {
+                ledger.unpush();
+                Err(entry.job)
+            }
+        }
+    }
+
     /// How many of `want` positions from `position` on the capacity allows.
     #[inline]
     fn admits(&self, position: u64, want: usize) -> usize {

@@ -9,20 +9,29 @@
 //! whose turn it is, or a worker that waits for this very job. So the task in the queue is but a
 //! ticket, and one that comes too late does nothing.
 //!
-//! **Waiting.** A worker that waits for a job runs that job or sleeps; it never looks into the
-//! queues. So it meets no stranger that wants the lock it holds, and its stack grows only by
+//! **Scopes.** The jobs of a scope lie in a queue of the scope's own. The pool's queue gets a
+//! ticket for each: "run one job of this scope". Whoever waits for a scope takes from that queue,
+//! so it finds the scope's jobs and no others, and the tickets that are left over do nothing.
+//! Workers' tickets go where follow-ups go, which is never full: a job that makes jobs never
+//! waits for room.
+//!
+//! **Waiting.** A worker that waits for a job, or a scope, runs that job, or that scope's, or
+//! sleeps; it never looks into the pool's queues. Whoever runs a job that waits in turn waits for
+//! something deeper, so the deepest goes on, and all others after it. So it meets no stranger that wants the lock it holds, and its stack grows only by
 //! what it waits for. Threads outside of the crew only sleep, so that no more jobs run at once
 //! than there are workers.
 
 mod builder;
 mod handle;
 mod runner;
+pub(crate) mod scope;
 mod spawn;
 mod stats;
-mod task;
+pub(crate) mod task;
 
 pub use builder::ThreadPoolBuilder;
 pub use handle::ThreadPoolHandle;
+pub use scope::Scope;
 pub use spawn::JobHandle;
 pub use stats::ThreadPoolStats;
 
@@ -157,6 +166,19 @@ impl ThreadPool {
         T: Send + 'static,
     {
         self.handle.spawn(job)
+    }
+
+    /// As [`ThreadPoolHandle::scope`]: calls `body` in the calling thread, and returns when all
+    /// jobs that were spawned in the scope have ended. They may borrow from the stack.
+    ///
+    /// # Panics
+    ///
+    /// If the body or one of the jobs panics; see there.
+    pub fn scope<'env, B, T>(&self, body: B) -> T
+    where
+        B: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
+    {
+        self.handle.scope(body)
     }
 
     /// A handle that submits from elsewhere, from the pool's own jobs too.

@@ -12,6 +12,8 @@
 //!    for that `W`.
 //! 2. It is moved out by [`Task::run`], [`Task::take_back`] or the drop, which consume the
 //!    task: at most once.
+//! 3. A `W` that is not `'static` came through [`Task::borrowing`], whose caller answers for
+//!    it.
 //!
 //! What goes in is [`Work`], which is `Send`, and comes out by value only; so a task is
 //! `Send`, and shared it gives away nothing.
@@ -29,13 +31,13 @@ const SPACE: usize = 48;
 type Space = MaybeUninit<[u64; SPACE / size_of::<u64>()]>;
 
 /// What a worker does with a job that it has taken.
-pub(super) trait Work: Send {
+pub(crate) trait Work: Send {
     /// Does it. A panic is the worker's to catch.
     fn work(self) -> Ended;
 }
 
 /// A closure that nobody waits for.
-pub(super) struct Detached<F>(pub(super) F);
+pub(crate) struct Detached<F>(pub(crate) F);
 
 impl<F: FnOnce() + Send> Work for Detached<F> {
     fn work(self) -> Ended {
@@ -45,7 +47,7 @@ impl<F: FnOnce() + Send> Work for Detached<F> {
 }
 
 /// A [`Work`] whose type nobody knows any more.
-pub(super) struct Task {
+pub(crate) struct Task {
     table: &'static Table,
     space: Space,
 }
@@ -61,17 +63,24 @@ struct Table {
     ///
     /// As for `run`.
     drop: unsafe fn(&mut Space),
-    /// The table's type.
-    id: fn() -> TypeId,
+    /// The table's type, if it borrows nothing.
+    id: Option<fn() -> TypeId>,
 }
 
 struct TableOf<W>(PhantomData<W>);
 
-impl<W: Work + 'static> TableOf<W> {
-    const TABLE: Table = Table {
+impl<W: Work> TableOf<W> {
+    const BORROWING: Table = Table {
         run: run::<W>,
         drop: discard::<W>,
-        id: TypeId::of::<W>,
+        id: None,
+    };
+}
+
+impl<W: Work + 'static> TableOf<W> {
+    const OWNED: Table = Table {
+        id: Some(TypeId::of::<W>),
+        ..Self::BORROWING
     };
 }
 
@@ -115,7 +124,21 @@ unsafe fn discard<W>(space: &mut Space) {
 }
 
 impl Task {
-    pub(super) fn new<W: Work + 'static>(work: W) -> Self {
+    pub(crate) fn new<W: Work + 'static>(work: W) -> Self {
+        Self::with_table(work, const { &TableOf::<W>::OWNED })
+    }
+
+    /// A task that borrows.
+    ///
+    /// # Safety
+    ///
+    /// * The task is run or dropped before anything that `work` borrows ends.
+    pub(crate) unsafe fn borrowing<W: Work>(work: W) -> Self {
+        Self::with_table(work, const { &TableOf::<W>::BORROWING })
+    }
+
+    /// `table` is one of `TableOf<W>` (invariant 1).
+    fn with_table<W>(work: W, table: &'static Table) -> Self {
         let mut space = Space::uninit();
         let place = space.as_mut_ptr();
         if fits::<W>() {
@@ -125,22 +148,20 @@ impl Task {
             // SAFETY: as above; a box is a pointer, which fits.
             unsafe { place.cast::<Box<W>>().write(Box::new(work)) };
         }
-        // Invariant 1.
-        let table = const { &TableOf::<W>::TABLE };
         Self { table, space }
     }
 
     /// Does the work.
-    pub(super) fn run(self) -> Ended {
+    pub(crate) fn run(self) -> Ended {
         let mut task = ManuallyDrop::new(self);
         // SAFETY: invariant 1; `task` is dropped by nobody, so the space is never looked
         // at again, whether this returns or panics (invariant 2).
         unsafe { (task.table.run)(&mut task.space) }
     }
 
-    /// The value itself, if it is a `W`.
-    pub(super) fn take_back<W: 'static>(self) -> Option<W> {
-        if (self.table.id)() != TypeId::of::<W>() {
+    /// The value itself, if it is a `W` that went in by [`Task::new`].
+    pub(crate) fn take_back<W: 'static>(self) -> Option<W> {
+        if self.table.id.is_none_or(|id| id() != TypeId::of::<W>()) {
             return None;
         }
         let mut task = ManuallyDrop::new(self);

@@ -8,6 +8,7 @@ mod common;
 mod ending;
 mod executing;
 mod panics;
+mod scoping;
 mod spawning;
 mod types;
 

@@ -10,6 +10,7 @@ fn public_types_are_send_sync_and_debug() {
     check::<ThreadPoolBuilder>();
     check::<ThreadPoolHandle>();
     check::<ThreadPoolStats>();
+    check::<Scope<'static, 'static>>();
     check::<JobHandle<std::cell::Cell<u64>>>();
     fn sent<T: Send + Debug>() {}
     sent::<QueuedJob>();

@@ -91,3 +91,37 @@ fn handles_of_a_small_pool_join_cancel_and_leave_in_any_order() {
     pool.join().unwrap();
     assert_eq!(Arc::strong_count(&counted), 1);
 }
+
+#[test]
+fn scopes_of_a_small_pool_borrow_whatever_becomes_of_them() {
+    let pool = ThreadPool::builder()
+        .workers(2)
+        .job_capacity(2)
+        .build()
+        .unwrap();
+    for round in 0..6 {
+        let mut numbers: Vec<Box<usize>> = (0..8).map(Box::new).collect();
+        let scope = crate::unwind::catch(|| {
+            pool.scope(|outer| {
+                for pair in numbers.chunks_mut(2) {
+                    let pool = &pool;
+                    outer.spawn(move || {
+                        pool.scope(|inner| {
+                            for number in pair {
+                                inner.spawn(move || **number += 1);
+                            }
+                        });
+                        if round == 4 {
+                            std::panic::resume_unwind(Box::new("a job's"));
+                        }
+                    });
+                }
+                if round == 5 {
+                    std::panic::resume_unwind(Box::new("the body's"));
+                }
+            });
+        });
+        assert_eq!(scope.is_ok(), round < 4);
+        assert!(numbers.into_iter().map(|number| *number).eq(1..=8));
+    }
+}
