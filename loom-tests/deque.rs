@@ -84,6 +84,30 @@ fn push_reuses_a_stolen_slot() {
     });
 }
 
+/// The owner takes the items on both sides of the thief's. When all is over the whole ring
+/// is free again.
+#[test]
+fn slots_around_a_thief_are_free_again() {
+    let plan = Plan {
+        bound: Bound::Preemptions(3),
+        floor: 10,
+        events: &["model: between two pops"],
+    };
+    explore("slots_around_a_thief_are_free_again", plan, || {
+        let (mut local, stealer) = ring(4);
+        (1..=3).for_each(|number| assert!(push(&mut local, number)));
+        let thief = thread::spawn(move || steal(&stealer, 1));
+        let popped = pop_all(&mut local);
+        let stolen = thief.join().unwrap();
+        if stolen == [2] && popped == [1, 3] {
+            visit("model: between two pops");
+        }
+        assert_all_once([stolen, popped], 3);
+        (4..=7).for_each(|number| assert!(push(&mut local, number)));
+        assert_eq!(pop_all(&mut local), [4, 5, 6, 7]);
+    });
+}
+
 #[test]
 fn thief_races_the_last_pop() {
     let plan = Plan {

@@ -930,3 +930,70 @@ fn batch_races_park() {
         close_and_join(&site, workers, 2);
     });
 }
+
+/// The only place is a submitter's that never fills it. Whoever finds it taken makes the
+/// worker pass it over.
+fn place_of_a_lost_submitter(name: &str, submit: fn(&Site)) {
+    let plan = Plan {
+        bound: Bound::Preemptions(1),
+        floor: 20,
+        events: &[
+            "injector contest: asked, crew not told",
+            "idle sleep: announced, not looked",
+        ],
+    };
+    explore(name, plan, move || {
+        let (site, start) = site(1, |_, _, _| {});
+        site.engine.claim_and_leave();
+        let workers: Workers<1> = start();
+        submit(&site);
+        close_and_join(&site, workers, 1);
+    });
+}
+
+#[test]
+fn submit_passes_a_lost_submitter() {
+    place_of_a_lost_submitter("submit_passes_a_lost_submitter", |site| submit(site, 0));
+}
+
+#[test]
+fn batch_passes_a_lost_submitter() {
+    place_of_a_lost_submitter("batch_passes_a_lost_submitter", |site| {
+        site.engine.submit_batch(&mut [Some(0)]).unwrap();
+    });
+}
+
+/// Nobody joins the crew, so its last worker takes care of what is left: one does, and it
+/// sees what the other did.
+#[test]
+fn last_of_an_abandoned_crew() {
+    let plan = Plan {
+        bound: Bound::Exhaustive,
+        floor: 2,
+        events: &[
+            "model: the first is the last",
+            "model: the second is the last",
+        ],
+    };
+    explore("last_of_an_abandoned_crew", plan, || {
+        let (site, _start) = site::<2, _>(1, |_, _, _| {});
+        let boards = Arc::new([Board::new(), Board::new()]);
+        site.engine.abandon();
+        let workers = [0, 1].map(|id| {
+            let (site, boards) = (Arc::clone(&site), Arc::clone(&boards));
+            thread::spawn(move || {
+                boards[id].write(1);
+                let last = site.engine.leave();
+                if last {
+                    assert_eq!([boards[0].read(), boards[1].read()], [1, 1]);
+                }
+                last
+            })
+        });
+        match workers.map(|worker| worker.join().unwrap()) {
+            [true, false] => visit("model: the first is the last"),
+            [false, true] => visit("model: the second is the last"),
+            last => panic!("{last:?}"),
+        }
+    });
+}

@@ -223,3 +223,24 @@ fn last_look_sees_the_permits_event() {
         }
     });
 }
+
+/// An event that nobody tells of, which [`crate::sync::WATCH`] is for.
+#[test]
+fn clock_finds_an_untold_event() {
+    let plan = Plan {
+        bound: Bound::Exhaustive,
+        floor: 10,
+        events: &["gate wait: found by the clock"],
+    };
+    explore("clock_finds_an_untold_event", plan, || {
+        let hall = Hall::new();
+        let waiter = thread::spawn({
+            let hall = Arc::clone(&hall);
+            move || hall.gate.wait(None, || hall.enter())
+        });
+        hall.places.store(1, Ordering::Relaxed);
+        hall.gate.disturb();
+        assert_eq!(waiter.join().unwrap(), Some(()));
+        assert_eq!(hall.gate.waiting(), 0);
+    });
+}

@@ -168,8 +168,8 @@ impl<T> Ring<T> {
     fn ends(&self) -> (u64, u64) {
         // [gone] Acquire: head first, so that the tail is not behind it.
         let head = self.head.load(Ordering::Acquire);
-        // Acquire: whoever acts on the length may rely on what was published.
-        (head, self.tail.load(Ordering::Acquire))
+        // Relaxed: whoever wants the items claims them, and acquires them then.
+        (head, self.tail.load(Ordering::Relaxed))
     }
 
     #[inline]

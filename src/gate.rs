@@ -114,7 +114,8 @@ impl Gate {
     pub(crate) fn notify_all(&self) {
         // [enter] heavy, since nobody calls this once a job.
         barrier::heavy();
-        // [permit] Relaxed: the heavy barrier is a fence too, which releases.
+        // [permit] Relaxed: who takes the permit and sees no event enters again, through
+        // its own heavy barrier.
         let _ = self
             .word
             .word
@@ -205,6 +206,7 @@ impl Gate {
                 slept = true;
             }
             probe!("gate wait: permit taken");
+            // Hint: spares entering again.
             if let Some(found) = look() {
                 return Some(found);
             }
@@ -243,10 +245,10 @@ impl Gate {
 
 #[cfg(all(test, workcrew_loom))]
 impl Gate {
-    /// Plays a clock that runs out, which loom's never does: wakes one that sleeps,
-    /// without a permit.
+    /// Plays a clock that runs out, which loom's never does: wakes one that sleeps, or
+    /// the next that would, without a permit.
     pub(crate) fn disturb(&self) {
-        self.word.wake(1);
+        self.word.ring();
     }
 }
 

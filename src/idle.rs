@@ -48,7 +48,7 @@
 //! | `asleep`  | [`Idle::sleep`], barrier  | [`Idle::notify`], barrier | that one sleeps        | `push_races_last_sleeper`     |
 //! | `link`    | [`Idle::sleep`], word     | [`Idle::wake`], word     | the sleeper's link     | `link_of_the_second_sleep`    |
 //! | `walk`    | [`Idle::sleep`], link     | [`Idle::stack`], link    | that the last sleep is over | `stack_grows_under_a_walk` |
-//! | `called`  | [`Idle::notify`], word    | [`Idle::found`], word    | that a wake was spared | `three_jobs_share_the_calls`  |
+//! | `called`  | [`Idle::notify`], word    | [`Idle::found`], word    | that a wake was spared | `two_sleepers_two_jobs`       |
 
 #![forbid(unsafe_code)]
 

@@ -687,3 +687,11 @@ impl<J> Engine<J> {
         self.deques.len()
     }
 }
+
+#[cfg(all(test, workcrew_loom))]
+impl<J> Engine<J> {
+    /// Plays a submitter that takes a place and is then suspended for ever.
+    pub(crate) fn claim_and_leave(&self) {
+        self.injector.claim_and_leave();
+    }
+}

@@ -305,6 +305,7 @@ impl<T> Injector<T> {
             }
             match self.look(head, 1) {
                 Look::Published(..) => return true,
+                // [contested] nobody else may come to pass it over.
                 Look::Unpublished if tail & CLOSED != 0 || self.is_contested(head) => return true,
                 Look::Unpublished if self.published_behind(head, tail >> 1) => return true,
                 Look::Unpublished | Look::Stale => {}
@@ -770,8 +771,7 @@ impl<T> Injector<T> {
 
 impl<T> Drop for Injector<T> {
     fn drop(&mut self) {
-        // No producer is left, so nothing will be poisoned that is not lost.
-        self.close();
+        // No producer is left: a place that is claimed and not published holds no item.
         while self.pop(SEGMENT, |_| {}, |_, item| drop(item)) != Popped::default() {}
     }
 }
@@ -816,6 +816,14 @@ fn ones(mut word: u32) -> impl Iterator<Item = usize> {
         word &= word - 1;
         Some(bit)
     })
+}
+
+#[cfg(all(test, workcrew_loom))]
+impl<T> Injector<T> {
+    /// Plays a producer that claims a place and is then suspended for ever.
+    pub(crate) fn claim_and_leave(&self) {
+        assert!(self.claim(1, |_, want| want).is_ok());
+    }
 }
 
 #[cfg(all(test, not(workcrew_loom)))]

@@ -18,8 +18,8 @@
 //! of them sees the other. loom checks the protocols with just these two cases.
 //!
 //! Either half may be strengthened to [`heavy`]; two [`light`]s are no handshake. The
-//! heavy half ends with a `SeqCst` fence, on which its own thread may rely; a light half
-//! is nothing but a half.
+//! heavy half also acquires what its thread has read, as a fence does; a light half is
+//! nothing but a half.
 
 use super::{Ordering, fence};
 
@@ -110,8 +110,9 @@ mod imp {
 
     pub(crate) fn heavy() {
         HEAVY.fetch_add(1, Ordering::Release);
-        LIGHT.fetch_add(0, Ordering::Acquire);
-        fence(Ordering::SeqCst);
+        // Relaxed: the fence acquires the marks of both kinds.
+        LIGHT.fetch_add(0, Ordering::Relaxed);
+        fence(Ordering::Acquire);
     }
 
     /// Called before a model begins, so that no thread of it learns anything by being

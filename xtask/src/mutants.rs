@@ -39,13 +39,13 @@ const HINTS: &str = "hints";
 const OPEN: &str = "OPEN";
 
 /// A model that takes longer with no mutant is not used: there are smaller ones.
-const SLOW: Duration = Duration::from_secs(15);
+const SLOW: Duration = Duration::from_secs(40);
 
 /// A model of another file is used only if it takes less than this: a file's own models
 /// should be enough.
-const FAR: Duration = Duration::from_millis(150);
+const FAR: Duration = Duration::from_millis(1000);
 /// The same for the file's own models, but for those that its edge table names.
-const NEAR: Duration = Duration::from_millis(1200);
+const NEAR: Duration = Duration::from_secs(20);
 
 /// A mutant may make a model so many times slower before that counts as a livelock.
 const PATIENCE: u32 = 5;
