@@ -6,7 +6,7 @@
 
 use std::error::Error;
 use std::fs;
-use workcrew::WorkerPool;
+use workcrew::{ThreadPool, WorkerPool};
 
 #[test]
 fn a_pool_sums_what_its_jobs_return() -> Result<(), Box<dyn Error>> {
@@ -51,11 +51,32 @@ fn a_scope_borrows_from_the_stack() -> Result<(), Box<dyn Error>> {
 }
 
 #[test]
+fn closures_run_are_joined_and_borrow() -> Result<(), Box<dyn Error>> {
+    let pool = ThreadPool::builder()
+        .workers(3)
+        .job_capacity(5)
+        .on_panic(|worker, panic| {
+            eprintln!("worker {worker}: {}", panic.message());
+        })
+        .build()?;
+    for number in 1..=10 {
+        pool.execute(move || println!("{number}"))?;
+    }
+    let sum = pool.spawn(|| (1..=10).sum::<u64>())?;
+    assert_eq!(sum.join()?, 55);
+    let mut numbers = [3, 1, 2];
+    pool.scope(|scope| scope.spawn(|| numbers.sort()));
+    assert_eq!(numbers, [1, 2, 3]);
+    pool.join()?;
+    Ok(())
+}
+
+#[test]
 fn each_example_of_the_readme_stands_here() -> Result<(), Box<dyn Error>> {
     let here = dense(include_str!("readme.rs"));
     let readme = fs::read_to_string("README.md")?;
     let examples: Vec<_> = readme.split("```rust\n").skip(1).collect();
-    assert_eq!(examples.len(), 3);
+    assert_eq!(examples.len(), 4);
     for example in examples {
         let example = example.split("```").next().unwrap();
         let lines = example.lines().filter(|line| !line.starts_with("use "));
