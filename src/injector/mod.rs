@@ -56,7 +56,7 @@
 //! | `cell`     | [`Injector::publish`], `decided` | [`Injector::pop`], `decided`      | the item                    | `consumer_sees_the_item`        |
 //! | `drained`  | [`Injector::count`], `drained`   | [`Injector::count`], `drained`    | all visits of the segment   | `recycled_segment_is_clean`     |
 //! | `install`  | [`Injector::install`], directory | every look at the directory       | the clean segment           | `segment_made_by_another`       |
-//! | `head`     | every claim to read, `head`      | [`Injector::head`]                | what the claimant wrote before | `announcement_is_seen_with_the_head` |
+//! | `head`     | every claim to read, `head`      | [`Injector::head`], [`Injector::pop`]              | what the claimant wrote before | `announcement_is_seen_with_the_head`, `owner_leaves_after_the_last_job` |
 //! | `contested` | [`Injector::contest`], then a light barrier | [`Injector::has_published`], after a heavy one | that the head is to be passed over | `contested_place_is_passed_over` |
 //! | `tail`     | every claim to write, `tail`     | [`Injector::len`], `tail`         | what the claimant wrote before | `spilled_results_keep_order` |
 //! | `closed`   | [`Injector::close`], `tail`      | [`Injector::is_closed`], `tail`   | what the closer did before  | `close_carries_what_was_before` |
@@ -331,10 +331,10 @@ impl<T> Injector<T> {
     ) -> Popped {
         let mut popped = Popped::default();
         let mut patience = PATIENCE;
-        // Relaxed, here and below: the directory and the bits bring what is read, the
-        // claim fails if the head is old, and who must not miss an item has passed a
-        // barrier, or pushed it.
-        let mut head = self.head.load(Ordering::Relaxed);
+        // [head] Acquire, here and below: who finds that another took the oldest item sees
+        // what that one saw, and so what was pushed behind it. (The tickets of a scope rely
+        // on it: each finds a job, or the owner has run one.)
+        let mut head = self.head.load(Ordering::Acquire);
         probe!("injector pop: head read, not looked");
         if most == 0 {
             return popped;
@@ -343,14 +343,14 @@ impl<T> Injector<T> {
             let (run, id) = match self.look(head, most) {
                 Look::Published(run, id) => (run, id),
                 Look::Stale => {
-                    head = self.head.load(Ordering::Relaxed);
+                    head = self.head.load(Ordering::Acquire);
                     continue;
                 }
                 Look::Unpublished => {
                     let Some((run, id)) = self.worth_poisoning(head, most) else {
                         // Nothing published at or behind `head`, which is right
                         // only if `head` was still the head after that look.
-                        let now = self.head.load(Ordering::Relaxed);
+                        let now = self.head.load(Ordering::Acquire);
                         if now == head {
                             return popped;
                         }
@@ -676,13 +676,13 @@ impl<T> Injector<T> {
     fn claim_to_read(&self, head: u64, count: usize) -> Result<(), u64> {
         probe!("injector pop: looked, not claimed");
         // [head] Release: whoever sees the new head sees what we wrote before
-        // (our announcement), and a tail not behind it. Relaxed on failure: as in `pop`.
+        // (our announcement), and a tail not behind it. Acquire on failure: as in `pop`.
         self.head
             .compare_exchange(
                 head,
                 head + count as u64,
                 Ordering::Release,
-                Ordering::Relaxed,
+                Ordering::Acquire,
             )
             .map(drop)
     }
