@@ -242,6 +242,7 @@ impl<'a, J: Send> Worker<'a, J> {
                 self.tempo.stay_away(|| self.engine.injector.head());
             }
             if let Some(entry) = self.find() {
+                // Hint: only tunes how long to be patient.
                 self.patience.found();
                 return Ok(entry);
             }
