@@ -237,19 +237,13 @@ impl<T> Local<T> {
     /// As [`Local::push`].
     #[inline]
     pub(crate) fn stage(&mut self, item: T) -> Result<(), T> {
-        if self.next == self.limit && self.reclaim() == 0 {
-            return Err(item);
+        if self.next == self.limit {
+            self.reclaim();
         }
-        // SAFETY: the slot is empty and ours (invariant 4); `&mut self` keeps
-        // other pushes out, and thieves stay below `tail`.
-        self.ring.slot(self.next).with_mut(|slot| unsafe {
-            slot.write(MaybeUninit::new(item));
-        });
-        self.next = self.next.wrapping_add(1);
-        Ok(())
+        self.staging().add(item)
     }
 
-    /// For staging several items.
+    /// For staging several items within the [`room`](Local::room) that was asked for.
     #[inline]
     pub(crate) fn staging(&mut self) -> Staging<'_, T> {
         Staging {
@@ -346,13 +340,14 @@ impl<T> Staging<'_, T> {
     ///
     /// # Errors
     ///
-    /// Hands the item back if it is not within the [`room`](Local::room) that was asked for.
+    /// Hands the item back if there is no room that is known of.
     #[inline]
     pub(crate) fn add(&mut self, item: T) -> Result<(), T> {
         if self.next == self.limit {
             return Err(item);
         }
-        // SAFETY: the slot is empty and ours (invariant 4), as in `stage`.
+        // SAFETY: the slot is empty and ours (invariant 4); the owner's end is lent to
+        // us, which keeps other pushes out, and thieves stay below `tail`.
         slot(self.slots, self.next).with_mut(|slot| unsafe {
             slot.write(MaybeUninit::new(item));
         });

@@ -23,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 use crate::sync::{AtomicU64, Ordering};
+use crate::tally::WorkerStats;
 use crossbeam_utils::CachePadded;
 
 /// One worker's counters. Only that worker changes them.
@@ -49,16 +50,6 @@ pub(crate) enum Ended {
     Panicked,
     /// It was dropped instead of being run.
     Cancelled,
-}
-
-/// What one worker did; see [`crate::WorkerStats`].
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Work {
-    pub(crate) executed: u64,
-    pub(crate) batches: u64,
-    pub(crate) stolen: u64,
-    pub(crate) parked: u64,
-    pub(crate) woken: u64,
 }
 
 /// Adds to a counter that only the calling thread writes.
@@ -164,9 +155,9 @@ impl Ledger {
         add(&self.woken, 1, Ordering::Relaxed);
     }
 
-    fn work(&self) -> Work {
+    fn stats(&self) -> WorkerStats {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Work {
+        WorkerStats {
             executed: get(&self.completed) + get(&self.panicked),
             batches: get(&self.batches),
             stolen: get(&self.stolen),
@@ -241,7 +232,7 @@ impl Ledgers {
         self.completed() + self.panicked() + self.cancelled()
     }
 
-    pub(crate) fn each(&self) -> impl Iterator<Item = Work> {
-        self.0.iter().map(|ledger| ledger.work())
+    pub(crate) fn each(&self) -> impl Iterator<Item = WorkerStats> {
+        self.0.iter().map(|ledger| ledger.stats())
     }
 }

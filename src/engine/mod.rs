@@ -56,7 +56,7 @@ use crate::probe::probe;
 use crate::sync::{self, AtomicBool, AtomicU64, AtomicUsize, Home, Ordering, barrier};
 use crate::tally::WorkerStats;
 use crossbeam_utils::CachePadded;
-use ledger::{Ledgers, Work};
+use ledger::{Ledger, Ledgers};
 #[cfg(not(all(test, workcrew_loom)))]
 use recall::Recalls;
 use std::time::Instant;
@@ -179,10 +179,8 @@ pub(crate) struct Engine<J> {
     halted: AtomicBool,
     /// How many work off a long queue of jobs that take next to no time.
     brisk: CachePadded<AtomicUsize>,
-    /// As many of these as there are cores are enough.
-    enough_brisk: usize,
-    /// Whether one worker can run beside one thread of the user's.
-    two_cores: bool,
+    /// The parallelism that the system offers.
+    cores: usize,
     /// Nobody will join the crew: its last worker takes care of what is left.
     abandoned: AtomicBool,
     /// Workers that have not left.
@@ -217,8 +215,7 @@ impl<J> Engine<J> {
             pace: Pace::new(),
             halted: AtomicBool::new(false),
             brisk: CachePadded::new(AtomicUsize::new(0)),
-            enough_brisk: sync::available_parallelism(),
-            two_cores: sync::available_parallelism() > 1,
+            cores: sync::available_parallelism(),
             abandoned: AtomicBool::new(false),
             present: AtomicUsize::new(workers),
             alive: AtomicUsize::new(workers),
@@ -363,11 +360,19 @@ impl<J> Engine<J> {
         let ledger = self.ledgers.of(worker);
         ledger.push();
         let origin = Origin::submitted(0).follow_up();
-        match self.overflow.push(Entry { job, origin }, |_| true) {
-            Ok(_) => {
-                self.idle.notify();
-                Ok(())
-            }
+        self.overflow(ledger, Entry { job, origin })?;
+        self.idle.notify();
+        Ok(())
+    }
+
+    /// Queues a follow-up that is counted already.
+    ///
+    /// # Errors
+    ///
+    /// Hands the job back if millions wait, and counts it no more.
+    fn overflow(&self, ledger: &Ledger, entry: Entry<J>) -> Result<(), J> {
+        match self.overflow.push(entry, |_| true) {
+            Ok(_) => Ok(()),
             Err(Rejected::Full(entry) | Rejected::Closed(entry)) => {
                 ledger.unpush();
                 Err(entry.job)
@@ -661,14 +666,7 @@ impl<J> Engine<J> {
 
     /// Each worker's numbers, in order of their ids.
     pub(crate) fn works(&self) -> Vec<WorkerStats> {
-        let shown = |work: Work| WorkerStats {
-            executed: work.executed,
-            batches: work.batches,
-            stolen: work.stolen,
-            parked: work.parked,
-            woken: work.woken,
-        };
-        self.ledgers.each().map(shown).collect()
+        self.ledgers.each().collect()
     }
 
     pub(crate) fn blocked_submitters(&self) -> usize {

@@ -132,13 +132,13 @@ impl<'a, J: Send> Desk<'a, J> {
     /// Adds a follow-up job. Never waits.
     pub(crate) fn push(&mut self, job: J) {
         // Counted before it can be seen, so that no moment looks drained.
-        self.engine.ledgers.of(self.worker).push();
+        let ledger = self.engine.ledgers.of(self.worker);
+        ledger.push();
         probe!("engine push: counted, not queued");
         let origin = self.origin.follow_up();
         if let Err(entry) = self.local.push(Entry { job, origin }) {
             probe!("engine push: overflow");
-            if let Err(refused) = self.engine.overflow.push(entry, |_| true) {
-                self.engine.ledgers.of(self.worker).unpush();
+            if let Err(refused) = self.engine.overflow(ledger, entry) {
                 drop(refused);
                 panic!("millions of follow-up jobs wait: the overflow queue is full");
             }
@@ -265,7 +265,7 @@ impl<'a, J: Send> Worker<'a, J> {
             } else {
                 !self
                     .patience
-                    .pause(self.engine.two_cores && self.backlog <= 1)
+                    .pause(self.engine.cores > 1 && self.backlog <= 1)
             };
             if sleep {
                 let Self {
@@ -297,10 +297,7 @@ impl<'a, J: Send> Worker<'a, J> {
         }
         self.in_turn -= 1;
         let own = if self.in_turn > 0 { self.own() } else { None };
-        match own {
-            Some(own) => Some(own),
-            None => self.find_elsewhere(),
-        }
+        own.or_else(|| self.find_elsewhere())
     }
 
     /// A job of which others know too, or it is time for one that is out of turn.
@@ -328,16 +325,12 @@ impl<'a, J: Send> Worker<'a, J> {
             .or_else(|| self.steal())
     }
 
-    /// Whether enough others are brisk. Then this worker only takes their cache lines and
-    /// their cores.
+    /// Whether as many others are brisk as there are cores. Then this worker only takes
+    /// their cache lines and their cores.
     fn stands_aside(&mut self) -> bool {
-        let Engine {
-            brisk,
-            enough_brisk,
-            ..
-        } = self.engine;
+        let Engine { brisk, cores, .. } = self.engine;
         // Relaxed, all: a hint.
-        let too_many = |brisk: usize| (brisk > *enough_brisk).then(|| brisk - 1);
+        let too_many = |brisk: usize| (brisk > *cores).then(|| brisk - 1);
         if self.brisk
             && too_many(brisk.load(Ordering::Relaxed)).is_some()
             && brisk

@@ -390,8 +390,11 @@ impl<R: Send> Outlet<R> {
     ) {
         self.stream.set_backlog(backlog);
         probe!("outbox deliver: not stored");
-        let ended = result;
-        let in_ring = self.store(outbox, Delivered { origin, ended });
+        let delivered = Delivered {
+            origin,
+            ended: result,
+        };
+        let in_ring = self.store(outbox, delivered);
         self.tell_and_look(outbox, in_ring, hurry);
     }
 

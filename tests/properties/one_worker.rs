@@ -7,7 +7,8 @@
 use crate::common::{assert_conserved, drop_while_panicking};
 use crate::program::{End, Half, Kind, Program, Step};
 use crate::site::{
-    Event, FreeAtEnd, Job, Pool, Site, Tried, Verdict, build, follow_up, giving, read, until,
+    Event, FreeAtEnd, Job, Pool, Site, Tried, Verdict, build, follow_up, giving, read,
+    told_by_failed_map, until,
 };
 use std::cell::Cell;
 use std::collections::{BTreeSet, VecDeque};
@@ -16,8 +17,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use workcrew::{
-    CancelError, Failure, Outcome, Results, SubmitError, SubmitTimeoutError, TryRecvError,
-    TrySubmitError,
+    CancelError, Outcome, Results, SubmitError, SubmitTimeoutError, TryRecvError, TrySubmitError,
 };
 
 /// So many outcomes may go back to the results: the model does not know the borders at which
@@ -610,23 +610,10 @@ impl Play<'_> {
                 None
             }
             Err(error) => {
-                for (position, result) in error.finished {
-                    let id = result.into_id();
-                    assert_eq!(id, first + position as u64);
-                    told.push((id, Verdict::Returned));
-                }
-                let why = (error.position, error.failure);
-                for (position, failure) in error.failures.into_iter().chain([why]) {
-                    let verdict = match failure {
-                        Failure::Job(_) => Verdict::Failed,
-                        Failure::NoResult(_) => Verdict::Panicked,
-                        _ => {
-                            assert!(self.model.closed);
-                            continue;
-                        }
-                    };
-                    told.push((first + position as u64, verdict));
-                }
+                let failures = error.failures.into_iter();
+                let failures = failures.chain([(error.position, error.failure)]);
+                let closed = self.model.closed;
+                told.extend(told_by_failed_map(first, error.finished, failures, closed));
                 Some(error.jobs.map(Job::into_id).collect())
             }
         };

@@ -8,7 +8,7 @@ use crate::common::{assert_conserved, drop_while_panicking};
 use crate::program::{End, Half, Kind, Program, Step};
 use crate::site::{
     Event, FreeAtEnd, Job, Pool, Site, Tried, Verdict, ancestor, build, follow_up, giving, read,
-    until,
+    told_by_failed_map, until,
 };
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,9 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
-use workcrew::{
-    Failure, Outcome, Results, Stats, SubmitTimeoutError, TryRecvError, TrySubmitError,
-};
+use workcrew::{Outcome, Results, Stats, SubmitTimeoutError, TryRecvError, TrySubmitError};
 
 #[derive(Clone, Copy, Debug)]
 struct Page {
@@ -478,23 +476,10 @@ impl Play<'_> {
             }
             Err(error) => {
                 self.book.map_recalled = true;
-                for (position, result) in error.finished {
-                    let id = result.into_id();
-                    assert_eq!(id, first + position as u64);
-                    told.push((id, Verdict::Returned));
-                }
-                let why = (error.position, error.failure);
-                for (position, failure) in error.failures.into_iter().chain([why]) {
-                    let verdict = match failure {
-                        Failure::Job(_) => Verdict::Failed,
-                        Failure::NoResult(_) => Verdict::Panicked,
-                        _ => {
-                            assert!(self.pool.is_closed());
-                            continue;
-                        }
-                    };
-                    told.push((first + position as u64, verdict));
-                }
+                let failures = error.failures.into_iter();
+                let failures = failures.chain([(error.position, error.failure)]);
+                let closed = self.pool.is_closed();
+                told.extend(told_by_failed_map(first, error.finished, failures, closed));
                 let back: Vec<_> = error.jobs.map(Job::into_id).collect();
                 let end = first + jobs.len() as u64;
                 assert!(back.is_empty() || back.iter().copied().eq(back[0]..end));

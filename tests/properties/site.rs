@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use workcrew::{JobError, Outcome, Results, WorkerPool};
+use workcrew::{Failure, JobError, Outcome, Results, WorkerPool};
 
 /// The state counts the jobs that its worker has started since it was made.
 pub(crate) type Pool = WorkerPool<Job, Tried, u64>;
@@ -210,6 +210,34 @@ impl Verdict {
             Ending::Panics | Ending::DropPanics => Self::Panicked,
         }
     }
+}
+
+/// What a `try_map` that failed tells of its jobs, of which the first has this number. Only
+/// in a closed pool may there be jobs that it could not submit.
+pub(crate) fn told_by_failed_map<E>(
+    first: u64,
+    finished: Vec<(usize, Yield)>,
+    failures: impl Iterator<Item = (usize, Failure<E>)>,
+    closed: bool,
+) -> Vec<(u64, Verdict)> {
+    let mut told = Vec::new();
+    for (position, result) in finished {
+        let id = result.into_id();
+        assert_eq!(id, first + position as u64);
+        told.push((id, Verdict::Returned));
+    }
+    for (position, failure) in failures {
+        let verdict = match failure {
+            Failure::Job(_) => Verdict::Failed,
+            Failure::NoResult(_) => Verdict::Panicked,
+            _ => {
+                assert!(closed);
+                continue;
+            }
+        };
+        told.push((first + position as u64, verdict));
+    }
+    told
 }
 
 /// The job's number, which a cancellation does not tell, and the verdict.
