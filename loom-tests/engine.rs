@@ -997,3 +997,26 @@ fn last_of_an_abandoned_crew() {
         }
     });
 }
+
+/// A job that waits when the engine is halted is left where it is, by a worker that has
+/// the time to take it.
+#[test]
+fn halted_worker_takes_nothing() {
+    let plan = Plan {
+        bound: Bound::Exhaustive,
+        floor: 1,
+        events: &["model: left"],
+    };
+    explore("halted_worker_takes_nothing", plan, || {
+        let (site, start) = site(1, |_, _, _| {});
+        submit(&site, 0);
+        site.engine.halt();
+        let workers: Workers<1> = start();
+        for worker in workers {
+            assert_eq!(worker.join().unwrap(), Exit::Halted);
+        }
+        assert_eq!(site.begun.load(Ordering::Relaxed), 0);
+        assert_eq!(site.engine.drain(Fate::Returned).len(), 1);
+        visit("model: left");
+    });
+}

@@ -283,6 +283,7 @@ impl<'a, J: Send> Worker<'a, J> {
             let brisk = || self.engine.brisk.load(Ordering::Relaxed) > 0;
             self.tempo.stay_away(brisk, || self.engine.injector.head());
             if let Some(entry) = self.find() {
+                // Hint: only tunes how long to be patient.
                 self.patience.found();
                 return Ok(entry);
             }
