@@ -37,6 +37,7 @@ mod gate;
 mod idle;
 mod injector;
 mod lease;
+mod offer;
 mod oneshot;
 mod outbox;
 mod parker;

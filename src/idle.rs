@@ -116,6 +116,16 @@ pub(crate) struct Idle {
     seats: Box<[CachePadded<Seat>]>,
 }
 
+/// Whether workers have nothing to do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Hunger {
+    None,
+    /// Some search.
+    Awake,
+    /// Some sleep, and none searches.
+    Asleep,
+}
+
 /// What a worker knows of its own place in [`Idle`].
 #[derive(Debug)]
 pub(crate) struct Place {
@@ -249,6 +259,19 @@ impl Idle {
         probe!("idle wake: chosen, not woken");
         self.seats[top].parker.unpark();
         Ok(())
+    }
+
+    /// Whether anybody has nothing to do: a hint.
+    pub(crate) fn hunger(&self) -> Hunger {
+        // Relaxed: a hint.
+        let seen = self.load(Ordering::Relaxed);
+        if seen.searching() > 0 {
+            Hunger::Awake
+        } else if seen.top().is_some() {
+            Hunger::Asleep
+        } else {
+            Hunger::None
+        }
     }
 
     /// How many search: a hint.

@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 use crate::sync::{self, AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::cell::Cell;
 
 /// How often a thread that found nothing gives its core away and looks again
 /// before it goes to sleep. Chosen by W1b in `benches`: fewer makes threads park
@@ -236,6 +237,71 @@ impl Tempo {
             };
             self.left_out = self.back_off;
         }
+    }
+}
+
+/// Nanoseconds between two pieces of work that a thread gives to others, if they have to be
+/// woken and if they are awake: so what that costs the giver is less than a tenth.
+const WAKE_EVERY: u64 = 100_000;
+const FEED_EVERY: u64 = 10_000;
+
+/// How often the clock is asked: about once in so many nanoseconds, but after so many
+/// questions at the latest.
+const ASK_EVERY: std::ops::RangeInclusive<u64> = 5_000..=20_000;
+const MOST_UNASKED: u32 = 16;
+
+/// How often one thread asks others to help it.
+#[derive(Debug)]
+pub(crate) struct Pulse {
+    fed: Cell<u64>,
+    /// When the clock was asked last, and of how many questions one asks it.
+    asked: Cell<u64>,
+    every: Cell<u32>,
+    /// Questions until it is asked again.
+    left: Cell<u32>,
+}
+
+impl Pulse {
+    pub(crate) const fn new() -> Self {
+        Self {
+            fed: Cell::new(0),
+            asked: Cell::new(0),
+            every: Cell::new(1),
+            left: Cell::new(1),
+        }
+    }
+
+    /// New work: the next question asks the clock.
+    pub(crate) fn begin(&self) {
+        self.left.set(1);
+    }
+
+    /// Whether to give work to somebody now, who may be asleep. If so, the caller does.
+    pub(crate) fn may_feed(&self, asleep: bool) -> bool {
+        let left = self.left.get() - 1;
+        if left > 0 {
+            self.left.set(left);
+            return false;
+        }
+        let now = sync::clock();
+        let past = now - self.asked.replace(now);
+        let every = self.every.get();
+        let every = if past < *ASK_EVERY.start() {
+            every * 2
+        } else if past > *ASK_EVERY.end() {
+            every / 2
+        } else {
+            every
+        };
+        let every = every.clamp(1, MOST_UNASKED);
+        self.every.set(every);
+        self.left.set(every);
+        let pause = if asleep { WAKE_EVERY } else { FEED_EVERY };
+        let may = self.fed.get() == 0 || now - self.fed.get() >= pause;
+        if may {
+            self.fed.set(now);
+        }
+        may
     }
 }
 

@@ -30,6 +30,36 @@ pub(crate) fn drop_each_quietly<T>(values: impl IntoIterator<Item = T>) {
     }
 }
 
+/// Drops its value quietly when it is unwound, as `let` does not.
+pub(crate) struct Quiet<T>(Option<T>);
+
+impl<T> Quiet<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Some(value))
+    }
+
+    pub(crate) fn into_inner(mut self) -> T {
+        self.0.take().expect("it is consumed")
+    }
+}
+
+impl<T> Drop for Quiet<T> {
+    fn drop(&mut self) {
+        if let Some(value) = self.0.take() {
+            drop_quietly(value);
+        }
+    }
+}
+
+/// Ends the process if it is dropped: for what must not be unwound.
+pub(crate) struct AbortOnDrop;
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        std::process::abort();
+    }
+}
+
 /// The message of a panic, where it has one.
 pub(crate) fn message(payload: &Payload) -> &str {
     if let Some(message) = payload.downcast_ref::<&'static str>() {

@@ -33,7 +33,7 @@ mod recall;
 mod settings;
 mod worker;
 
-pub(crate) use crate::idle::MAX_WORKERS;
+pub(crate) use crate::idle::{Hunger, MAX_WORKERS};
 #[cfg(not(workcrew_loom))]
 pub(crate) use crew::Legacy;
 #[cfg(all(test, not(workcrew_loom)))]
@@ -378,6 +378,16 @@ impl<J> Engine<J> {
                 Err(entry.job)
             }
         }
+    }
+
+    /// Whether workers have nothing to do, and nothing lies ready for them: a hint, for who
+    /// could give them something.
+    pub(crate) fn hunger(&self) -> Hunger {
+        let hunger = self.idle.hunger();
+        if hunger != Hunger::None && (self.overflow.len() > 0 || self.injector.len() > 0) {
+            return Hunger::None;
+        }
+        hunger
     }
 
     /// How many of `want` positions from `position` on the capacity allows.

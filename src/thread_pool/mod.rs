@@ -22,7 +22,9 @@
 //! than there are workers.
 
 mod builder;
+mod fork_join;
 mod handle;
+pub(crate) mod offer;
 mod runner;
 pub(crate) mod scope;
 mod spawn;

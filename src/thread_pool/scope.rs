@@ -28,7 +28,7 @@ use crate::engine::{Ended, Engine, current_worker};
 use crate::gate::Gate;
 use crate::injector::Injector;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering};
-use crate::unwind::{self, Payload};
+use crate::unwind::{self, AbortOnDrop, Payload};
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -179,15 +179,6 @@ pub struct Scope<'scope, 'env: 'scope> {
     env: PhantomData<&'env mut &'env ()>,
 }
 
-/// Ends the process if waiting panics, for the jobs' borrows would end before they do.
-struct AbortOnDrop;
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        std::process::abort();
-    }
-}
-
 impl ThreadPoolHandle {
     /// Calls `body` in the calling thread, and returns what that returns, when all jobs that
     /// were spawned in the scope have ended. They may borrow from the stack.
@@ -238,6 +229,7 @@ impl ThreadPoolHandle {
             env: PhantomData,
         };
         let returned = unwind::catch(|| body(&scope));
+        // Else the jobs' borrows would end before they do.
         let guard = AbortOnDrop;
         if self.engine.is_forked() && !scope.shared.has_ended() {
             drop(guard);
