@@ -12,6 +12,8 @@
 //!
 //! Nothing rests on time but the watchdog.
 
+#[path = "stall/offer.rs"]
+mod offer;
 #[path = "stall/oneshot.rs"]
 mod oneshot;
 #[path = "stall/pool.rs"]
@@ -20,6 +22,7 @@ mod pool;
 mod queues;
 
 use crate::probe::Stall;
+use offer::Role::{Giver, Runner};
 use oneshot::Role::{Claimant, JobOwner};
 use pool::Role::{
     AllButOneWorker, AnyWorker, BlockedSubmitter, Closer, LastTaker, LastWorker, OneWorker,
@@ -50,6 +53,7 @@ struct Point {
 #[derive(Clone, Copy, Debug)]
 enum Role {
     At(oneshot::Role),
+    Beside(offer::Role),
     Of(queues::Role),
     In(pool::Role),
 }
@@ -92,7 +96,7 @@ impl Point {
     }
 }
 
-use Role::{At, In, Of};
+use Role::{At, Beside, In, Of};
 
 const CLAIMED: &str = "injector push: claimed, not written";
 const WRITTEN: &str = "injector push: written, not published";
@@ -621,6 +625,17 @@ const POINTS: &[Point] = &[
         "polling",
         &[At(JobOwner)],
     ),
+    // thread_pool::offer
+    at(
+        "offer run: completed, owner not told",
+        "running a part",
+        &[Beside(Runner)],
+    ),
+    at(
+        "offer feed: in the hand, owner not told",
+        "running a part",
+        &[Beside(Giver)],
+    ),
 ];
 
 const CAPACITIES: [usize; 4] = [1, 2, 5, 64];
@@ -685,6 +700,9 @@ fn queues_go_on_beside_a_suspended_thread() {
         At(role) if workers == WORKERS[0] && capacity == CAPACITIES[0] => {
             Some(oneshot::play(point, role))
         }
+        Beside(role) if workers == WORKERS[0] && capacity == CAPACITIES[0] => {
+            Some(offer::play(point, role))
+        }
         Of(role) if workers == WORKERS[0] => Some(queues::play(point, role, capacity, pass)),
         _ => None,
     });
@@ -693,7 +711,7 @@ fn queues_go_on_beside_a_suspended_thread() {
 #[test]
 fn pools_go_on_beside_a_suspended_thread() {
     play_all(|point, role, workers, capacity, pass| match role {
-        At(_) | Of(_) => None,
+        At(_) | Beside(_) | Of(_) => None,
         In(role) => Some(pool::play(point, role, workers, capacity, pass)),
     });
 }
