@@ -314,6 +314,45 @@ impl<I: Iterator> fmt::Debug for Unsubmitted<I> {
     }
 }
 
+/// The first error of a [`ThreadPool::try_map`](crate::ThreadPool::try_map), and everything
+/// else that came of it. Positions are those of the slice, from 0.
+///
+/// Items that are in none of the lists were skipped.
+#[non_exhaustive]
+pub struct MapError<R, E> {
+    /// Where the item stood whose call failed first, by time.
+    pub position: usize,
+    /// What that call returned.
+    pub error: E,
+    /// The results of the calls that succeeded, in order.
+    pub finished: Vec<(usize, R)>,
+    /// The errors of other calls, which had begun by then, in order.
+    pub failures: Vec<(usize, E)>,
+}
+
+impl<R, E: fmt::Debug> fmt::Debug for MapError<R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MapError")
+            .field("position", &self.position)
+            .field("error", &self.error)
+            .field("finished", &self.finished.len())
+            .field("failures", &self.failures)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<R, E: fmt::Display> fmt::Display for MapError<R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the item at position {}: {}", self.position, self.error)
+    }
+}
+
+impl<R, E: Error + 'static> Error for MapError<R, E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
 /// What a panic left behind.
 ///
 /// One pointer wide, so that it does not widen a result that has none.

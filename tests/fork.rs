@@ -414,3 +414,18 @@ fn a_child_that_leaves_the_body_of_a_scope_of_a_pool_with_its_jobs_aborts() {
         assert_eq!(exit_code(id), if running { -libc::SIGABRT } else { 9 });
     }
 }
+
+/// Who maps there does it all itself.
+#[test]
+fn a_child_opens_scopes_and_maps_of_its_own() {
+    let pool = ThreadPool::new(2).unwrap();
+    let numbers: Vec<u64> = (0..100).collect();
+    let first_lie = in_a_child(|| {
+        let mut sum = 0;
+        pool.scope(|scope| scope.spawn(|| sum += 7));
+        let mapped = pool.map(&numbers, |n| n + 1);
+        vec![sum == 7, mapped.into_iter().eq(1..=100)]
+    });
+    assert_eq!(first_lie, None);
+    assert!(pool.map(&numbers, |n| n + 1).into_iter().eq(1..=100));
+}

@@ -25,6 +25,7 @@ mod builder;
 mod handle;
 mod runner;
 pub(crate) mod scope;
+mod slices;
 mod spawn;
 mod stats;
 pub(crate) mod task;

@@ -27,7 +27,7 @@ use super::task::{Detached, Task, Work};
 use crate::engine::{Ended, Engine, current_worker};
 use crate::gate::Gate;
 use crate::injector::Injector;
-use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Home, Mutex, Ordering};
 use crate::unwind::{self, Payload};
 use std::fmt;
 use std::marker::PhantomData;
@@ -226,7 +226,8 @@ impl ThreadPoolHandle {
     /// # Fork
     ///
     /// A forked child must not leave the body while jobs are under way, which are the parent's:
-    /// that ends the child ([`abort`](std::process::abort)).
+    /// that ends the child ([`abort`](std::process::abort)). Jobs of a scope that it opens itself
+    /// it runs itself.
     pub fn scope<'env, B, T>(&self, body: B) -> T
     where
         B: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
@@ -237,9 +238,10 @@ impl ThreadPoolHandle {
             scope: PhantomData,
             env: PhantomData,
         };
+        let home = Home::new();
         let returned = unwind::catch(|| body(&scope));
         let guard = AbortOnDrop;
-        if self.engine.is_forked() && !scope.shared.has_ended() {
+        if home.is_abroad() && !scope.shared.has_ended() {
             drop(guard);
             unreachable!("it has aborted");
         }

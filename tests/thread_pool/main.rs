@@ -9,6 +9,7 @@ mod ending;
 mod executing;
 mod panics;
 mod scoping;
+mod slicing;
 mod spawning;
 mod types;
 

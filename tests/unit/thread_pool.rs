@@ -125,3 +125,34 @@ fn scopes_of_a_small_pool_borrow_whatever_becomes_of_them() {
         assert!(numbers.into_iter().map(|number| *number).eq(1..=8));
     }
 }
+
+#[test]
+fn slices_are_mapped_in_a_small_pool_whatever_the_calls_do() {
+    let pool = ThreadPool::builder()
+        .workers(2)
+        .job_capacity(2)
+        .build()
+        .unwrap();
+    let mut words: Vec<String> = (0..12).map(|n| n.to_string()).collect();
+    pool.for_each_mut(&mut words, |word| word.push('!'));
+    assert_eq!(pool.map(&words, |word| Box::new(word.len())).len(), 12);
+    for bad in 0..12 {
+        let error = pool.try_map(&words, |word| {
+            if *word == words[bad] {
+                Err(word.clone())
+            } else {
+                Ok(Box::new(word))
+            }
+        });
+        assert_eq!(error.unwrap_err().error, words[bad]);
+        let unwound = crate::unwind::catch(|| {
+            pool.map(&words, |word| {
+                if *word == words[bad] {
+                    std::panic::resume_unwind(Box::new(bad));
+                }
+                word.clone()
+            })
+        });
+        assert_eq!(*unwound.unwrap_err().downcast::<usize>().unwrap(), bad);
+    }
+}
