@@ -1020,3 +1020,47 @@ fn halted_worker_takes_nothing() {
         visit("model: left");
     });
 }
+
+/// A job sends another to the other worker, and waits for it; `lost` workers search and never
+/// come to look.
+fn errand_for_the_other_worker(name: &str, lost: usize) {
+    let plan = Plan {
+        bound: Bound::Preemptions(1),
+        floor: 100,
+        events: &[
+            "errand: seen at the last look",
+            "idle wake_all: chosen, not woken",
+        ],
+    };
+    explore(name, plan, move || {
+        let (site, start) = site(2, |site, job, desk| {
+            let own = desk.worker();
+            if job == 0 {
+                site.board.write(own as u64);
+                site.engine.send_each(own, [(1 - own, 1)]);
+                site.signals[0].park(WATCH);
+                site.done.unpark();
+            } else {
+                assert_eq!(site.board.read(), 1 - own as u64);
+                site.signals[0].unpark();
+            }
+        });
+        (0..lost).for_each(|worker| site.engine.search_and_leave(worker));
+        submit(&site, 0);
+        let workers: Workers<2> = start();
+        // The close would wake everybody.
+        assert!(site.done.park(WATCH));
+        close_and_join(&site, workers, 2);
+    });
+}
+
+#[test]
+fn errand_races_park() {
+    errand_for_the_other_worker("errand_races_park", 0);
+}
+
+/// Whoever is woken in its place, or spared the wake, cannot run it.
+#[test]
+fn errand_meets_a_lost_searcher() {
+    errand_for_the_other_worker("errand_meets_a_lost_searcher", 1);
+}

@@ -353,6 +353,46 @@ impl<R, E: Error + 'static> Error for MapError<R, E> {
     }
 }
 
+/// Why a [`ThreadPool::broadcast`](crate::ThreadPool::broadcast) did not reach each worker.
+#[non_exhaustive]
+pub enum BroadcastError<T> {
+    /// The pool was closed before it was accepted: nobody called the function.
+    Closed,
+    /// The pool was shut down before each worker had called the function.
+    Cancelled {
+        /// What the calls returned of those workers that had, with their ids, in order.
+        finished: Vec<(usize, T)>,
+    },
+    /// The caller is one of the pool's own workers, which would wait for itself and for
+    /// workers that wait for it.
+    WouldDeadlock,
+}
+
+impl<T> fmt::Debug for BroadcastError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("Closed"),
+            Self::Cancelled { finished } => f
+                .debug_struct("Cancelled")
+                .field("finished", &finished.len())
+                .finish(),
+            Self::WouldDeadlock => f.write_str("WouldDeadlock"),
+        }
+    }
+}
+
+impl<T> fmt::Display for BroadcastError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Closed => "the pool is closed",
+            Self::Cancelled { .. } => "the pool was shut down before each worker was reached",
+            Self::WouldDeadlock => "a worker cannot wait for all workers of its own pool",
+        })
+    }
+}
+
+impl<T> Error for BroadcastError<T> {}
+
 /// What a panic left behind.
 ///
 /// One pointer wide, so that it does not widen a result that has none.

@@ -51,9 +51,9 @@ mod loom_tests;
 mod stall;
 
 pub use error::{
-    BuildError, CancelError, Failure, JobError, JobPanic, JoinError, MapError, RecvError,
-    RecvTimeoutError, SubmitAllError, SubmitError, SubmitTimeoutError, TryMapError, TryRecvError,
-    TrySubmitError, Unsubmitted, WaitError, WaitTimeoutError,
+    BroadcastError, BuildError, CancelError, Failure, JobError, JobPanic, JoinError, MapError,
+    RecvError, RecvTimeoutError, SubmitAllError, SubmitError, SubmitTimeoutError, TryMapError,
+    TryRecvError, TrySubmitError, Unsubmitted, WaitError, WaitTimeoutError,
 };
 pub use tally::WorkerStats;
 pub use thread_pool::{

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::time::Duration;
 use workcrew::{
-    CancelError, JobError, JoinError, RecvError, RecvTimeoutError, Results, SubmitError,
-    SubmitTimeoutError, ThreadPool, TryRecvError, TrySubmitError, WaitError, WaitTimeoutError,
-    WorkerPool,
+    BroadcastError, CancelError, JobError, JoinError, RecvError, RecvTimeoutError, Results,
+    SubmitError, SubmitTimeoutError, ThreadPool, TryRecvError, TrySubmitError, WaitError,
+    WaitTimeoutError, WorkerPool,
 };
 
 /// Longer than a test may take.
@@ -424,7 +424,12 @@ fn a_child_opens_scopes_and_maps_of_its_own() {
         let mut sum = 0;
         pool.scope(|scope| scope.spawn(|| sum += 7));
         let mapped = pool.map(&numbers, |n| n + 1);
-        vec![sum == 7, mapped.into_iter().eq(1..=100)]
+        let broadcast = pool.broadcast(|_| ());
+        vec![
+            sum == 7,
+            mapped.into_iter().eq(1..=100),
+            matches!(broadcast, Err(BroadcastError::Closed)),
+        ]
     });
     assert_eq!(first_lie, None);
     assert!(pool.map(&numbers, |n| n + 1).into_iter().eq(1..=100));

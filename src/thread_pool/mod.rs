@@ -21,6 +21,7 @@
 //! what it waits for. Threads outside of the crew only sleep, so that no more jobs run at once
 //! than there are workers.
 
+mod broadcast;
 mod builder;
 mod handle;
 mod runner;

@@ -282,12 +282,20 @@ impl<'scope> Scope<'scope, '_> {
     where
         F: FnOnce() + Send + 'scope,
     {
+        let ticket = self.ticket(job);
+        submit(&self.pool.engine, ticket);
+    }
+
+    /// Puts a job into the scope's queue, for whom the caller gives the ticket to.
+    pub(super) fn ticket<F>(&'scope self, job: F) -> Ticket
+    where
+        F: FnOnce() + Send + 'scope,
+    {
         // SAFETY: the job is dropped by `add`, or counts in `pending` until it has been run and
         // is dropped (invariant 1). The scope is not left before (invariant 3, `wait`), and
         // what the job borrows lives for `'scope`, which is longer.
         let task = unsafe { Task::borrowing(Detached(job)) };
-        let ticket = Shared::add(&self.shared, task);
-        submit(&self.pool.engine, ticket);
+        Shared::add(&self.shared, task)
     }
 }
 

@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod broadcasting;
 mod ending;
 mod executing;
 mod panics;

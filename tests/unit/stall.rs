@@ -12,6 +12,8 @@
 //!
 //! Nothing rests on time but the watchdog.
 
+#[path = "stall/errand.rs"]
+mod errand;
 #[path = "stall/oneshot.rs"]
 mod oneshot;
 #[path = "stall/pool.rs"]
@@ -20,6 +22,7 @@ mod pool;
 mod queues;
 
 use crate::probe::Stall;
+use errand::Role::Errander;
 use oneshot::Role::{Claimant, JobOwner};
 use pool::Role::{
     AllButOneWorker, AnyWorker, BlockedSubmitter, Closer, LastTaker, LastWorker, OneWorker,
@@ -50,6 +53,7 @@ struct Point {
 #[derive(Clone, Copy, Debug)]
 enum Role {
     At(oneshot::Role),
+    On(errand::Role),
     Of(queues::Role),
     In(pool::Role),
 }
@@ -92,7 +96,7 @@ impl Point {
     }
 }
 
-use Role::{At, In, Of};
+use Role::{At, In, Of, On};
 
 const CLAIMED: &str = "injector push: claimed, not written";
 const WRITTEN: &str = "injector push: written, not published";
@@ -537,6 +541,28 @@ const POINTS: &[Point] = &[
         "steal",
         &[In(AnyWorker)],
     ),
+    // engine::errand
+    at(
+        "errand send: in its slot, not shown",
+        "broadcasting",
+        &[On(Errander)],
+    ),
+    at(
+        "errand send: shown, crew not told",
+        "broadcasting",
+        &[On(Errander)],
+    ),
+    at(
+        "errand take: not shown any more, not taken",
+        "a worker's search",
+        &[On(Errander)],
+    ),
+    at(
+        "errand: seen at the last look",
+        "a worker's sleep",
+        &[On(Errander)],
+    )
+    .after(&["idle sleep: announced, not looked"]),
     // worker_pool::outbox
     at(
         "outbox take: claimed, room not told",
@@ -694,6 +720,8 @@ fn queues_go_on_beside_a_suspended_thread() {
 fn pools_go_on_beside_a_suspended_thread() {
     play_all(|point, role, workers, capacity, pass| match role {
         At(_) | Of(_) => None,
+        On(Errander) if capacity == CAPACITIES[0] => Some(errand::play(point, workers, pass)),
+        On(_) => None,
         In(role) => Some(pool::play(point, role, workers, capacity, pass)),
     });
 }
