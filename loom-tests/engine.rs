@@ -1021,9 +1021,9 @@ fn halted_worker_takes_nothing() {
     });
 }
 
-/// A job sends another to the other worker, and waits for it; `lost` workers search and never
-/// come to look.
-fn errand_for_the_other_worker(name: &str, lost: usize) {
+/// A job sends another to the other worker, and waits for it. If there is a `searcher`, it does
+/// not come to look meanwhile.
+fn errand_for_the_other_worker(name: &str, searcher: bool) {
     let plan = Plan {
         bound: Bound::Preemptions(1),
         floor: 100,
@@ -1045,22 +1045,23 @@ fn errand_for_the_other_worker(name: &str, lost: usize) {
                 site.signals[0].unpark();
             }
         });
-        (0..lost).for_each(|worker| site.engine.search_and_leave(worker));
+        let searcher = searcher.then(|| site.engine.search_in_vain());
         submit(&site, 0);
         let workers: Workers<2> = start();
         // The close would wake everybody.
         assert!(site.done.park(WATCH));
+        let _ = searcher.map(|comes_back| comes_back());
         close_and_join(&site, workers, 2);
     });
 }
 
 #[test]
 fn errand_races_park() {
-    errand_for_the_other_worker("errand_races_park", 0);
+    errand_for_the_other_worker("errand_races_park", false);
 }
 
 /// Whoever is woken in its place, or spared the wake, cannot run it.
 #[test]
 fn errand_meets_a_lost_searcher() {
-    errand_for_the_other_worker("errand_meets_a_lost_searcher", 1);
+    errand_for_the_other_worker("errand_meets_a_lost_searcher", true);
 }

@@ -699,8 +699,10 @@ impl<J> Engine<J> {
         self.injector.claim_and_leave();
     }
 
-    /// Plays a worker that searches and is suspended for ever.
-    pub(crate) fn search_and_leave(&self, worker: usize) {
-        self.idle.begin_search(&mut crate::idle::Place::new(worker));
+    /// Plays a worker that is suspended in its search until what it returns is called.
+    pub(crate) fn search_in_vain(&self) -> impl FnOnce() {
+        let mut place = crate::idle::Place::new(0);
+        self.idle.begin_search(&mut place);
+        move || self.idle.found(&mut place, false)
     }
 }
