@@ -37,6 +37,7 @@ mod gate;
 mod idle;
 mod injector;
 mod lease;
+mod map_iter;
 mod oneshot;
 mod outbox;
 mod parker;

@@ -57,7 +57,8 @@ pub use error::{
 };
 pub use tally::WorkerStats;
 pub use thread_pool::{
-    JobHandle, QueuedJob, Scope, ThreadPool, ThreadPoolBuilder, ThreadPoolHandle, ThreadPoolStats,
+    JobHandle, MapIter, MapIterOrdered, QueuedJob, Scope, ThreadPool, ThreadPoolBuilder,
+    ThreadPoolHandle, ThreadPoolStats,
 };
 pub use worker_pool::{
     Builder, Context, Handle, InOrder, Map, MapOrdered, Outcome, Results, Stats, WorkerPool,

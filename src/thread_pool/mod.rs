@@ -24,6 +24,7 @@
 mod broadcast;
 mod builder;
 mod handle;
+pub(crate) mod map_iter;
 mod runner;
 pub(crate) mod scope;
 mod slices;
@@ -33,6 +34,7 @@ pub(crate) mod task;
 
 pub use builder::ThreadPoolBuilder;
 pub use handle::ThreadPoolHandle;
+pub use map_iter::{MapIter, MapIterOrdered};
 pub use scope::Scope;
 pub use spawn::JobHandle;
 pub use stats::ThreadPoolStats;

@@ -172,6 +172,9 @@ impl ThreadPoolHandle {
     /// As [`for_each`](Self::for_each), and returns what `f` returned, in the order of the
     /// items.
     ///
+    /// For items that come one by one, or have no end, there is
+    /// [`map_iter`](Self::map_iter).
+    ///
     /// # Examples
     ///
     /// ```

@@ -12,6 +12,7 @@ mod panics;
 mod scoping;
 mod slicing;
 mod spawning;
+mod streaming;
 mod types;
 
 use common::Door;
