@@ -182,18 +182,23 @@ fn after_a_panic_in_a_map_the_rest_is_skipped_and_what_was_made_is_dropped_once(
             assert_eq!(LIVE.load(Relaxed), DROPS.load(Relaxed));
         }
     }
-    // Items behind a panic in their own chunk do not begin, and others' do not for long.
-    let began = AtomicUsize::new(0);
-    let unwound = catch_unwind(AssertUnwindSafe(|| {
-        pool.for_each(&numbers, |n| {
-            began.fetch_add(1, Relaxed);
-            if *n == 0 {
-                std::panic::resume_unwind(Box::new("no"));
-            }
-        });
-    }));
-    assert!(unwound.is_err());
-    assert!(began.into_inner() <= 1000 - 1000 / 4 + 1);
+    // Items behind a panic in its own chunk never begin, and others' only for some time.
+    eventually("some of the others do not begin", || {
+        let began = AtomicUsize::new(0);
+        let unwound = catch_unwind(AssertUnwindSafe(|| {
+            pool.for_each(&numbers, |n| {
+                began.fetch_add(1, Relaxed);
+                if *n == 0 {
+                    std::panic::resume_unwind(Box::new("no"));
+                }
+                thread::yield_now();
+            });
+        }));
+        assert!(unwound.is_err());
+        let most = numbers.len() - numbers.len() / 4 + 1;
+        assert!(began.load(Relaxed) <= most);
+        began.into_inner() < most
+    });
     pool.wait_idle().unwrap();
     assert_conserved(&pool.stats());
 }
