@@ -1020,3 +1020,48 @@ fn halted_worker_takes_nothing() {
         visit("model: left");
     });
 }
+
+/// A job sends another to the other worker, and waits for it. If there is a `searcher`, it does
+/// not come to look meanwhile.
+fn errand_for_the_other_worker(name: &str, searcher: bool) {
+    let plan = Plan {
+        bound: Bound::Preemptions(1),
+        floor: 100,
+        events: &[
+            "errand: seen at the last look",
+            "idle wake_all: chosen, not woken",
+        ],
+    };
+    explore(name, plan, move || {
+        let (site, start) = site(2, |site, job, desk| {
+            let own = desk.worker();
+            if job == 0 {
+                site.board.write(own as u64);
+                site.engine.send_each(own, [(1 - own, 1)]);
+                site.signals[0].park(WATCH);
+                site.done.unpark();
+            } else {
+                assert_eq!(site.board.read(), 1 - own as u64);
+                site.signals[0].unpark();
+            }
+        });
+        let searcher = searcher.then(|| site.engine.search_in_vain());
+        submit(&site, 0);
+        let workers: Workers<2> = start();
+        // The close would wake everybody.
+        assert!(site.done.park(WATCH));
+        let _ = searcher.map(|comes_back| comes_back());
+        close_and_join(&site, workers, 2);
+    });
+}
+
+#[test]
+fn errand_races_park() {
+    errand_for_the_other_worker("errand_races_park", false);
+}
+
+/// Whoever is woken in its place, or spared the wake, cannot run it.
+#[test]
+fn errand_meets_a_lost_searcher() {
+    errand_for_the_other_worker("errand_meets_a_lost_searcher", true);
+}

@@ -37,6 +37,7 @@ mod gate;
 mod idle;
 mod injector;
 mod lease;
+mod map_iter;
 mod offer;
 mod oneshot;
 mod outbox;

@@ -314,6 +314,85 @@ impl<I: Iterator> fmt::Debug for Unsubmitted<I> {
     }
 }
 
+/// The first error of a [`ThreadPool::try_map`](crate::ThreadPool::try_map), and everything
+/// else that came of it. Positions are those of the slice, from 0.
+///
+/// Items that are in none of the lists were skipped.
+#[non_exhaustive]
+pub struct MapError<R, E> {
+    /// Where the item stood whose call failed first, by time.
+    pub position: usize,
+    /// What that call returned.
+    pub error: E,
+    /// The results of the calls that succeeded, in order.
+    pub finished: Vec<(usize, R)>,
+    /// The errors of other calls, which had begun by then, in order.
+    pub failures: Vec<(usize, E)>,
+}
+
+impl<R, E: fmt::Debug> fmt::Debug for MapError<R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MapError")
+            .field("position", &self.position)
+            .field("error", &self.error)
+            .field("finished", &self.finished.len())
+            .field("failures", &self.failures)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<R, E: fmt::Display> fmt::Display for MapError<R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the item at position {}: {}", self.position, self.error)
+    }
+}
+
+impl<R, E: Error + 'static> Error for MapError<R, E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+/// Why a [`ThreadPool::broadcast`](crate::ThreadPool::broadcast) did not reach each worker.
+#[non_exhaustive]
+pub enum BroadcastError<T> {
+    /// The pool was closed before it was accepted: nobody called the function.
+    Closed,
+    /// The pool was shut down before each worker had called the function.
+    Cancelled {
+        /// What the calls returned of those workers that had, with their ids, in order.
+        finished: Vec<(usize, T)>,
+    },
+    /// The caller is one of the pool's own workers, which would wait for itself and for
+    /// workers that wait for it.
+    WouldDeadlock,
+}
+
+impl<T> fmt::Debug for BroadcastError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("Closed"),
+            Self::Cancelled { finished } => f
+                .debug_struct("Cancelled")
+                .field("finished", &finished.len())
+                .finish(),
+            Self::WouldDeadlock => f.write_str("WouldDeadlock"),
+        }
+    }
+}
+
+impl<T> fmt::Display for BroadcastError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Closed => "the pool is closed",
+            Self::Cancelled { .. } => "the pool was shut down before each worker was reached",
+            Self::WouldDeadlock => "a worker cannot wait for all workers of its own pool",
+        })
+    }
+}
+
+impl<T> Error for BroadcastError<T> {}
+
 /// What a panic left behind.
 ///
 /// One pointer wide, so that it does not widen a result that has none.

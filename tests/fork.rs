@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::time::Duration;
 use workcrew::{
-    CancelError, JobError, JoinError, RecvError, RecvTimeoutError, Results, SubmitError,
-    SubmitTimeoutError, ThreadPool, TryRecvError, TrySubmitError, WaitError, WaitTimeoutError,
-    WorkerPool,
+    BroadcastError, CancelError, JobError, JoinError, RecvError, RecvTimeoutError, Results,
+    SubmitError, SubmitTimeoutError, ThreadPool, TryRecvError, TrySubmitError, WaitError,
+    WaitTimeoutError, WorkerPool,
 };
 
 /// Longer than a test may take.
@@ -413,4 +413,29 @@ fn a_child_that_leaves_the_body_of_a_scope_of_a_pool_with_its_jobs_aborts() {
         // Without jobs it leaves.
         assert_eq!(exit_code(id), if running { -libc::SIGABRT } else { 9 });
     }
+}
+
+/// Who maps there does it all itself.
+#[test]
+fn a_child_opens_scopes_and_maps_of_its_own() {
+    let pool = ThreadPool::new(2).unwrap();
+    let numbers: Vec<u64> = (0..100).collect();
+    let mut stream = pool.map_iter_ordered(0..100, |n| n);
+    assert!(matches!(stream.next(), Some(Ok(0))));
+    let first_lie = in_a_child(|| {
+        let mut sum = 0;
+        pool.scope(|scope| scope.spawn(|| sum += 7));
+        let mapped = pool.map(&numbers, |n| n + 1);
+        let broadcast = pool.broadcast(|_| ());
+        let (first, rest) = (stream.next(), pool.map_iter(0..3, |n| n).next());
+        vec![
+            sum == 7,
+            mapped.into_iter().eq(1..=100),
+            matches!(broadcast, Err(BroadcastError::Closed)),
+            first.is_none() && rest.is_none(),
+        ]
+    });
+    assert_eq!(first_lie, None);
+    assert!(stream.map(Result::unwrap).eq(1..100));
+    assert!(pool.map(&numbers, |n| n + 1).into_iter().eq(1..=100));
 }

@@ -67,6 +67,7 @@ fn closures_run_are_joined_and_borrow() -> Result<(), Box<dyn Error>> {
     let mut numbers = [3, 1, 2];
     pool.scope(|scope| scope.spawn(|| numbers.sort()));
     assert_eq!(numbers, [1, 2, 3]);
+    assert_eq!(pool.map(&numbers, |number| number * number), [1, 4, 9]);
     pool.join()?;
     Ok(())
 }

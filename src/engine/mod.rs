@@ -6,9 +6,10 @@
 //! **Where a job waits.** [`Engine::submit`] puts it into the *injector*, whose
 //! positions are the jobs' indices and whose length, with what workers moved into
 //! their *deques*, is the bounded capacity. A job that a job pushes goes into its
-//! worker's deque, or the unbounded *overflow* when that is full. A worker looks in
-//! its own deque, the injector, the overflow, and the other deques, in this order;
-//! now and then in the shared queues first, so that none of them starves.
+//! worker's deque, or the unbounded *overflow* when that is full. One that a certain
+//! worker has to run is an [*errand*](errand). A worker looks in its own deque, at its
+//! errands, in the injector, the overflow, and the other deques, in this order; now and
+//! then in the others first, so that none of them starves.
 //!
 //! **How it ends.** After [`Engine::close`] nothing is accepted any more. The crew
 //! is *drained* when all that was accepted has finished; the reader sums `finished`
@@ -27,6 +28,7 @@
 mod batch;
 mod crew;
 mod ending;
+mod errand;
 mod ledger;
 mod life;
 mod recall;
@@ -56,6 +58,7 @@ use crate::probe::probe;
 use crate::sync::{self, AtomicBool, AtomicU64, AtomicUsize, Home, Ordering, barrier};
 use crate::tally::WorkerStats;
 use crossbeam_utils::CachePadded;
+use errand::Errands;
 use ledger::{Ledger, Ledgers};
 #[cfg(not(all(test, workcrew_loom)))]
 use recall::Recalls;
@@ -164,6 +167,7 @@ pub(crate) enum Fate {
 pub(crate) struct Engine<J> {
     injector: Injector<J>,
     overflow: Injector<Entry<J>>,
+    errands: Errands<J>,
     deques: Box<[Stealer<Entry<J>>]>,
     idle: Idle,
     ledgers: Ledgers,
@@ -205,6 +209,7 @@ impl<J> Engine<J> {
         let engine = Self {
             injector: Injector::bounded(capacity),
             overflow: Injector::unbounded(),
+            errands: Errands::new(workers),
             deques: stealers.into(),
             idle: Idle::new(workers),
             ledgers: Ledgers::new(workers),
@@ -603,6 +608,7 @@ impl<J> Engine<J> {
         }
         let mut sink = |_, entry| jobs.push(entry);
         while self.overflow.pop(usize::MAX, |_| {}, &mut sink).taken > 0 {}
+        jobs.extend(self.errands.drain());
         jobs.sort_by_key(|entry| entry.origin);
         let counter = match fate {
             Fate::Cancelled => &self.cancelled,
@@ -701,5 +707,12 @@ impl<J> Engine<J> {
     /// Plays a submitter that takes a place and is then suspended for ever.
     pub(crate) fn claim_and_leave(&self) {
         self.injector.claim_and_leave();
+    }
+
+    /// Plays a worker that is suspended in its search until what it returns is called.
+    pub(crate) fn search_in_vain(&self) -> impl FnOnce() {
+        let mut place = crate::idle::Place::new(0);
+        self.idle.begin_search(&mut place);
+        move || self.idle.found(&mut place, false)
     }
 }

@@ -270,12 +270,14 @@ impl<'a, J: Send> Worker<'a, J> {
             if sleep {
                 let Self {
                     engine,
+                    id,
                     patience,
                     place,
                     ..
                 } = self;
                 self.ledger.park();
-                if patience.sleep(|| engine.idle.sleep(place, || engine.has_work())) {
+                let has_work = || engine.has_work_for(*id);
+                if patience.sleep(|| engine.idle.sleep(place, has_work)) {
                     self.ledger.wake();
                 }
             }
@@ -304,6 +306,11 @@ impl<'a, J: Send> Worker<'a, J> {
     /// A job of which others know too, or it is time for one that is out of turn.
     #[inline(never)]
     fn find_elsewhere(&mut self) -> Option<Entry<J>> {
+        if self.engine.errands.wait_for(self.id) {
+            // What is out of turn comes next.
+            self.in_turn = self.in_turn.max(1);
+            return self.errand();
+        }
         if self.in_turn == 0 {
             self.in_turn = FAIRNESS;
             // Two kinds of job could wait for ever: those behind follow-ups that beget
@@ -453,6 +460,17 @@ impl<'a, J: Send> Worker<'a, J> {
         ledger.start();
         engine.room.notify(1);
         Some(first)
+    }
+
+    /// The job that only this worker may run.
+    #[cold]
+    fn errand(&mut self) -> Option<Entry<J>> {
+        let found = self.engine.errands.take(self.id)?;
+        self.ledger.start();
+        // We may have been woken for another job.
+        let more = self.engine.has_work();
+        self.engine.idle.found(&mut self.place, more);
+        Some(found)
     }
 
     /// The oldest follow-up that found its worker's deque full.

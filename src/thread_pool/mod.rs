@@ -21,18 +21,22 @@
 //! what it waits for. Threads outside of the crew only sleep, so that no more jobs run at once
 //! than there are workers.
 
+mod broadcast;
 mod builder;
 mod fork_join;
 mod handle;
+pub(crate) mod map_iter;
 pub(crate) mod offer;
 mod runner;
 pub(crate) mod scope;
+mod slices;
 mod spawn;
 mod stats;
 pub(crate) mod task;
 
 pub use builder::ThreadPoolBuilder;
 pub use handle::ThreadPoolHandle;
+pub use map_iter::{MapIter, MapIterOrdered};
 pub use scope::Scope;
 pub use spawn::JobHandle;
 pub use stats::ThreadPoolStats;

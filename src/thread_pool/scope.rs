@@ -27,7 +27,7 @@ use super::task::{Detached, Task, Work};
 use crate::engine::{Ended, Engine, current_worker};
 use crate::gate::Gate;
 use crate::injector::Injector;
-use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Home, Mutex, Ordering};
 use crate::unwind::{self, AbortOnDrop, Payload};
 use std::fmt;
 use std::marker::PhantomData;
@@ -217,7 +217,8 @@ impl ThreadPoolHandle {
     /// # Fork
     ///
     /// A forked child must not leave the body while jobs are under way, which are the parent's:
-    /// that ends the child ([`abort`](std::process::abort)).
+    /// that ends the child ([`abort`](std::process::abort)). Jobs of a scope that it opens itself
+    /// it runs itself.
     pub fn scope<'env, B, T>(&self, body: B) -> T
     where
         B: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
@@ -228,10 +229,11 @@ impl ThreadPoolHandle {
             scope: PhantomData,
             env: PhantomData,
         };
+        let home = Home::new();
         let returned = unwind::catch(|| body(&scope));
         // Else the jobs' borrows would end before they do.
         let guard = AbortOnDrop;
-        if self.engine.is_forked() && !scope.shared.has_ended() {
+        if home.is_abroad() && !scope.shared.has_ended() {
             drop(guard);
             unreachable!("it has aborted");
         }
@@ -272,12 +274,20 @@ impl<'scope> Scope<'scope, '_> {
     where
         F: FnOnce() + Send + 'scope,
     {
+        let ticket = self.ticket(job);
+        submit(&self.pool.engine, ticket);
+    }
+
+    /// Puts a job into the scope's queue, for whom the caller gives the ticket to.
+    pub(super) fn ticket<F>(&'scope self, job: F) -> Ticket
+    where
+        F: FnOnce() + Send + 'scope,
+    {
         // SAFETY: the job is dropped by `add`, or counts in `pending` until it has been run and
         // is dropped (invariant 1). The scope is not left before (invariant 3, `wait`), and
         // what the job borrows lives for `'scope`, which is longer.
         let task = unsafe { Task::borrowing(Detached(job)) };
-        let ticket = Shared::add(&self.shared, task);
-        submit(&self.pool.engine, ticket);
+        Shared::add(&self.shared, task)
     }
 }
 

@@ -20,12 +20,23 @@ type Outcome<T> = Result<T, JobError>;
 
 type Place<F, T> = Oneshot<F, Outcome<T>>;
 
+/// What can be spawned: a closure, or something from which more can be had back.
+pub(super) trait Job<T>: Send {
+    fn call(self) -> T;
+}
+
+impl<F: FnOnce() -> T + Send, T> Job<T> for F {
+    fn call(self) -> T {
+        self()
+    }
+}
+
 /// The pool's share of a job.
-struct Ticket<F: FnOnce() -> T, T>(Object<Place<F, T>>);
+struct Ticket<F, T>(Object<Place<F, T>>);
 
 /// Runs what was claimed.
-fn run<F: FnOnce() -> T, T>(claim: Claim<'_, F, Outcome<T>>, job: F) -> Ended {
-    let (outcome, ended) = match unwind::catch(job) {
+fn run<F: Job<T>, T>(claim: Claim<'_, F, Outcome<T>>, job: F) -> Ended {
+    let (outcome, ended) = match unwind::catch(|| job.call()) {
         Ok(result) => (Ok(result), Ended::Completed),
         Err(payload) => {
             let panic = JobError::Panicked(JobPanic::new(payload));
@@ -50,7 +61,7 @@ fn cancel<F, T>(claim: Claim<'_, F, Outcome<T>>, job: F) {
     let _ = claim.complete(Err(JobError::Cancelled));
 }
 
-impl<F: FnOnce() -> T + Send, T: Send> Work for Ticket<F, T> {
+impl<F: Job<T>, T: Send> Work for Ticket<F, T> {
     fn work(self) -> Ended {
         match self.0.claim() {
             Some((claim, job)) => run(claim, job),
@@ -62,7 +73,7 @@ impl<F: FnOnce() -> T + Send, T: Send> Work for Ticket<F, T> {
 }
 
 /// A job that the pool drops unstarted is cancelled.
-impl<F: FnOnce() -> T, T> Drop for Ticket<F, T> {
+impl<F, T> Drop for Ticket<F, T> {
     fn drop(&mut self) {
         if let Some((claim, job)) = self.0.revoke() {
             cancel(claim, job);
@@ -72,7 +83,7 @@ impl<F: FnOnce() -> T, T> Drop for Ticket<F, T> {
 
 /// What a handle can do with its job, whatever the closure.
 trait Promise<T>: Send + Sync {
-    fn run_if_queued(&self);
+    fn run_if_queued(&self) -> bool;
     fn cancel(&self) -> bool;
     fn is_done(&self) -> bool;
     fn wait(&self, deadline: Option<Instant>) -> Option<Outcome<T>>;
@@ -80,12 +91,11 @@ trait Promise<T>: Send + Sync {
     fn leave(&self) -> Option<Outcome<T>>;
 }
 
-impl<F: FnOnce() -> T + Send, T: Send> Promise<T> for Place<F, T> {
-    fn run_if_queued(&self) {
-        if let Some((claim, job)) = self.claim() {
-            // It is counted when its ticket's turn comes.
-            let _ = run(claim, job);
-        }
+impl<F: Job<T>, T: Send> Promise<T> for Place<F, T> {
+    fn run_if_queued(&self) -> bool {
+        let claimed = self.claim();
+        // It is counted when its ticket's turn comes.
+        claimed.map(|(claim, job)| run(claim, job)).is_some()
     }
 
     fn cancel(&self) -> bool {
@@ -140,27 +150,40 @@ impl ThreadPoolHandle {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let place = Object::new(Oneshot::new(job));
-        let unpack = |task: Task| {
-            let ticket: Option<Ticket<F, T>> = task.take_back();
-            let ticket = ticket.expect("it comes back to whom it came from");
-            let (_nobody_waits, job) = ticket.0.claim().expect("nobody else has had it");
-            job
-        };
-        match self
-            .engine
-            .submit(Task::new(Ticket(Object::clone(&place))), None)
-        {
-            Ok(_) => Ok(JobHandle {
-                promise: place,
-                key: self.engine.key(),
-                home: Home::new(),
-            }),
-            Err(Refused::Closed(task)) => Err(SubmitError::Closed(unpack(task))),
-            Err(Refused::WouldDeadlock(task)) => Err(SubmitError::WouldDeadlock(unpack(task))),
+        let (task, handle) = self.pack(job);
+        match self.engine.submit(task, None) {
+            Ok(_) => Ok(handle),
+            Err(Refused::Closed(task)) => Err(SubmitError::Closed(unpack::<F, T>(task))),
+            Err(Refused::WouldDeadlock(task)) => {
+                Err(SubmitError::WouldDeadlock(unpack::<F, T>(task)))
+            }
             Err(Refused::TimedOut(_)) => unreachable!("no time was set"),
         }
     }
+
+    /// A job as a task to be submitted, and its handle.
+    pub(super) fn pack<F, T>(&self, job: F) -> (Task, JobHandle<T>)
+    where
+        F: Job<T> + 'static,
+        T: Send + 'static,
+    {
+        let place: Object<Place<F, T>> = Object::new(Oneshot::new(job));
+        let task = Task::new(Ticket(Object::clone(&place)));
+        let handle = JobHandle {
+            promise: place,
+            key: self.engine.key(),
+            home: Home::new(),
+        };
+        (task, handle)
+    }
+}
+
+/// The job of a task that was refused.
+pub(super) fn unpack<F: 'static, T: 'static>(task: Task) -> F {
+    let ticket: Option<Ticket<F, T>> = task.take_back();
+    let ticket = ticket.expect("it comes back to whom it came from");
+    let (_nobody_waits, job) = ticket.0.claim().expect("nobody else has had it");
+    job
 }
 
 /// A job that was [spawned](crate::ThreadPool::spawn), and in the end its result.
@@ -195,6 +218,11 @@ pub struct JobHandle<T> {
 }
 
 impl<T> JobHandle<T> {
+    /// Runs the job here, if it has not started. Returns whether that was in time.
+    pub(super) fn run_if_queued(&self) -> bool {
+        self.promise.run_if_queued()
+    }
+
     /// Waits for the job to end and returns its result.
     ///
     /// # Errors

@@ -5,12 +5,15 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod broadcasting;
 mod ending;
 mod executing;
 mod pairing;
 mod panics;
 mod scoping;
+mod slicing;
 mod spawning;
+mod streaming;
 mod types;
 
 use common::Door;

@@ -12,6 +12,11 @@ fn public_types_are_send_sync_and_debug() {
     check::<ThreadPoolStats>();
     check::<Scope<'static, 'static>>();
     check::<JobHandle<std::cell::Cell<u64>>>();
+    type Function = fn(u64) -> u64;
+    check::<MapIter<std::ops::Range<u64>, Function, u64>>();
+    check::<MapIterOrdered<std::ops::Range<u64>, Function, u64>>();
+    check::<BroadcastError<u64>>();
+    check::<MapError<u64, u64>>();
     fn sent<T: Send + Debug>() {}
     sent::<QueuedJob>();
 }

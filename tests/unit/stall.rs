@@ -12,6 +12,8 @@
 //!
 //! Nothing rests on time but the watchdog.
 
+#[path = "stall/errand.rs"]
+mod errand;
 #[path = "stall/offer.rs"]
 mod offer;
 #[path = "stall/oneshot.rs"]
@@ -22,6 +24,7 @@ mod pool;
 mod queues;
 
 use crate::probe::Stall;
+use errand::Role::Errander;
 use offer::Role::{Giver, Runner};
 use oneshot::Role::{Claimant, JobOwner};
 use pool::Role::{
@@ -54,6 +57,7 @@ struct Point {
 enum Role {
     At(oneshot::Role),
     Beside(offer::Role),
+    On(errand::Role),
     Of(queues::Role),
     In(pool::Role),
 }
@@ -96,7 +100,7 @@ impl Point {
     }
 }
 
-use Role::{At, Beside, In, Of};
+use Role::{At, Beside, In, Of, On};
 
 const CLAIMED: &str = "injector push: claimed, not written";
 const WRITTEN: &str = "injector push: written, not published";
@@ -541,6 +545,28 @@ const POINTS: &[Point] = &[
         "steal",
         &[In(AnyWorker)],
     ),
+    // engine::errand
+    at(
+        "errand send: in its slot, not shown",
+        "broadcasting",
+        &[On(Errander)],
+    ),
+    at(
+        "errand send: shown, crew not told",
+        "broadcasting",
+        &[On(Errander)],
+    ),
+    at(
+        "errand take: not shown any more, not taken",
+        "a worker's search",
+        &[On(Errander)],
+    ),
+    at(
+        "errand: seen at the last look",
+        "a worker's sleep",
+        &[On(Errander)],
+    )
+    .after(&["idle sleep: announced, not looked"]),
     // worker_pool::outbox
     at(
         "outbox take: claimed, room not told",
@@ -712,6 +738,8 @@ fn queues_go_on_beside_a_suspended_thread() {
 fn pools_go_on_beside_a_suspended_thread() {
     play_all(|point, role, workers, capacity, pass| match role {
         At(_) | Beside(_) | Of(_) => None,
+        On(Errander) if capacity == CAPACITIES[0] => Some(errand::play(point, workers, pass)),
+        On(_) => None,
         In(role) => Some(pool::play(point, role, workers, capacity, pass)),
     });
 }

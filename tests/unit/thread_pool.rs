@@ -125,3 +125,64 @@ fn scopes_of_a_small_pool_borrow_whatever_becomes_of_them() {
         assert!(numbers.into_iter().map(|number| *number).eq(1..=8));
     }
 }
+
+#[test]
+fn slices_are_mapped_in_a_small_pool_whatever_the_calls_do() {
+    let pool = ThreadPool::builder()
+        .workers(2)
+        .job_capacity(2)
+        .build()
+        .unwrap();
+    let mut words: Vec<String> = (0..12).map(|n| n.to_string()).collect();
+    pool.for_each_mut(&mut words, |word| word.push('!'));
+    assert_eq!(pool.map(&words, |word| Box::new(word.len())).len(), 12);
+    for bad in 0..12 {
+        let error = pool.try_map(&words, |word| {
+            if *word == words[bad] {
+                Err(word.clone())
+            } else {
+                Ok(Box::new(word))
+            }
+        });
+        assert_eq!(error.unwrap_err().error, words[bad]);
+        let unwound = crate::unwind::catch(|| {
+            pool.map(&words, |word| {
+                if *word == words[bad] {
+                    std::panic::resume_unwind(Box::new(bad));
+                }
+                word.clone()
+            })
+        });
+        assert_eq!(*unwound.unwrap_err().downcast::<usize>().unwrap(), bad);
+    }
+}
+
+#[test]
+fn iterators_and_broadcasts_of_a_small_pool_give_each_outcome_once() {
+    let counted = Arc::new(());
+    let pool = ThreadPool::builder()
+        .workers(2)
+        .job_capacity(2)
+        .build()
+        .unwrap();
+    for taken in [0, 1, 3, 9] {
+        let items = (0..8).map(|n| (n, Arc::clone(&counted)));
+        let call = |(n, held): (usize, Arc<()>)| {
+            if n == 5 {
+                std::panic::resume_unwind(Box::new(held));
+            }
+            Box::new((n, held))
+        };
+        let outcomes = pool.map_iter(items.clone(), call).window(3).take(taken);
+        let some = outcomes.collect::<Vec<_>>().len();
+        assert_eq!(some, taken.min(8));
+        let outcomes = pool.map_iter_ordered(items, call).window(3).take(taken);
+        for (place, outcome) in outcomes.enumerate() {
+            assert_eq!(outcome.map_or(5, |made| made.0), place);
+        }
+        let called = pool.broadcast(|worker| (Box::new(worker), Arc::clone(&counted)));
+        assert!(called.unwrap().iter().map(|(id, _)| **id).eq(0..2));
+    }
+    pool.join().unwrap();
+    assert_eq!(Arc::strong_count(&counted), 1);
+}

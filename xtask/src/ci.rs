@@ -38,6 +38,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("checksum", &["--workers", "2", "src"]),
     ("grep", &["fn [a-z]+", "src"]),
     ("word_count", &["src"]),
+    ("word_count_map", &["src"]),
     ("worker_pool", &[]),
 ];
 
