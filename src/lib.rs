@@ -51,13 +51,14 @@ mod loom_tests;
 mod stall;
 
 pub use error::{
-    BuildError, CancelError, Failure, JobError, JobPanic, JoinError, RecvError, RecvTimeoutError,
-    SubmitAllError, SubmitError, SubmitTimeoutError, TryMapError, TryRecvError, TrySubmitError,
-    Unsubmitted, WaitError, WaitTimeoutError,
+    BuildError, CancelError, Failure, GroupError, JobError, JobPanic, JoinError, RecvError,
+    RecvTimeoutError, SubmitAllError, SubmitError, SubmitTimeoutError, TryMapError, TryRecvError,
+    TrySubmitError, Unsubmitted, WaitError, WaitTimeoutError,
 };
 pub use tally::WorkerStats;
 pub use thread_pool::{
-    JobHandle, QueuedJob, Scope, ThreadPool, ThreadPoolBuilder, ThreadPoolHandle, ThreadPoolStats,
+    Group, JobHandle, QueuedJob, Scope, ThreadPool, ThreadPoolBuilder, ThreadPoolHandle,
+    ThreadPoolStats,
 };
 pub use worker_pool::{
     Builder, Context, Handle, InOrder, Map, MapOrdered, Outcome, Results, Stats, WorkerPool,

@@ -414,3 +414,29 @@ fn a_child_that_leaves_the_body_of_a_scope_of_a_pool_with_its_jobs_aborts() {
         assert_eq!(exit_code(id), if running { -libc::SIGABRT } else { 9 });
     }
 }
+
+#[test]
+fn a_child_that_leaves_the_body_of_a_group_with_its_jobs_aborts() {
+    let pool = ThreadPool::new(1).unwrap();
+    let (open, door) = std::sync::mpsc::channel::<()>();
+    let mut id = None;
+    let outcome = pool.limited_group(1, |group| {
+        group.spawn(move || door.recv());
+        group.spawn(|| Ok(()));
+        // SAFETY: see `in_a_child`.
+        let forked = unsafe { libc::fork() };
+        if forked == 0 {
+            // SAFETY: no arguments but a number.
+            unsafe { libc::alarm(PATIENCE) };
+        } else {
+            open.send(()).unwrap();
+            id = Some(forked);
+        }
+    });
+    let Some(id) = id else {
+        // SAFETY: ends the process.
+        unsafe { libc::_exit(9) };
+    };
+    assert_eq!(exit_code(id), -libc::SIGABRT);
+    assert_eq!(outcome.unwrap().len(), 2);
+}

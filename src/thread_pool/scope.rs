@@ -108,6 +108,14 @@ impl Shared {
         ended
     }
 
+    /// Runs the jobs that are queued.
+    pub(crate) fn run_queued(&self) {
+        while let Some(job) = self.pop() {
+            // As for the owner: it is counted when a ticket's turn comes.
+            let _ = self.run_one(job);
+        }
+    }
+
     fn one_has_ended(&self) {
         // [pending] Release: the owner sees what the job did; the others' share passes through
         // the read-modify-writes.
@@ -231,21 +239,33 @@ impl ThreadPoolHandle {
     where
         B: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
     {
-        let scope = Scope {
-            shared: Shared::new(self.current_worker().is_some()),
-            pool: self.clone(),
+        let scope = Scope::new(self);
+        scope.during(|| body(&scope))
+    }
+}
+
+impl<'scope, 'env> Scope<'scope, 'env> {
+    pub(super) fn new(pool: &ThreadPoolHandle) -> Self {
+        Self {
+            shared: Shared::new(pool.current_worker().is_some()),
+            pool: pool.clone(),
             scope: PhantomData,
             env: PhantomData,
-        };
-        let returned = unwind::catch(|| body(&scope));
+        }
+    }
+
+    /// Calls `body`, in which jobs may be spawned, and returns or unwinds when all of them
+    /// have ended.
+    pub(super) fn during<T>(&self, body: impl FnOnce() -> T) -> T {
+        let returned = unwind::catch(body);
         let guard = AbortOnDrop;
-        if self.engine.is_forked() && !scope.shared.has_ended() {
+        if self.pool.engine.is_forked() && !self.shared.has_ended() {
             drop(guard);
             unreachable!("it has aborted");
         }
-        scope.shared.wait();
+        self.shared.wait();
         std::mem::forget(guard);
-        let panic = scope.shared.panic.lock().take();
+        let panic = self.shared.panic.lock().take();
         match (returned, panic) {
             (Ok(value), None) => value,
             (Ok(value), Some(payload)) => {
@@ -280,12 +300,22 @@ impl<'scope> Scope<'scope, '_> {
     where
         F: FnOnce() + Send + 'scope,
     {
+        self.spawn_work(Detached(job));
+    }
+
+    /// As [`spawn`](Self::spawn), for any work.
+    pub(super) fn spawn_work<W: Work + 'scope>(&'scope self, work: W) {
         // SAFETY: the job is dropped by `add`, or counts in `pending` until it has been run and
         // is dropped (invariant 1). The scope is not left before (invariant 3, `wait`), and
         // what the job borrows lives for `'scope`, which is longer.
-        let task = unsafe { Task::borrowing(Detached(job)) };
+        let task = unsafe { Task::borrowing(work) };
         let ticket = Shared::add(&self.shared, task);
         submit(&self.pool.engine, ticket);
+    }
+
+    /// Runs what is queued, in the calling thread: for jobs that have nothing to do any more.
+    pub(super) fn run_queued(&self) {
+        self.shared.run_queued();
     }
 }
 

@@ -7,6 +7,7 @@ mod common;
 
 mod ending;
 mod executing;
+mod grouping;
 mod panics;
 mod scoping;
 mod spawning;

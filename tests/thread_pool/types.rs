@@ -12,6 +12,8 @@ fn public_types_are_send_sync_and_debug() {
     check::<ThreadPoolStats>();
     check::<Scope<'static, 'static>>();
     check::<JobHandle<std::cell::Cell<u64>>>();
+    check::<Group<'static, 'static, std::cell::Cell<u64>, std::cell::Cell<u64>>>();
+    check::<GroupError<u64, std::io::Error>>();
     fn sent<T: Send + Debug>() {}
     sent::<QueuedJob>();
 }

@@ -12,6 +12,8 @@
 //!
 //! Nothing rests on time but the watchdog.
 
+#[path = "stall/group.rs"]
+mod group;
 #[path = "stall/oneshot.rs"]
 mod oneshot;
 #[path = "stall/pool.rs"]
@@ -20,6 +22,7 @@ mod pool;
 mod queues;
 
 use crate::probe::Stall;
+use group::Role::{Member, Spawner};
 use oneshot::Role::{Claimant, JobOwner};
 use pool::Role::{
     AllButOneWorker, AnyWorker, BlockedSubmitter, Closer, LastTaker, LastWorker, OneWorker,
@@ -49,6 +52,7 @@ struct Point {
 
 #[derive(Clone, Copy, Debug)]
 enum Role {
+    Among(group::Role),
     At(oneshot::Role),
     Of(queues::Role),
     In(pool::Role),
@@ -92,7 +96,7 @@ impl Point {
     }
 }
 
-use Role::{At, In, Of};
+use Role::{Among, At, In, Of};
 
 const CLAIMED: &str = "injector push: claimed, not written";
 const WRITTEN: &str = "injector push: written, not published";
@@ -621,6 +625,28 @@ const POINTS: &[Point] = &[
         "polling",
         &[At(JobOwner)],
     ),
+    // thread_pool::limit
+    at(
+        "limit add: queued, not counted",
+        "spawning at a limit",
+        &[Among(Spawner)],
+    ),
+    // thread_pool::group
+    at(
+        "group: job ended, not recorded",
+        "a job's end",
+        &[Among(Member)],
+    ),
+    at(
+        "group: job ended, permit not passed on",
+        "a job's end",
+        &[Among(Member)],
+    ),
+    at(
+        "group: failed, what is queued not dropped",
+        "a failure",
+        &[Among(Member)],
+    ),
 ];
 
 const CAPACITIES: [usize; 4] = [1, 2, 5, 64];
@@ -681,9 +707,12 @@ fn visit_files(folder: &Path, visit: &mut impl FnMut(&str)) {
 #[test]
 fn queues_go_on_beside_a_suspended_thread() {
     play_all(|point, role, workers, capacity, pass| match role {
-        // There are no workers here, so once will do.
+        // Neither number matters here, so once will do.
         At(role) if workers == WORKERS[0] && capacity == CAPACITIES[0] => {
             Some(oneshot::play(point, role))
+        }
+        Among(role) if workers == WORKERS[0] && capacity == CAPACITIES[0] => {
+            Some(group::play(point, role, pass))
         }
         Of(role) if workers == WORKERS[0] => Some(queues::play(point, role, capacity, pass)),
         _ => None,
@@ -693,7 +722,7 @@ fn queues_go_on_beside_a_suspended_thread() {
 #[test]
 fn pools_go_on_beside_a_suspended_thread() {
     play_all(|point, role, workers, capacity, pass| match role {
-        At(_) | Of(_) => None,
+        Among(_) | At(_) | Of(_) => None,
         In(role) => Some(pool::play(point, role, workers, capacity, pass)),
     });
 }
