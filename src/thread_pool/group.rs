@@ -205,7 +205,7 @@ impl<T: Send, E: Send> Work for Turn<'_, '_, T, E> {
         } = self;
         let ended = limiter.take(&permit).run();
         let mut kept = limiter.end(permit);
-        while let Some(permit) = kept {
+        while let Some(permit) = kept.take() {
             if !group.is_cancelled() {
                 probe!("group: job ended, permit not passed on");
                 group.scope.spawn_work(Turn { permit, ..self });
@@ -361,7 +361,9 @@ impl ThreadPoolHandle {
         E: Send,
     {
         let group = Group {
-            scope: Scope::new(self),
+            // SAFETY: jobs are spawned in the body, which is called in `during`, and by jobs;
+            // nobody else has the group.
+            scope: unsafe { Scope::new(self) },
             record: Record::new(),
             limiter,
         };
@@ -389,9 +391,9 @@ impl<'scope, T: Send, E: Send> Group<'scope, '_, T, E> {
     ///
     /// Everything before `spawn` happens-before the closure, and everything in the closure
     /// happens-before the end of the group. In [`stats`](ThreadPoolHandle::stats) it counts as
-    /// a job of the pool, where there is a limit once its turn comes. (If it was run or dropped
-    /// by the thread that waits for the group, or dropped by the first failure, it counts as
-    /// queued until its turn comes, and then as completed.)
+    /// a job of the pool, where there is a limit once its turn comes. (A job that is then found
+    /// run or dropped, by the thread that waits for the group or by the first failure, counts
+    /// as queued until its turn, and then as completed.)
     ///
     /// A panic in the `Drop` of a closure that is dropped unrun is swallowed.
     ///

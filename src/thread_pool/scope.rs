@@ -239,13 +239,20 @@ impl ThreadPoolHandle {
     where
         B: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
     {
-        let scope = Scope::new(self);
+        // SAFETY: jobs are spawned in the body, which is given to `during`.
+        let scope = unsafe { Scope::new(self) };
         scope.during(|| body(&scope))
     }
 }
 
 impl<'scope, 'env> Scope<'scope, 'env> {
-    pub(super) fn new(pool: &ThreadPoolHandle) -> Self {
+    /// A scope that has not begun.
+    ///
+    /// # Safety
+    ///
+    /// * Jobs are spawned only in the body that is given to [`during`](Self::during), and by
+    ///   jobs (invariant 3).
+    pub(super) unsafe fn new(pool: &ThreadPoolHandle) -> Self {
         Self {
             shared: Shared::new(pool.current_worker().is_some()),
             pool: pool.clone(),
@@ -306,7 +313,7 @@ impl<'scope> Scope<'scope, '_> {
     /// As [`spawn`](Self::spawn), for any work.
     pub(super) fn spawn_work<W: Work + 'scope>(&'scope self, work: W) {
         // SAFETY: the job is dropped by `add`, or counts in `pending` until it has been run and
-        // is dropped (invariant 1). The scope is not left before (invariant 3, `wait`), and
+        // is dropped (invariant 1). The scope is not left before (invariant 3, `during`), and
         // what the job borrows lives for `'scope`, which is longer.
         let task = unsafe { Task::borrowing(work) };
         let ticket = Shared::add(&self.shared, task);

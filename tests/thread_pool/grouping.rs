@@ -560,3 +560,30 @@ fn a_group_ends_whatever_becomes_of_its_pool() {
         }));
     }
 }
+
+/// The waiting thread runs what a closed pool does not, beside the workers' last jobs.
+#[test]
+fn a_limit_as_high_as_the_workers_holds_in_a_closed_pool_too() {
+    let _watchdog = watchdog();
+    let pool = pool(1);
+    let (door, ran) = (Door::new(), AtomicBool::new(false));
+    let _open = OpenAtEnd(&door);
+    let outcome = pool.limited_group(1, |group| {
+        group.spawn(|| {
+            door.pass();
+            // Every opportunity to run beside this one.
+            for _ in 0..10_000 {
+                thread::yield_now();
+            }
+            Ok::<_, ()>(ran.load(SeqCst))
+        });
+        door.wait_for(1);
+        pool.close();
+        group.spawn(|| {
+            ran.store(true, SeqCst);
+            Ok(true)
+        });
+        door.open();
+    });
+    assert_eq!(outcome.unwrap(), [false, true]);
+}

@@ -134,7 +134,13 @@ fn groups_of_a_small_pool_borrow_whatever_becomes_of_them() {
         .job_capacity(2)
         .build()
         .unwrap();
-    for round in 0..12 {
+    // Each way to end, with each limit.
+    let rounds: &[_] = if cfg!(miri) {
+        &[0, 4, 8, 9]
+    } else {
+        &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
+    };
+    for round in rounds.iter().copied() {
         let mut numbers: Vec<Box<usize>> = (0..8).map(Box::new).collect();
         let limit = [1, 2, 9][round % 3];
         let group = crate::unwind::catch(|| {
