@@ -225,7 +225,8 @@ impl fmt::Display for JobError {
 
 impl Error for JobError {}
 
-/// Why [`WorkerPool::try_map`](crate::WorkerPool::try_map) stopped.
+/// Why [`WorkerPool::try_map`](crate::WorkerPool::try_map) or a
+/// [`Group`](crate::Group) stopped.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Failure<E> {
@@ -234,8 +235,20 @@ pub enum Failure<E> {
     /// The job panicked, or somebody else cancelled it.
     NoResult(JobError),
     /// The pool was closed before the job was accepted, or ended before its outcome came
-    /// to this taker.
+    /// to this taker. (Not in a group, whose jobs run all the same.)
     Closed,
+    /// The group's limit was zero, which no job can keep to. (Only in a group.)
+    ZeroLimit,
+}
+
+impl<E: Error + 'static> Failure<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Job(error) => Some(error),
+            Self::NoResult(error) => Some(error),
+            Self::Closed | Self::ZeroLimit => None,
+        }
+    }
 }
 
 impl<E: fmt::Display> fmt::Display for Failure<E> {
@@ -244,6 +257,7 @@ impl<E: fmt::Display> fmt::Display for Failure<E> {
             Self::Job(error) => error.fmt(f),
             Self::NoResult(error) => error.fmt(f),
             Self::Closed => f.write_str("the pool is closed"),
+            Self::ZeroLimit => f.write_str("the group's limit must be at least 1"),
         }
     }
 }
@@ -285,11 +299,50 @@ impl<I: Iterator, T, E: fmt::Display> fmt::Display for TryMapError<I, T, E> {
 
 impl<I: Iterator, T, E: Error + 'static> Error for TryMapError<I, T, E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.failure.source()
+    }
+}
+
+/// The first failure of a [`Group`](crate::Group), and everything else that came of its
+/// jobs. Indices are what [`Group::spawn`](crate::Group::spawn) returned.
+#[non_exhaustive]
+pub struct GroupError<T, E> {
+    /// Which job failed first: it stopped the others.
+    pub index: usize,
+    /// Why it failed.
+    pub failure: Failure<E>,
+    /// The results of the jobs that succeeded, in order.
+    pub finished: Vec<(usize, T)>,
+    /// Why others failed that had started by then, in order.
+    pub failures: Vec<(usize, Failure<E>)>,
+    /// How many jobs were dropped unrun.
+    pub cancelled: usize,
+}
+
+impl<T, E: fmt::Debug> fmt::Debug for GroupError<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GroupError")
+            .field("index", &self.index)
+            .field("failure", &self.failure)
+            .field("finished", &self.finished.len())
+            .field("failures", &self.failures)
+            .field("cancelled", &self.cancelled)
+            .finish()
+    }
+}
+
+impl<T, E: fmt::Display> fmt::Display for GroupError<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.failure {
-            Failure::Job(error) => Some(error),
-            Failure::NoResult(error) => Some(error),
-            Failure::Closed => None,
+            failure @ Failure::ZeroLimit => failure.fmt(f),
+            failure => write!(f, "job {} of the group: {failure}", self.index),
         }
+    }
+}
+
+impl<T, E: Error + 'static> Error for GroupError<T, E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.failure.source()
     }
 }
 

@@ -51,13 +51,13 @@ mod loom_tests;
 mod stall;
 
 pub use error::{
-    BroadcastError, BuildError, CancelError, Failure, JobError, JobPanic, JoinError, MapError,
-    RecvError, RecvTimeoutError, SubmitAllError, SubmitError, SubmitTimeoutError, TryMapError,
-    TryRecvError, TrySubmitError, Unsubmitted, WaitError, WaitTimeoutError,
+    BroadcastError, BuildError, CancelError, Failure, GroupError, JobError, JobPanic, JoinError,
+    MapError, RecvError, RecvTimeoutError, SubmitAllError, SubmitError, SubmitTimeoutError,
+    TryMapError, TryRecvError, TrySubmitError, Unsubmitted, WaitError, WaitTimeoutError,
 };
 pub use tally::WorkerStats;
 pub use thread_pool::{
-    JobHandle, MapIter, MapIterOrdered, QueuedJob, Scope, ThreadPool, ThreadPoolBuilder,
+    Group, JobHandle, MapIter, MapIterOrdered, QueuedJob, Scope, ThreadPool, ThreadPoolBuilder,
     ThreadPoolHandle, ThreadPoolStats,
 };
 pub use worker_pool::{

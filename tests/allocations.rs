@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
-use workcrew::{Outcome, Results, ThreadPool, WorkerPool};
+use workcrew::{Outcome, Results, ThreadPool, ThreadPoolHandle, WorkerPool};
 
 struct Counting;
 
@@ -222,4 +222,25 @@ fn closures_cost_no_allocation_and_handles_one() {
     let allocated = round() - JOBS / 10 * 2;
     assert!(allocated <= 16, "{allocated} allocations too many");
     println!("jobs with handles: one each, and {allocated}");
+
+    // Pairs cost none while nobody has nothing to do: here the only worker is busy with them.
+    fn leaves(pool: &ThreadPoolHandle, depth: u32) -> u64 {
+        match depth {
+            0 => 1,
+            _ => {
+                let half = || leaves(pool, depth - 1);
+                let (left, right) = pool.fork_join(half, half);
+                left + right
+            }
+        }
+    }
+    let pool = ThreadPool::new(1).unwrap();
+    let handle = pool.handle();
+    let job = pool.spawn(move || {
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        let depth = if cfg!(miri) { 6 } else { 16 };
+        assert_eq!(leaves(&handle, depth), 1 << depth);
+        ALLOCATIONS.load(Ordering::Relaxed) - before
+    });
+    assert_eq!(job.unwrap().join().unwrap(), 0);
 }

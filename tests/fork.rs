@@ -3,7 +3,7 @@
 #![cfg(all(target_os = "linux", not(miri)))]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::time::Duration;
 use workcrew::{
     BroadcastError, CancelError, JobError, JoinError, RecvError, RecvTimeoutError, Results,
@@ -417,7 +417,7 @@ fn a_child_that_leaves_the_body_of_a_scope_of_a_pool_with_its_jobs_aborts() {
 
 /// Who maps there does it all itself.
 #[test]
-fn a_child_opens_scopes_and_maps_of_its_own() {
+fn a_child_opens_scopes_maps_and_pairs_of_its_own() {
     let pool = ThreadPool::new(2).unwrap();
     let numbers: Vec<u64> = (0..100).collect();
     let mut stream = pool.map_iter_ordered(0..100, |n| n);
@@ -426,10 +426,12 @@ fn a_child_opens_scopes_and_maps_of_its_own() {
         let mut sum = 0;
         pool.scope(|scope| scope.spawn(|| sum += 7));
         let mapped = pool.map(&numbers, |n| n + 1);
+        let pair = pool.fork_join(|| 1, || 2);
         let broadcast = pool.broadcast(|_| ());
         let (first, rest) = (stream.next(), pool.map_iter(0..3, |n| n).next());
         vec![
             sum == 7,
+            pair == (1, 2),
             mapped.into_iter().eq(1..=100),
             matches!(broadcast, Err(BroadcastError::Closed)),
             first.is_none() && rest.is_none(),
@@ -438,4 +440,63 @@ fn a_child_opens_scopes_and_maps_of_its_own() {
     assert_eq!(first_lie, None);
     assert!(stream.map(Result::unwrap).eq(1..100));
     assert!(pool.map(&numbers, |n| n + 1).into_iter().eq(1..=100));
+}
+
+#[test]
+fn a_child_that_leaves_the_body_of_a_group_with_its_jobs_aborts() {
+    let pool = ThreadPool::new(1).unwrap();
+    let (open, door) = std::sync::mpsc::channel::<()>();
+    let mut id = None;
+    let outcome = pool.limited_group(1, |group| {
+        group.spawn(move || door.recv());
+        group.spawn(|| Ok(()));
+        // SAFETY: see `in_a_child`.
+        let forked = unsafe { libc::fork() };
+        if forked == 0 {
+            // SAFETY: no arguments but a number.
+            unsafe { libc::alarm(PATIENCE) };
+        } else {
+            open.send(()).unwrap();
+            id = Some(forked);
+        }
+    });
+    let Some(id) = id else {
+        // SAFETY: ends the process.
+        unsafe { libc::_exit(9) };
+    };
+    assert_eq!(exit_code(id), -libc::SIGABRT);
+    assert_eq!(outcome.unwrap().len(), 2);
+}
+
+#[test]
+fn a_child_that_would_wait_for_its_parents_worker_in_a_pair_aborts() {
+    let pool = ThreadPool::new(1).unwrap();
+    let parent = std::process::id();
+    let (open, door) = std::sync::mpsc::channel::<()>();
+    let taken = AtomicBool::new(false);
+    let first = || {
+        while !taken.load(Ordering::SeqCst) {
+            pool.fork_join(|| (), || ());
+        }
+        // SAFETY: see `in_a_child`.
+        let id = unsafe { libc::fork() };
+        if id == 0 {
+            // SAFETY: no arguments but a number.
+            unsafe { libc::alarm(PATIENCE) };
+        } else {
+            open.send(()).unwrap();
+        }
+        id
+    };
+    let taken = &taken;
+    let second = move || {
+        taken.store(true, Ordering::SeqCst);
+        door.recv().unwrap();
+    };
+    let (id, ()) = pool.fork_join(first, second);
+    if std::process::id() != parent {
+        // SAFETY: ends the process.
+        unsafe { libc::_exit(9) };
+    }
+    assert_eq!(exit_code(id), -libc::SIGABRT);
 }

@@ -6,7 +6,7 @@
 
 use std::error::Error;
 use std::fs;
-use workcrew::{ThreadPool, WorkerPool};
+use workcrew::{Failure, ThreadPool, WorkerPool};
 
 #[test]
 fn a_pool_sums_what_its_jobs_return() -> Result<(), Box<dyn Error>> {
@@ -73,11 +73,28 @@ fn closures_run_are_joined_and_borrow() -> Result<(), Box<dyn Error>> {
 }
 
 #[test]
+fn a_group_stops_at_its_first_failure() -> Result<(), Box<dyn Error>> {
+    let pool = ThreadPool::new(3)?;
+    let lengths = |paths: &[&str]| {
+        pool.limited_group(2, |group| {
+            for path in paths {
+                group.spawn(move || std::fs::read(path).map(|bytes| bytes.len()));
+            }
+        })
+    };
+    assert_eq!(lengths(&["README.md", "Cargo.toml"])?.len(), 2);
+    let error = lengths(&["README.md", "no such file"]).unwrap_err();
+    assert_eq!(error.index, 1);
+    assert!(matches!(error.failure, Failure::Job(_)));
+    Ok(())
+}
+
+#[test]
 fn each_example_of_the_readme_stands_here() -> Result<(), Box<dyn Error>> {
     let here = dense(include_str!("readme.rs"));
     let readme = fs::read_to_string("README.md")?;
     let examples: Vec<_> = readme.split("```rust\n").skip(1).collect();
-    assert_eq!(examples.len(), 4);
+    assert_eq!(examples.len(), 5);
     for example in examples {
         let example = example.split("```").next().unwrap();
         let lines = example.lines().filter(|line| !line.starts_with("use "));

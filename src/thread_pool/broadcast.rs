@@ -16,7 +16,7 @@
 #![forbid(unsafe_code)]
 
 use super::scope::Ticket;
-use super::task::{Task, Work};
+use super::task::{Detached, Task, Work};
 use super::{ThreadPool, ThreadPoolHandle};
 use crate::engine::{Ended, Engine, Refused, current_worker};
 use crate::error::BroadcastError;
@@ -117,7 +117,7 @@ impl ThreadPoolHandle {
                 self.scope(|scope| {
                     let herald = Herald {
                         engine: Arc::clone(&self.engine),
-                        tickets: (0..workers).map(|_| scope.ticket(call)).collect(),
+                        tickets: (0..workers).map(|_| scope.ticket(Detached(call))).collect(),
                     };
                     let submitted = self.engine.submit(Task::new(herald), None);
                     !matches!(submitted, Err(Refused::Closed(_)))

@@ -15,6 +15,13 @@
 //! Workers' tickets go where follow-ups go, which is never full: a job that makes jobs never
 //! waits for room.
 //!
+//! **Groups.** A scope whose jobs return something, and where the first failure cancels the
+//! rest. Where it has a limit, jobs over that wait in a queue of the group's, and a job of the
+//! scope takes them from there, as far as it has permits.
+//!
+//! **Pairs.** `fork_join` keeps its second closure in its own frame, and gives it away only if
+//! somebody has nothing to do: an [`Offer`](offer::Offer), for which a worker gets a ticket too.
+//!
 //! **Waiting.** A worker that waits for a job, or a scope, runs that job, or that scope's, or
 //! sleeps; it never looks into the pool's queues. Whoever runs a job that waits in turn waits for
 //! something deeper, so the deepest goes on, and all others after it. So it meets no stranger that wants the lock it holds, and its stack grows only by
@@ -24,7 +31,9 @@
 mod broadcast;
 mod builder;
 mod fork_join;
+pub(crate) mod group;
 mod handle;
+pub(crate) mod limit;
 pub(crate) mod map_iter;
 pub(crate) mod offer;
 mod runner;
@@ -35,6 +44,7 @@ mod stats;
 pub(crate) mod task;
 
 pub use builder::ThreadPoolBuilder;
+pub use group::Group;
 pub use handle::ThreadPoolHandle;
 pub use map_iter::{MapIter, MapIterOrdered};
 pub use scope::Scope;
@@ -43,7 +53,8 @@ pub use stats::ThreadPoolStats;
 
 use crate::engine::{Crew, Engine, Fate};
 use crate::error::{
-    BuildError, JoinError, SubmitAllError, SubmitError, TrySubmitError, WaitError, WaitTimeoutError,
+    BuildError, GroupError, JoinError, SubmitAllError, SubmitError, TrySubmitError, WaitError,
+    WaitTimeoutError,
 };
 use crate::{sync, unwind};
 use std::fmt;
@@ -185,6 +196,48 @@ impl ThreadPool {
         B: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
     {
         self.handle.scope(body)
+    }
+
+    /// As [`ThreadPoolHandle::group`]: a scope whose jobs may fail, and where the first failure
+    /// cancels what has not started.
+    ///
+    /// # Errors
+    ///
+    /// The first failure and everything that finished; see there.
+    ///
+    /// # Panics
+    ///
+    /// If the body panics.
+    pub fn group<'env, B, T, E>(&self, body: B) -> Result<Vec<T>, GroupError<T, E>>
+    where
+        B: for<'scope> FnOnce(&'scope Group<'scope, 'env, T, E>),
+        T: Send,
+        E: Send,
+    {
+        self.handle.group(body)
+    }
+
+    /// As [`ThreadPoolHandle::limited_group`]: a group of whose jobs at most `limit` run at a
+    /// time.
+    ///
+    /// # Errors
+    ///
+    /// As [`group`](Self::group), and if the limit is zero; see there.
+    ///
+    /// # Panics
+    ///
+    /// If the body panics.
+    pub fn limited_group<'env, B, T, E>(
+        &self,
+        limit: usize,
+        body: B,
+    ) -> Result<Vec<T>, GroupError<T, E>>
+    where
+        B: for<'scope> FnOnce(&'scope Group<'scope, 'env, T, E>),
+        T: Send,
+        E: Send,
+    {
+        self.handle.limited_group(limit, body)
     }
 
     /// A handle that submits from elsewhere, from the pool's own jobs too.

@@ -108,6 +108,14 @@ impl Shared {
         ended
     }
 
+    /// Runs the jobs that are queued.
+    pub(crate) fn run_queued(&self) {
+        while let Some(job) = self.pop() {
+            // As for the owner: it is counted when a ticket's turn comes.
+            let _ = self.run_one(job);
+        }
+    }
+
     fn one_has_ended(&self) {
         // [pending] Release: the owner sees what the job did; the others' share passes through
         // the read-modify-writes.
@@ -223,23 +231,42 @@ impl ThreadPoolHandle {
     where
         B: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
     {
-        let scope = Scope {
-            shared: Shared::new(self.current_worker().is_some()),
-            pool: self.clone(),
+        // SAFETY: jobs are spawned in the body, which is given to `during`.
+        let scope = unsafe { Scope::new(self) };
+        scope.during(|| body(&scope))
+    }
+}
+
+impl<'scope, 'env> Scope<'scope, 'env> {
+    /// A scope that has not begun.
+    ///
+    /// # Safety
+    ///
+    /// * Jobs are spawned only in the body that is given to [`during`](Self::during), and by
+    ///   jobs (invariant 3).
+    pub(super) unsafe fn new(pool: &ThreadPoolHandle) -> Self {
+        Self {
+            shared: Shared::new(pool.current_worker().is_some()),
+            pool: pool.clone(),
             scope: PhantomData,
             env: PhantomData,
-        };
+        }
+    }
+
+    /// Calls `body`, in which jobs may be spawned, and returns or unwinds when all of them
+    /// have ended.
+    pub(super) fn during<T>(&self, body: impl FnOnce() -> T) -> T {
         let home = Home::new();
-        let returned = unwind::catch(|| body(&scope));
+        let returned = unwind::catch(body);
         // Else the jobs' borrows would end before they do.
         let guard = AbortOnDrop;
-        if home.is_abroad() && !scope.shared.has_ended() {
+        if home.is_abroad() && !self.shared.has_ended() {
             drop(guard);
             unreachable!("it has aborted");
         }
-        scope.shared.wait();
+        self.shared.wait();
         std::mem::forget(guard);
-        let panic = scope.shared.panic.lock().take();
+        let panic = self.shared.panic.lock().take();
         match (returned, panic) {
             (Ok(value), None) => value,
             (Ok(value), Some(payload)) => {
@@ -274,20 +301,27 @@ impl<'scope> Scope<'scope, '_> {
     where
         F: FnOnce() + Send + 'scope,
     {
-        let ticket = self.ticket(job);
+        self.spawn_work(Detached(job));
+    }
+
+    /// As [`spawn`](Self::spawn), for any work.
+    pub(super) fn spawn_work<W: Work + 'scope>(&'scope self, work: W) {
+        let ticket = self.ticket(work);
         submit(&self.pool.engine, ticket);
     }
 
     /// Puts a job into the scope's queue, for whom the caller gives the ticket to.
-    pub(super) fn ticket<F>(&'scope self, job: F) -> Ticket
-    where
-        F: FnOnce() + Send + 'scope,
-    {
+    pub(super) fn ticket<W: Work + 'scope>(&'scope self, work: W) -> Ticket {
         // SAFETY: the job is dropped by `add`, or counts in `pending` until it has been run and
-        // is dropped (invariant 1). The scope is not left before (invariant 3, `wait`), and
+        // is dropped (invariant 1). The scope is not left before (invariant 3, `during`), and
         // what the job borrows lives for `'scope`, which is longer.
-        let task = unsafe { Task::borrowing(Detached(job)) };
+        let task = unsafe { Task::borrowing(work) };
         Shared::add(&self.shared, task)
+    }
+
+    /// Runs what is queued, in the calling thread: for jobs that have nothing to do any more.
+    pub(super) fn run_queued(&self) {
+        self.shared.run_queued();
     }
 }
 

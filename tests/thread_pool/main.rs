@@ -8,6 +8,7 @@ mod common;
 mod broadcasting;
 mod ending;
 mod executing;
+mod grouping;
 mod pairing;
 mod panics;
 mod scoping;

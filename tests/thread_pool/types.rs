@@ -17,6 +17,8 @@ fn public_types_are_send_sync_and_debug() {
     check::<MapIterOrdered<std::ops::Range<u64>, Function, u64>>();
     check::<BroadcastError<u64>>();
     check::<MapError<u64, u64>>();
+    check::<Group<'static, 'static, std::cell::Cell<u64>, std::cell::Cell<u64>>>();
+    check::<GroupError<u64, std::io::Error>>();
     fn sent<T: Send + Debug>() {}
     sent::<QueuedJob>();
 }

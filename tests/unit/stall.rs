@@ -14,6 +14,8 @@
 
 #[path = "stall/errand.rs"]
 mod errand;
+#[path = "stall/group.rs"]
+mod group;
 #[path = "stall/offer.rs"]
 mod offer;
 #[path = "stall/oneshot.rs"]
@@ -25,6 +27,7 @@ mod queues;
 
 use crate::probe::Stall;
 use errand::Role::Errander;
+use group::Role::{Member, Spawner};
 use offer::Role::{Giver, Runner};
 use oneshot::Role::{Claimant, JobOwner};
 use pool::Role::{
@@ -55,6 +58,7 @@ struct Point {
 
 #[derive(Clone, Copy, Debug)]
 enum Role {
+    Among(group::Role),
     At(oneshot::Role),
     Beside(offer::Role),
     On(errand::Role),
@@ -100,7 +104,7 @@ impl Point {
     }
 }
 
-use Role::{At, Beside, In, Of, On};
+use Role::{Among, At, Beside, In, Of, On};
 
 const CLAIMED: &str = "injector push: claimed, not written";
 const WRITTEN: &str = "injector push: written, not published";
@@ -662,6 +666,28 @@ const POINTS: &[Point] = &[
         "running a part",
         &[Beside(Giver)],
     ),
+    // thread_pool::limit
+    at(
+        "limit add: queued, not counted",
+        "spawning at a limit",
+        &[Among(Spawner)],
+    ),
+    // thread_pool::group
+    at(
+        "group: job ended, not recorded",
+        "a job's end",
+        &[Among(Member)],
+    ),
+    at(
+        "group: job ended, permit not passed on",
+        "a job's end",
+        &[Among(Member)],
+    ),
+    at(
+        "group: failed, what is queued not dropped",
+        "a failure",
+        &[Among(Member)],
+    ),
 ];
 
 const CAPACITIES: [usize; 4] = [1, 2, 5, 64];
@@ -722,12 +748,15 @@ fn visit_files(folder: &Path, visit: &mut impl FnMut(&str)) {
 #[test]
 fn queues_go_on_beside_a_suspended_thread() {
     play_all(|point, role, workers, capacity, pass| match role {
-        // There are no workers here, so once will do.
+        // Neither number matters here, so once will do.
         At(role) if workers == WORKERS[0] && capacity == CAPACITIES[0] => {
             Some(oneshot::play(point, role))
         }
         Beside(role) if workers == WORKERS[0] && capacity == CAPACITIES[0] => {
             Some(offer::play(point, role))
+        }
+        Among(role) if workers == WORKERS[0] && capacity == CAPACITIES[0] => {
+            Some(group::play(point, role, pass))
         }
         Of(role) if workers == WORKERS[0] => Some(queues::play(point, role, capacity, pass)),
         _ => None,
@@ -737,7 +766,7 @@ fn queues_go_on_beside_a_suspended_thread() {
 #[test]
 fn pools_go_on_beside_a_suspended_thread() {
     play_all(|point, role, workers, capacity, pass| match role {
-        At(_) | Beside(_) | Of(_) => None,
+        Among(_) | At(_) | Beside(_) | Of(_) => None,
         On(Errander) if capacity == CAPACITIES[0] => Some(errand::play(point, workers, pass)),
         On(_) => None,
         In(role) => Some(pool::play(point, role, workers, capacity, pass)),

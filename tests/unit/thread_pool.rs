@@ -1,6 +1,7 @@
 //! Whole pools of closures, small enough for Miri, and what only the inside can test.
 
 use super::ThreadPool;
+use super::group::{Ran, Record};
 use crate::engine::refusal;
 use crate::error::BuildError;
 use std::sync::Arc;
@@ -185,4 +186,76 @@ fn iterators_and_broadcasts_of_a_small_pool_give_each_outcome_once() {
     }
     pool.join().unwrap();
     assert_eq!(Arc::strong_count(&counted), 1);
+}
+
+#[test]
+fn groups_of_a_small_pool_borrow_whatever_becomes_of_them() {
+    let pool = ThreadPool::builder()
+        .workers(2)
+        .job_capacity(2)
+        .build()
+        .unwrap();
+    // Each way to end, with each limit.
+    let rounds: &[_] = if cfg!(miri) {
+        &[0, 4, 8, 9]
+    } else {
+        &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
+    };
+    for round in rounds.iter().copied() {
+        let mut numbers: Vec<Box<usize>> = (0..8).map(Box::new).collect();
+        let limit = [1, 2, 9][round % 3];
+        let group = crate::unwind::catch(|| {
+            pool.limited_group(limit, |outer| {
+                for pair in numbers.chunks_mut(2) {
+                    let pool = &pool;
+                    outer.spawn(move || {
+                        let inner = pool.limited_group(limit, |inner| {
+                            for number in pair {
+                                inner.spawn(move || {
+                                    **number += 1;
+                                    Ok::<_, std::fmt::Error>(number)
+                                });
+                            }
+                        });
+                        let inner = inner.map_err(|error| error.to_string())?;
+                        let sum = inner.into_iter().map(|number| **number).sum::<usize>();
+                        match (round / 3, sum) {
+                            (1, 7) => Err("seven".to_owned()),
+                            (2, 7) => std::panic::resume_unwind(Box::new("a job's")),
+                            _ => Ok(Box::new(sum)),
+                        }
+                    });
+                }
+                if round / 3 == 3 {
+                    std::panic::resume_unwind(Box::new("the body's"));
+                }
+            })
+        });
+        let whole = [1, 2, 3, 4, 5, 6, 7, 8];
+        match group {
+            Ok(Ok(sums)) => {
+                assert!(round < 3 && sums.into_iter().map(|sum| *sum).eq([3, 7, 11, 15]));
+                assert!(numbers.into_iter().map(|number| *number).eq(whole));
+            }
+            Ok(Err(error)) => {
+                assert_eq!((error.index, round / 3 % 3 > 0), (1, true));
+                assert!(error.failures.is_empty());
+                assert_eq!(1 + error.finished.len() + error.cancelled, 4);
+            }
+            Err(_) => assert_eq!(round / 3, 3),
+        }
+    }
+}
+
+/// More than the queue of outcomes holds.
+#[test]
+fn a_record_holds_any_number_of_outcomes() {
+    let record = Record::<usize, ()>::short();
+    let count = 1_000;
+    for _ in 0..count {
+        let index = record.next_index();
+        assert!(matches!(record.run(index, || Ok(index)), Ran::Ended(_)));
+    }
+    let values = record.conclude().unwrap();
+    assert!(values.into_iter().eq(0..count));
 }

@@ -36,6 +36,7 @@ const MSRV: &str = concat!(env!("CARGO_PKG_RUST_VERSION"), ".0");
 /// Every example, with arguments that keep it short.
 const EXAMPLES: &[(&str, &[&str])] = &[
     ("checksum", &["--workers", "2", "src"]),
+    ("fetch", &["README.md", "src/lib.rs"]),
     ("grep", &["fn [a-z]+", "src"]),
     ("word_count", &["src"]),
     ("word_count_map", &["src"]),
