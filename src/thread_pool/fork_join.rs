@@ -29,7 +29,7 @@
 //! 3. A part's closure and result are its owner's, who does not leave the frame; but the
 //!    taker's from its claim to the end that it tells. So a task that points to the part is
 //!    run while it is there, or never.
-//! 4. `STRAND` and `ROOT` point to what a frame of this thread keeps alive, or are null.
+//! 4. What `AT_WORK` points to is kept alive by a frame of this thread, or null.
 
 use super::offer::{End, Offer};
 use super::task::{Task, Work};
@@ -40,7 +40,6 @@ use crate::sync::Arc;
 use crate::unwind::{self, AbortOnDrop, Quiet};
 use std::cell::Cell;
 use std::ptr;
-use std::thread::LocalKey;
 
 /// Parts that lie ready for the hungry: the oldest ones are most of the work.
 const ENOUGH: usize = 3;
@@ -49,25 +48,36 @@ const ENOUGH: usize = 3;
 const EVERY: u32 = 64;
 
 thread_local! {
-    /// What this thread works on in pairs of closures. (The lifetime is not true.)
-    static STRAND: Cell<*const Strand<'static>> = const { Cell::new(ptr::null()) };
-    /// The offer that it runs.
-    static ROOT: Cell<*const Offer> = const { Cell::new(ptr::null()) };
+    static AT_WORK: Cell<AtWork> = const {
+        Cell::new(AtWork {
+            strand: ptr::null(),
+            root: ptr::null(),
+        })
+    };
     static PULSE: Pulse = const { Pulse::new() };
 }
 
-/// Another value for a thread-local cell, until this is dropped.
-struct Swapped<T: Copy + 'static>(&'static LocalKey<Cell<T>>, T);
+/// What a thread works on.
+#[derive(Clone, Copy)]
+struct AtWork {
+    /// Its pairs. (The lifetime is not true.)
+    strand: *const Strand<'static>,
+    /// The offer that it runs.
+    root: *const Offer,
+}
 
-impl<T: Copy> Swapped<T> {
-    fn new(cell: &'static LocalKey<Cell<T>>, value: T) -> Self {
-        Self(cell, cell.replace(value))
+/// Other work, until this is dropped.
+struct Meanwhile(AtWork);
+
+impl Meanwhile {
+    fn new(other: AtWork) -> Self {
+        Self(AT_WORK.replace(other))
     }
 }
 
-impl<T: Copy> Drop for Swapped<T> {
+impl Drop for Meanwhile {
     fn drop(&mut self) {
-        self.0.set(self.1);
+        AT_WORK.set(self.0);
     }
 }
 
@@ -170,8 +180,10 @@ impl Work for Ticket {
 fn run(offer: &Offer) -> Option<Ended> {
     // The caller's own strand has nothing to offer: whoever waits for a taker has offered all
     // that is older. And what is offered from here on is for this offer's owner.
-    let _strand = Swapped::new(&STRAND, ptr::null());
-    let _root = Swapped::new(&ROOT, ptr::from_ref(offer));
+    let _other = Meanwhile::new(AtWork {
+        strand: ptr::null(),
+        root: offer,
+    });
     offer.run()
 }
 
@@ -181,7 +193,7 @@ impl<'a> Strand<'a> {
         let key = pool.engine.key();
         // SAFETY: whoever runs the offer keeps it (invariant 4), longer than the strand, which
         // is within its run.
-        let root = unsafe { ROOT.get().as_ref() };
+        let root = unsafe { AT_WORK.get().root.as_ref() };
         Self {
             engine: &pool.engine,
             key,
@@ -403,7 +415,7 @@ impl ThreadPoolHandle {
         RB: Send,
     {
         // SAFETY: invariant 4; the reference is not kept.
-        match unsafe { STRAND.get().as_ref() } {
+        match unsafe { AT_WORK.get().strand.as_ref() } {
             Some(strand) if strand.key == Arc::as_ptr(&self.identity).addr() => strand.pair(a, b),
             _ => self.first_pair(a, b),
         }
@@ -419,7 +431,10 @@ impl ThreadPoolHandle {
     {
         PULSE.with(Pulse::begin);
         let strand = Strand::new(self);
-        let _current = Swapped::new(&STRAND, ptr::from_ref(&strand).cast());
+        let _other = Meanwhile::new(AtWork {
+            strand: ptr::from_ref(&strand).cast(),
+            ..AT_WORK.get()
+        });
         strand.pair(a, b)
     }
 }
