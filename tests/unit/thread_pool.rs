@@ -1,7 +1,7 @@
 //! Whole pools of closures, small enough for Miri, and what only the inside can test.
 
-use super::ThreadPool;
 use super::group::{Ran, Record};
+use super::{ThreadPool, ThreadPoolHandle};
 use crate::engine::refusal;
 use crate::error::BuildError;
 use std::sync::Arc;
@@ -258,4 +258,44 @@ fn a_record_holds_any_number_of_outcomes() {
     }
     let values = record.conclude().unwrap();
     assert!(values.into_iter().eq(0..count));
+}
+
+#[test]
+fn pairs_of_a_small_pool_borrow_and_go_to_workers() {
+    fn sum(pool: &ThreadPoolHandle, numbers: &mut [Box<u64>], bad: u64) -> u64 {
+        if let [number] = numbers {
+            if **number == bad {
+                std::panic::resume_unwind(Box::new(bad));
+            }
+            **number += 1;
+            return **number;
+        }
+        let (left, right) = numbers.split_at_mut(numbers.len() / 2);
+        let (left, right) = pool.fork_join(|| sum(pool, left, bad), || sum(pool, right, bad));
+        left + right
+    }
+    let pool = ThreadPool::new(2).unwrap();
+    let handle = pool.handle();
+    let numbers = || (0..12).map(Box::new).collect::<Vec<_>>();
+    assert_eq!(sum(&handle, &mut numbers(), 99), 78);
+    for bad in [0, 5, 11] {
+        let unwound = crate::unwind::catch(|| sum(&handle, &mut numbers(), bad));
+        assert_eq!(*unwound.unwrap_err().downcast::<u64>().unwrap(), bad);
+    }
+    // One whose second half is taken, and waits for a part that its owner takes.
+    let [taken, fed] = [(); 2].map(|()| AtomicUsize::new(0));
+    let until = |flag: &AtomicUsize| {
+        while flag.load(Relaxed) == 0 {
+            handle.fork_join(|| (), || ());
+            std::thread::yield_now();
+        }
+    };
+    let job = || {
+        let deep = || {
+            taken.store(1, Relaxed);
+            handle.fork_join(|| until(&fed), || fed.store(1, Relaxed));
+        };
+        handle.fork_join(|| until(&taken), deep);
+    };
+    pool.scope(|scope| scope.spawn(job));
 }
