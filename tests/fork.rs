@@ -448,7 +448,7 @@ fn a_child_of_a_process_that_broadcasts_is_told_that_the_pool_is_closed() {
     pool.execute(move || door.recv().unwrap()).unwrap();
     std::thread::scope(|scope| {
         let broadcast = scope.spawn(|| pool.broadcast(|worker| worker));
-        while pool.stats().queued == 0 {
+        while (pool.stats().running, pool.stats().queued) != (1, 1) {
             std::thread::yield_now();
         }
         let first_lie = in_a_child(|| {
