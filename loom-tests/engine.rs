@@ -1023,10 +1023,10 @@ fn halted_worker_takes_nothing() {
 
 /// A job sends another to the other worker, and waits for it. If there is a `searcher`, it does
 /// not come to look meanwhile.
-fn errand_for_the_other_worker(name: &str, searcher: bool) {
+fn errand_for_the_other_worker(name: &str, searcher: bool, bound: Bound) {
     let plan = Plan {
-        bound: Bound::Preemptions(1),
-        floor: 100,
+        bound,
+        floor: 10,
         events: &[
             "errand: seen at the last look",
             "idle wake_all: chosen, not woken",
@@ -1057,11 +1057,12 @@ fn errand_for_the_other_worker(name: &str, searcher: bool) {
 
 #[test]
 fn errand_races_park() {
-    errand_for_the_other_worker("errand_races_park", false);
+    errand_for_the_other_worker("errand_races_park", false, Bound::Preemptions(1));
 }
 
 /// Whoever is woken in its place, or spared the wake, cannot run it.
 #[test]
 fn errand_meets_a_lost_searcher() {
-    errand_for_the_other_worker("errand_meets_a_lost_searcher", true);
+    let bound = Bound::Preemptions(0);
+    errand_for_the_other_worker("errand_meets_a_lost_searcher", true, bound);
 }

@@ -500,3 +500,24 @@ fn a_child_that_would_wait_for_its_parents_worker_in_a_pair_aborts() {
     }
     assert_eq!(exit_code(id), -libc::SIGABRT);
 }
+
+/// The turn that another thread has there never ends in the child.
+#[test]
+fn a_child_of_a_process_that_broadcasts_is_told_that_the_pool_is_closed() {
+    let pool = ThreadPool::new(1).unwrap();
+    let (open, door) = std::sync::mpsc::channel::<()>();
+    pool.execute(move || door.recv().unwrap()).unwrap();
+    std::thread::scope(|scope| {
+        let broadcast = scope.spawn(|| pool.broadcast(|worker| worker));
+        while (pool.stats().running, pool.stats().queued) != (1, 1) {
+            std::thread::yield_now();
+        }
+        let first_lie = in_a_child(|| {
+            let broadcast = pool.broadcast(|worker| worker);
+            vec![matches!(broadcast, Err(BroadcastError::Closed))]
+        });
+        open.send(()).unwrap();
+        assert_eq!(first_lie, None);
+        assert_eq!(broadcast.join().unwrap().unwrap(), [0]);
+    });
+}

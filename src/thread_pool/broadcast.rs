@@ -4,11 +4,11 @@
 //! if the pool was closed; only a pool that is shut down without its queued jobs stops between.
 //! All calls have ended when the method returns or unwinds.
 //!
-//! **Parts.** A [`Scope`](super::Scope) with a job for each worker, all alike: whoever runs one is the worker
-//! that it calls the function as. Their tickets are errands, of which each worker finds one. A
-//! *herald* brings them: a job that is submitted as any other, so the broadcast keeps the bound,
-//! and the moment of closing decides over all of it. It uses its own worker's ticket last. A
-//! ticket that is dropped makes the owner run a job, which notices that it is in no worker.
+//! **Parts.** A [`Scope`](super::Scope) with a job for each worker, all alike: each calls the
+//! function as the worker that it is run by. Their tickets are errands, of which each worker finds
+//! one. A *herald* brings them: a job that is submitted as any other, so the broadcast keeps the
+//! bound, and the moment of closing decides over all of it. It uses its own worker's ticket last.
+//! A ticket that is dropped makes the owner run a job, which notices that it is in no worker.
 //!
 //! **Turns.** One broadcast ends before the next begins. So all workers see them in the same
 //! order, and calls may wait for each other.

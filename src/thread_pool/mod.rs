@@ -22,6 +22,10 @@
 //! **Pairs.** `fork_join` keeps its second closure in its own frame, and gives it away only if
 //! somebody has nothing to do: an [`Offer`](offer::Offer), for which a worker gets a ticket too.
 //!
+//! **Built on these.** [Slices](slices) are worked off by a scope whose jobs are chunks, a
+//! [broadcast] is a scope with a job for each worker, and the items of a [map_iter] are jobs with
+//! a handle.
+//!
 //! **Waiting.** A worker that waits for a job, or a scope, runs that job, or that scope's, or
 //! sleeps; it never looks into the pool's queues. Whoever runs a job that waits in turn waits for
 //! something deeper, so the deepest goes on, and all others after it. So it meets no stranger that wants the lock it holds, and its stack grows only by

@@ -1,6 +1,6 @@
 //! Scenes around a broadcast: a worker stands on the way of an errand, and jobs still run.
 
-use super::{Point, Release, wait_or_dump};
+use super::{Point, Release, demand, wait_or_dump, wait_until};
 use crate::ThreadPool;
 use crate::probe::Stall;
 use std::sync::Arc;
@@ -92,4 +92,32 @@ pub(super) fn play(point: &Point, workers: usize, pass: usize) -> bool {
     assert_eq!(called.load(SeqCst), rounds * workers, "each worker once");
     pool.join().expect("not in a worker");
     stall.holds_one()
+}
+
+/// While a herald stands half-way, no call of another broadcast begins.
+#[test]
+fn broadcasts_take_turns() {
+    let stall = Stall::at("errand send: in its slot, not shown", 0);
+    let _release = Release(vec![&stall]);
+    let watch = Arc::clone(&stall);
+    let builder = ThreadPool::builder().workers(3);
+    let pool = builder.on_start(move |_| watch.watch()).build().unwrap();
+    let (comes, called) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        let first = scope.spawn(|| pool.broadcast(|worker| worker));
+        wait_until("the herald stands", || stall.holds_one());
+        let second = scope.spawn(|| {
+            comes.store(true, SeqCst);
+            pool.broadcast(|_| called.fetch_add(1, SeqCst))
+        });
+        wait_until("the second comes", || comes.load(SeqCst));
+        for _ in 0..5_000 {
+            demand(called.load(SeqCst) == 0, "it waits for the first");
+            thread::yield_now();
+        }
+        stall.release();
+        assert_eq!(first.join().unwrap().unwrap(), [0, 1, 2]);
+        second.join().unwrap().unwrap();
+    });
+    assert_eq!(called.load(SeqCst), 3);
 }
