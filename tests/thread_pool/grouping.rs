@@ -71,6 +71,27 @@ fn values_come_in_the_order_of_spawning() {
     }
 }
 
+#[test]
+fn a_slow_jobs_value_keeps_its_place() {
+    let _watchdog = watchdog();
+    let pool = pool(2);
+    let started = AtomicUsize::new(0);
+    let values = pool.group(|group| {
+        for n in 0..6 {
+            let started = &started;
+            group.spawn(move || {
+                started.fetch_max(n, SeqCst);
+                if n == 0 {
+                    // Those from 1 to 4 have ended before.
+                    eventually("five", || started.load(SeqCst) == 5);
+                }
+                Ok::<_, ()>(n)
+            });
+        }
+    });
+    assert_eq!(values.unwrap(), [0, 1, 2, 3, 4, 5]);
+}
+
 /// Two other jobs lie in the pool's queue before the rest, and end after the group: so who
 /// failed has dropped the rest, and nobody had to wait for a worker.
 #[test]
@@ -442,6 +463,26 @@ fn a_panic_in_the_body_drops_what_has_not_started_and_goes_on_when_the_rest_has_
         assert!(ended.into_inner());
         assert_eq!(ran.into_inner(), 0);
         assert_eq!(Arc::strong_count(&counted), 1);
+    }
+}
+
+/// As after a failure: nobody waits for a worker.
+#[test]
+fn a_panic_in_the_body_goes_on_though_all_workers_have_other_work() {
+    let _watchdog = watchdog();
+    for limit in [None, Some(1)] {
+        let door = Door::new();
+        let pool = busy(1, 20, &door);
+        let _open = OpenAtEnd(&door);
+        let unwound = catch_unwind(AssertUnwindSafe(|| {
+            let _ = group(&pool.handle(), limit, |group| {
+                for _ in 0..5 {
+                    group.spawn(|| -> Result<(), ()> { unreachable!("cancelled") });
+                }
+                resume_unwind(Box::new("the body's"));
+            });
+        }));
+        assert!(unwound.is_err());
     }
 }
 
