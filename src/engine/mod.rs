@@ -529,8 +529,9 @@ impl<J> Engine<J> {
     fn forget_recalls(&self) -> bool {
         // Before the look: those below have been accepted by then.
         let end = self.injector.tail();
-        // Acquire: as in [`Engine::leave`].
-        let forget = self.is_idle() || self.present.load(Ordering::Acquire) == 0;
+        // Relaxed: it only shrinks, so at 0 nobody is left who would look for a word; and of
+        // what they did the sweep uses nothing.
+        let forget = self.is_idle() || self.present.load(Ordering::Relaxed) == 0;
         if forget {
             self.recalls.sweep(end);
         }
@@ -691,5 +692,10 @@ impl<J> Engine<J> {
     /// Plays a submitter that takes a place and is then suspended for ever.
     pub(crate) fn claim_and_leave(&self) {
         self.injector.claim_and_leave();
+    }
+
+    /// Whether the table of recalls has a word for the job.
+    pub(crate) fn has_recall(&self, index: u64) -> bool {
+        self.recalls.has(index)
     }
 }
