@@ -475,6 +475,46 @@ fn halt_races_two_sleepers() {
     });
 }
 
+/// One worker leaves, since the engine was halted after it had gone to sleep; the other
+/// looked before, and goes to sleep afterwards: it must not rely on the first.
+#[test]
+fn late_sleeper_wakes_itself_after_a_halt() {
+    let plan = Plan {
+        bound: Bound::Preemptions(1),
+        floor: 50,
+        events: &["idle sleep: work at the last look"],
+    };
+    explore("late_sleeper_wakes_itself_after_a_halt", plan, || {
+        let (site, start) = site(2, |_, _, _| {});
+        let workers: Workers<2> = start();
+        // No preemption: the workers may sleep by now.
+        thread::yield_now();
+        site.engine.halt();
+        for worker in workers {
+            worker.join().unwrap();
+        }
+    });
+}
+
+/// The same after a close.
+#[test]
+fn late_sleeper_wakes_itself_after_a_close() {
+    let plan = Plan {
+        bound: Bound::Preemptions(1),
+        floor: 50,
+        events: &[
+            "idle sleep: work at the last look",
+            "engine: drained, crew not told",
+        ],
+    };
+    explore("late_sleeper_wakes_itself_after_a_close", plan, || {
+        let (site, start) = site(2, |_, _, _| {});
+        let workers: Workers<2> = start();
+        thread::yield_now();
+        close_and_join(&site, workers, 0);
+    });
+}
+
 /// One worker goes to sleep while the other's job runs on.
 #[test]
 fn halt_races_a_sleeper_and_a_job() {
@@ -610,22 +650,18 @@ fn waiter_races_the_last_threads() {
     });
 }
 
-/// Cancels job `cancelled` of those that were submitted, fills the queue, and lets the
+/// Cancels the last of so many jobs that were submitted, fills the queue, and lets the
 /// crew end. A queue that was full afterwards shows that the job waited.
 fn cancel_and_end(
     site: &Site,
     workers: Workers<1>,
-    cancelled: u64,
+    cancel: impl FnOnce(&Engine<u64>),
     mut jobs: u64,
     most: u64,
-    all: bool,
 ) {
+    let cancelled = jobs - 1;
     site.board.write(7);
-    if all {
-        assert_eq!(site.engine.cancel_all(), Ok(jobs));
-    } else {
-        site.engine.cancel(cancelled).unwrap();
-    }
+    cancel(&site.engine);
     let mut waited = false;
     while !waited && jobs < most {
         match site.engine.try_submit(jobs) {
@@ -669,7 +705,107 @@ fn cancel_races_the_start() {
         let (site, start) = site(1, |_, _, _| {});
         submit(&site, 0);
         let workers: Workers<1> = start();
-        cancel_and_end(&site, workers, 0, 1, 2, false);
+        let cancel = |engine: &Engine<u64>| engine.cancel(0).unwrap();
+        cancel_and_end(&site, workers, cancel, 1, 2);
+    });
+}
+
+/// The same for one of many.
+#[test]
+fn cancel_each_races_the_start() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 100,
+        events: &["model: it waited", "model: cancelled", "model: it ran"],
+    };
+    explore("cancel_each_races_the_start", plan, || {
+        let (site, start) = site(1, |_, _, _| {});
+        submit(&site, 0);
+        let workers: Workers<1> = start();
+        // The second is not submitted yet, and will run.
+        let cancel = |engine: &Engine<u64>| engine.cancel_each([0, 1].into_iter());
+        cancel_and_end(&site, workers, cancel, 1, 2);
+    });
+}
+
+/// A cancellation that comes while the job runs leaves nothing behind when it has ended,
+/// though the crew is never idle.
+#[test]
+fn late_word_goes_with_its_job() {
+    let plan = Plan {
+        bound: Bound::Preemptions(1),
+        floor: 20,
+        events: &["model: late"],
+    };
+    explore("late_word_goes_with_its_job", plan, || {
+        let (site, start) = site(1, |site, job, _| {
+            site.done.unpark();
+            site.signals[job as usize - 1].park(WATCH);
+        });
+        // A first word, so that the worker looks at the table at all.
+        site.board.write(7);
+        submit(&site, 0);
+        site.engine.cancel(0).unwrap();
+        let [worker]: Workers<1> = start();
+        submit(&site, 1);
+        assert!(site.done.park(WATCH));
+        site.engine.cancel(1).unwrap();
+        assert!(site.engine.has_recall(1));
+        visit("model: late");
+        submit(&site, 2);
+        site.signals[0].unpark();
+        assert!(site.done.park(WATCH));
+        assert!(!site.engine.has_recall(1), "it has ended");
+        site.signals[1].unpark();
+        site.engine.close();
+        assert_eq!(worker.join().unwrap(), Exit::Drained);
+    });
+}
+
+/// A cancellation that comes after the job's end is forgotten when the crew rests.
+#[test]
+fn resting_worker_forgets_late_words() {
+    let plan = Plan {
+        bound: Bound::Preemptions(1),
+        floor: 20,
+        events: &["model: late"],
+    };
+    explore("resting_worker_forgets_late_words", plan, || {
+        let (site, start) = site(1, |_, _, _| {});
+        submit(&site, 0);
+        let workers: Workers<1> = start();
+        assert!(site.engine.wait_until_idle(None));
+        site.engine.cancel(0).unwrap();
+        if site.engine.has_recall(0) {
+            visit("model: late");
+        }
+        submit(&site, 1);
+        close_and_join(&site, workers, 2);
+        assert!(!site.engine.has_recall(0));
+    });
+}
+
+/// The table is full of words of jobs that have ended, and no worker is there to clear
+/// them: who finds no place does it. (Nobody works here.)
+#[test]
+fn canceller_makes_itself_a_place() {
+    let plan = Plan {
+        bound: Bound::Exhaustive,
+        floor: 1,
+        events: &["model: three cancelled"],
+    };
+    explore("canceller_makes_itself_a_place", plan, || {
+        let (site, _start) = site::<1, _>(1, |_, _, _| {});
+        for job in 0..3 {
+            submit(&site, job);
+            assert_eq!(site.engine.drain(Fate::Returned).len(), 1);
+        }
+        assert!(!site.engine.leave(), "somebody joins the crew");
+        // A line has two words.
+        for index in 0..3 {
+            assert_eq!(site.engine.cancel(index), Ok(()));
+        }
+        visit("model: three cancelled");
     });
 }
 
@@ -712,7 +848,8 @@ fn cancel_all_races_the_start() {
         let (site, start) = site(1, |_, _, _| {});
         submit(&site, 0);
         let workers: Workers<1> = start();
-        cancel_and_end(&site, workers, 0, 1, 2, true);
+        let cancel = |engine: &Engine<u64>| assert_eq!(engine.cancel_all(), Ok(1));
+        cancel_and_end(&site, workers, cancel, 1, 2);
     });
 }
 
@@ -780,7 +917,8 @@ fn cancel_races_the_start_from_a_deque() {
         submit(&site, 0);
         submit(&site, 1);
         let workers: Workers<1> = start();
-        cancel_and_end(&site, workers, 1, 2, 4, false);
+        let cancel = |engine: &Engine<u64>| engine.cancel(1).unwrap();
+        cancel_and_end(&site, workers, cancel, 2, 4);
     });
 }
 
@@ -812,6 +950,34 @@ fn deferred_jobs_wait_too() {
         assert!(accepted <= 3, "three wait");
         site.signals[0].unpark();
         close_and_join(&site, workers, accepted);
+    });
+}
+
+/// A claim announces that it defers a job, and finds that the other place is a lost
+/// submitter's. Then nothing is deferred: while job 0 runs, two others may wait.
+#[test]
+fn place_that_was_passed_over_is_free() {
+    let plan = Plan {
+        bound: Bound::Preemptions(1),
+        floor: 20,
+        events: &["injector pop: claimed, not poisoned"],
+    };
+    explore("place_that_was_passed_over_is_free", plan, || {
+        let (site, start) = site(2, |site, job, _| {
+            if job == 0 {
+                site.done.unpark();
+                site.signals[0].park(WATCH);
+            }
+        });
+        site.engine.claim_and_leave();
+        submit(&site, 0);
+        let workers: Workers<1> = start();
+        assert!(site.done.park(WATCH));
+        for job in 1..=2 {
+            assert!(site.engine.try_submit(job).is_ok(), "one runs, {job} wait");
+        }
+        site.signals[0].unpark();
+        close_and_join(&site, workers, 3);
     });
 }
 

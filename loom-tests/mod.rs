@@ -31,6 +31,7 @@ mod explore;
 mod parcel;
 
 mod canary;
+mod crew;
 mod deque;
 mod engine;
 mod gate;
@@ -47,3 +48,4 @@ mod parker;
 mod pool;
 mod recall;
 mod scope;
+mod thread_pool;

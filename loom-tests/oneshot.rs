@@ -46,6 +46,36 @@ fn outcome_reaches_the_sleeper() {
     });
 }
 
+/// An owner that only asks, and finds the job done, sees what it did.
+#[test]
+fn asking_brings_the_jobs_deeds() {
+    let plan = Plan {
+        bound: Bound::Exhaustive,
+        floor: 5,
+        events: &["model: done", "model: not done"],
+    };
+    explore("asking_brings_the_jobs_deeds", plan, || {
+        let place = place();
+        let board = Arc::new(Board::new());
+        let worker = thread::spawn({
+            let (place, board) = (Arc::clone(&place), Arc::clone(&board));
+            move || {
+                board.write(5);
+                run(&place).unwrap().unwrap();
+            }
+        });
+        if place.is_done() {
+            visit("model: done");
+            assert_eq!(board.read(), 5);
+        } else {
+            visit("model: not done");
+        }
+        worker.join().unwrap();
+        assert!(place.is_done());
+        assert_eq!(place.take().unwrap().open(), 11);
+    });
+}
+
 /// Two who would run it, and an owner that cancels it: one of them has it.
 #[test]
 fn claim_races_cancel() {

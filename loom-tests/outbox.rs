@@ -30,6 +30,17 @@ fn deliver(outbox: &Shared, outlet: &mut Outlet<Parcel>, number: u64) {
     );
 }
 
+/// Delivers, but does not wait for room. Returns whether it would have.
+fn deliver_in_a_hurry(outbox: &Shared, outlet: &mut Outlet<Parcel>, number: u64) -> bool {
+    let waits = Cell::new(false);
+    let origin = Origin::submitted(number);
+    outlet.deliver(outbox, origin, Parcel::new(number), 0, || {
+        waits.set(true);
+        true
+    });
+    waits.get()
+}
+
 /// A worker that delivers `numbers`.
 fn spawn_worker<const N: usize>(
     outbox: &Shared,
@@ -175,7 +186,10 @@ fn last_result_races_the_end() {
         ],
     };
     explore("last_result_races_the_end", plan, || {
-        let (outbox, [mut outlet], mut results) = outbox(2);
+        let (outbox, [mut outlet, _other], mut results) = outbox::<2>(4);
+        // Brings a lease, so that no fence stands between the next result and the end.
+        deliver(&outbox, &mut outlet, 0);
+        assert_eq!(try_recv(&mut results), Some(0));
         let worker = thread::spawn(move || {
             deliver(&outbox, &mut outlet, 1);
             outbox.end();
@@ -383,23 +397,42 @@ fn lease_is_revoked_at_its_last_use() {
         let (outbox, [mut first, mut second], _results) = outbox::<2>(2);
         // Leaves the first worker a lease of one place, the last one.
         deliver(&outbox, &mut first, 1);
-        let wait_or_go = |outbox: &Shared, outlet: &mut Outlet<Parcel>, number| {
-            let waits = Cell::new(false);
-            let origin = Origin::submitted(number);
-            outlet.deliver(outbox, origin, Parcel::new(number), 0, || {
-                waits.set(true);
-                true
-            });
-            waits.get()
-        };
         let worker = {
             let outbox = Arc::clone(&outbox);
-            thread::spawn(move || wait_or_go(&outbox, &mut first, 2))
+            thread::spawn(move || deliver_in_a_hurry(&outbox, &mut first, 2))
         };
-        let second_waits = wait_or_go(&outbox, &mut second, 3);
+        let second_waits = deliver_in_a_hurry(&outbox, &mut second, 3);
         let first_waits = worker.join().unwrap();
         assert_eq!(outbox.untaken(), 3);
         assert!(first_waits || second_waits, "room for two, three lie there");
         visit("model: one waits");
+    });
+}
+
+/// Two workers take a lease where there is room for one. Who counts too much gives it back,
+/// and looks again after its next result.
+#[test]
+fn leases_race_for_the_last_place() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 50,
+        events: &["outbox deliver: lease announced, not counted"],
+    };
+    explore("leases_race_for_the_last_place", plan, || {
+        let (outbox, [mut first, mut second], _results) = outbox::<2>(3);
+        let twice = |outbox: &Shared, outlet: &mut Outlet<Parcel>, numbers: [u64; 2]| {
+            numbers.map(|number| deliver_in_a_hurry(outbox, outlet, number))
+        };
+        let worker = {
+            let outbox = Arc::clone(&outbox);
+            thread::spawn(move || twice(&outbox, &mut first, [1, 2]))
+        };
+        let second_waits = twice(&outbox, &mut second, [3, 4]);
+        let first_waits = worker.join().unwrap();
+        assert_eq!(outbox.untaken(), 4);
+        assert!(
+            first_waits[1] || second_waits[1],
+            "room for three, four lie there"
+        );
     });
 }

@@ -5,6 +5,7 @@ use super::parcel::{Board, Parcel};
 use crate::probe::visit;
 use crate::sync::{Arc, thread};
 use crate::{Context, JobError, Outcome, Results, SubmitError, WorkerPool};
+use std::time::Duration;
 
 type Pool = WorkerPool<Parcel, Parcel>;
 
@@ -110,6 +111,40 @@ fn two_workers_one_job() {
         pool.submit(Parcel::new(1)).unwrap();
         assert_eq!(take(&mut results, 1), [11]);
         pool.join().unwrap();
+    });
+}
+
+/// Who waits for some time closes the pool, and hears of its threads' end.
+#[test]
+fn waiter_for_some_time_hears_of_the_pools_end() {
+    let plan = Plan {
+        bound: Bound::Preemptions(1),
+        floor: 20,
+        events: &["gate wait: permit taken"],
+    };
+    explore("waiter_for_some_time_hears_of_the_pools_end", plan, || {
+        let (mut pool, mut results) = adder(1, 1, 1);
+        pool.submit(Parcel::new(1)).unwrap();
+        pool.join_timeout(Duration::MAX).unwrap();
+        assert_eq!(take(&mut results, 1), [11]);
+        assert!(results.next().is_none());
+    });
+}
+
+/// A pool that is dropped has run what it accepted.
+#[test]
+fn dropped_pool_has_run_its_jobs() {
+    let plan = Plan {
+        bound: Bound::Preemptions(1),
+        floor: 20,
+        events: &["idle sleep: work at the last look"],
+    };
+    explore("dropped_pool_has_run_its_jobs", plan, || {
+        let (pool, mut results) = adder(1, 1, 1);
+        pool.submit(Parcel::new(1)).unwrap();
+        drop(pool);
+        assert_eq!(take(&mut results, 1), [11]);
+        assert!(results.next().is_none());
     });
 }
 

@@ -95,3 +95,31 @@ fn late_cancel_races_the_sweep() {
         assert!(!left || recalls.want_sweep());
     });
 }
+
+/// A word that its job's worker has taken out makes room for another, in a line of two.
+#[test]
+fn word_that_was_taken_out_makes_room() {
+    let plan = Plan {
+        bound: Bound::Exhaustive,
+        floor: 2,
+        events: &["model: refused at first", "model: added at once"],
+    };
+    explore("word_that_was_taken_out_makes_room", plan, || {
+        let recalls = Arc::new(Recalls::new(1));
+        recalls.add(0).unwrap();
+        recalls.add(1).unwrap();
+        let worker = {
+            let recalls = Arc::clone(&recalls);
+            thread::spawn(move || assert_eq!(recalls.look(Origin::submitted(0)), Look::Recalled))
+        };
+        let added = recalls.add(2).is_ok();
+        worker.join().unwrap();
+        if added {
+            visit("model: added at once");
+        } else {
+            visit("model: refused at first");
+            assert_eq!(recalls.add(2), Ok(()));
+        }
+        assert!(recalls.has(2) && !recalls.has(0));
+    });
+}

@@ -6,6 +6,7 @@ use crate::probe::visit;
 use crate::sync::{Arc, Mutex, thread};
 use crate::thread_pool::scope::{Shared, Ticket};
 use crate::thread_pool::task::{Detached, Task, Work};
+use crate::unwind;
 
 const LOOKED: &str = "gate wait: looked, not asleep";
 
@@ -120,5 +121,32 @@ fn dropped_ticket_wakes_the_owner() {
         shared.wait();
         assert_eq!(board.read(), 1);
         pool.join().unwrap();
+    });
+}
+
+/// A job that finds the queue full is dropped, and not waited for.
+#[test]
+fn refused_job_is_not_waited_for() {
+    let plan = Plan {
+        bound: Bound::Exhaustive,
+        floor: 1,
+        events: &["model: refused"],
+    };
+    explore("refused_job_is_not_waited_for", plan, || {
+        let shared = Shared::new(true);
+        let mut boards = Vec::new();
+        let mut tickets = Vec::new();
+        loop {
+            let board = Arc::new(Board::new());
+            match unwind::catch(|| Shared::add(&shared, job(&board))) {
+                Ok(ticket) => tickets.push(ticket),
+                Err(_) => break,
+            }
+            boards.push(board);
+        }
+        visit("model: refused");
+        shared.wait();
+        assert!(boards.iter().all(|board| board.read() == 1));
+        drop(tickets);
     });
 }

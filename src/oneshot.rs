@@ -36,7 +36,7 @@
 //!
 //! | edge      | release side              | acquire side           | carries                          | loom model                    |
 //! |-----------|---------------------------|------------------------|----------------------------------|-------------------------------|
-//! | `outcome` | [`Claim::complete`], word | [`Oneshot::take`], word | the outcome, and the job's deeds | `outcome_reaches_the_sleeper` |
+//! | `outcome` | [`Claim::complete`], word | [`Oneshot::take`], word | the outcome, and the job's deeds | `outcome_reaches_the_sleeper`, `asking_brings_the_jobs_deeds` |
 
 use crate::probe::probe;
 use crate::sync::{Futex, Mutex, Ordering, UnsafeCell, WATCH};

@@ -544,8 +544,9 @@ impl<J> Engine<J> {
     fn forget_recalls(&self) -> bool {
         // Before the look: those below have been accepted by then.
         let end = self.injector.tail();
-        // Acquire: as in [`Engine::leave`].
-        let forget = self.is_idle() || self.present.load(Ordering::Acquire) == 0;
+        // Relaxed: it only shrinks, so at 0 nobody is left who would look for a word; and of
+        // what they did the sweep uses nothing.
+        let forget = self.is_idle() || self.present.load(Ordering::Relaxed) == 0;
         if forget {
             self.recalls.sweep(end);
         }
@@ -714,5 +715,10 @@ impl<J> Engine<J> {
         let mut place = crate::idle::Place::new(0);
         self.idle.begin_search(&mut place);
         move || self.idle.found(&mut place, false)
+    }
+
+    /// Whether the table of recalls has a word for the job.
+    pub(crate) fn has_recall(&self, index: u64) -> bool {
+        self.recalls.has(index)
     }
 }

@@ -69,8 +69,9 @@ impl Lease {
 
     /// The owner takes the places up to `end`, if the count that follows allows it.
     pub(crate) fn announce(&self, end: u64) {
-        // [lease] Relaxed: the fence orders it before our count.
+        // Hint: without a lease each result is counted. Relaxed: the fence orders it.
         self.end.store(end, Ordering::Relaxed);
+        // [lease] our places are visible before we count.
         barrier::full();
     }
 

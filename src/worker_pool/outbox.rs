@@ -288,7 +288,8 @@ impl<R: Send> Outbox<R> {
             probe!("outbox taker_left: left, rest not discarded");
             barrier::heavy();
             self.discard_all();
-            // Nobody needs to wait for room now.
+            // Hint: nobody needs to wait for room now, all at once. (Each result that was
+            // discarded has told a worker, and who finds room tells the next.)
             self.room.notify_all();
         }
     }
@@ -442,6 +443,7 @@ impl<R: Send> Outlet<R> {
             Some(room)
                 if outbox.lease > 0 && room as u64 >= outbox.lease && !stream.is_spilling() =>
             {
+                // Hint: spares the next results their count.
                 stream.lease.announce(self.ring.tail() + outbox.lease);
                 probe!("outbox deliver: lease announced, not counted");
                 if outbox.reserved() > outbox.capacity {
@@ -455,6 +457,7 @@ impl<R: Send> Outlet<R> {
     /// This worker has found no job.
     pub(crate) fn rest(&self) {
         self.stream.set_backlog(0);
+        // Hint: spares others the work of taking the places away.
         self.stream.lease.give_back(self.ring.tail());
     }
 
@@ -529,6 +532,7 @@ impl<R: Send> Outbox<R> {
     /// Whether no more than `capacity` results lie here. If with the leases there are
     /// more, these are taken away.
     fn has_room(&self) -> bool {
+        // Hint: spares the barrier, and the others their leases.
         if self.untaken() > self.capacity {
             return false;
         }

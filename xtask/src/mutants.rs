@@ -7,6 +7,10 @@
 //! with a reason. At the end stands a table of the edges: which mutant has turned the
 //! model red that the edge table names.
 //!
+//! A model that never ends is as dead as a red one, but a slow machine looks the same. So
+//! a timeout is believed only if it comes twice and the model is quick without the
+//! mutant in between; it is called a timeout, and a red model is looked for all the same.
+//!
 //! Lines that only save time are no mutants, if they say so: see [`instrument`].
 
 mod instrument;
@@ -49,6 +53,8 @@ const NEAR: Duration = Duration::from_secs(20);
 
 /// A mutant may make a model so many times slower before that counts as a livelock.
 const PATIENCE: u32 = 5;
+/// After so many models that timed out no red one is looked for any more.
+const TIMEOUTS: usize = 2;
 /// For a model at its own bound.
 const THOROUGH: Duration = Duration::from_secs(60);
 const LEAST: Duration = Duration::from_secs(5);
@@ -65,7 +71,10 @@ struct Model {
 enum Verdict {
     Green,
     Red,
+    /// Twice, and not without the mutant.
     TimedOut,
+    /// It took too long, and so it did, or nearly, without the mutant.
+    Slow,
     /// Green but for a rare event that was not reached.
     Vacuous,
 }
@@ -129,18 +138,22 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
         .map(|(id, trial)| Ok((id, trial?)))
         .collect::<Outcome<_>>()?;
 
-    let mut survivors = 0;
+    let (mut survivors, mut timeouts) = (0, 0);
     for mutant in &chosen {
-        if killer(&trials[&mutant.id]).is_none() {
-            survivors += 1;
-            match allowed.get(&mutant.key()) {
-                Some(reason) => {
-                    used.insert(mutant.key());
-                    if reason.contains(OPEN) {
-                        bad.push(format!("NO REASON YET {mutant}"));
+        match killer(&trials[&mutant.id]) {
+            Some((_, Verdict::TimedOut)) => timeouts += 1,
+            Some(_) => {}
+            None => {
+                survivors += 1;
+                match allowed.get(&mutant.key()) {
+                    Some(reason) => {
+                        used.insert(mutant.key());
+                        if reason.contains(OPEN) {
+                            bad.push(format!("NO REASON YET {mutant}"));
+                        }
                     }
+                    None => bad.push(format!("SURVIVED {mutant}")),
                 }
-                None => bad.push(format!("SURVIVED {mutant}")),
             }
         }
     }
@@ -151,7 +164,8 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
     print_edges(&edges, &chosen, &models, &trials, &work, &mut bad)?;
 
     println!(
-        "\n{} mutants: {} killed, {survivors} survived ({} allowed); {:?}",
+        "\n{} mutants: {} killed ({timeouts} by a timeout), {survivors} survived \
+         ({} allowed); {:?}",
         chosen.len(),
         chosen.len() - survivors,
         used.len(),
@@ -299,9 +313,13 @@ fn try_out(mutant: &Mutant, edges: &[Edge], models: &[Model], work: &Path) -> Ou
     for number in order {
         let verdict = judge_again(number, mutant, models, work)?;
         trial.insert(number, verdict);
-        if killer(&trial).is_some() {
+        let timeouts = trial.values().filter(|one| **one == Verdict::TimedOut);
+        if verdict == Verdict::Red || timeouts.count() == TIMEOUTS {
             return Ok(trial);
         }
+    }
+    if killer(&trial).is_some() {
+        return Ok(trial);
     }
     // Some need as many preemptions as the model of their edge allows.
     for (number, model) in models.iter().enumerate() {
@@ -315,45 +333,53 @@ fn try_out(mutant: &Mutant, edges: &[Edge], models: &[Model], work: &Path) -> Ou
     Ok(trial)
 }
 
+/// As [`judge`], but does not believe a first timeout.
 fn judge_again(number: usize, mutant: &Mutant, models: &[Model], work: &Path) -> Outcome<Verdict> {
     let model = &models[number];
     let limit = (model.time * PATIENCE).max(LEAST);
-    let verdict = judge(&model.test, Some(mutant), limit, work, false)?;
-    if verdict == Verdict::Vacuous && model.vacuous {
-        return Ok(Verdict::Green);
+    let judge = |mutant| judge(&model.test, mutant, limit, work, false);
+    let mut verdict = judge(Some(mutant))?;
+    if verdict == Verdict::TimedOut {
+        // Is it the mutant that takes so long, or the machine?
+        let start = Instant::now();
+        if judge(None)? == Verdict::TimedOut || start.elapsed() > limit / 2 {
+            return Ok(Verdict::Slow);
+        }
+        verdict = judge(Some(mutant))?;
     }
-    // Is it the mutant that takes so long, or the machine?
-    if verdict == Verdict::TimedOut
-        && judge(&model.test, None, limit, work, false)? == Verdict::TimedOut
-    {
-        return Ok(Verdict::Vacuous);
-    }
-    Ok(verdict)
+    Ok(match verdict {
+        Verdict::Vacuous if model.vacuous => Verdict::Green,
+        verdict => verdict,
+    })
 }
 
+/// The model that kills the mutant: better a red one than one that timed out.
 fn killer(trial: &Trial) -> Option<(usize, Verdict)> {
-    let mut verdicts = trial.iter().map(|(number, verdict)| (*number, *verdict));
-    verdicts.find(|(_, verdict)| matches!(verdict, Verdict::Red | Verdict::TimedOut))
+    let first = |wanted| trial.iter().find(|(_, verdict)| **verdict == wanted);
+    first(Verdict::Red)
+        .or_else(|| first(Verdict::TimedOut))
+        .map(|(number, verdict)| (*number, *verdict))
 }
 
 fn describe(trial: &Trial, models: &[Model]) -> String {
+    let doubtful = |wanted, word: &str| {
+        let such = trial.iter().filter(|(_, verdict)| **verdict == wanted);
+        let names: Vec<_> = such
+            .map(|(number, _)| models[*number].test.to_string())
+            .collect();
+        match names.as_slice() {
+            [] => String::new(),
+            names => format!(" ({word}: {})", names.join(", ")),
+        }
+    };
     match killer(trial) {
-        Some((number, Verdict::TimedOut)) => {
-            format!("killed by {} (timed out)", models[number].test)
-        }
+        Some((number, Verdict::TimedOut)) => format!("TIMED OUT in {}", models[number].test),
         Some((number, _)) => format!("killed by {}", models[number].test),
-        None => {
-            let vacuous = trial
-                .iter()
-                .filter(|(_, verdict)| **verdict == Verdict::Vacuous);
-            let names: Vec<_> = vacuous
-                .map(|(number, _)| models[*number].test.to_string())
-                .collect();
-            match names.as_slice() {
-                [] => "SURVIVED".into(),
-                names => format!("SURVIVED (vacuous: {})", names.join(", ")),
-            }
-        }
+        None => format!(
+            "SURVIVED{}{}",
+            doubtful(Verdict::Vacuous, "vacuous"),
+            doubtful(Verdict::Slow, "too slow to tell"),
+        ),
     }
 }
 
@@ -378,9 +404,13 @@ fn print_edges(
                 .iter()
                 .position(|model| model.test.to_string().ends_with(&suffix));
             let mut red = None;
+            let mut timed_out = None;
             'found: for thorough in [false, true] {
                 for mutant in &own {
                     let Some(number) = number else { break 'found };
+                    if thorough && timed_out.is_some() {
+                        break 'found;
+                    }
                     let known = trials.get(&mutant.id).and_then(|trial| trial.get(&number));
                     let verdict = match known {
                         _ if thorough => {
@@ -389,17 +419,22 @@ fn print_edges(
                         Some(verdict) => *verdict,
                         None => judge_again(number, mutant, models, work)?,
                     };
-                    // At the model's own bound, slow is not dead.
-                    if verdict == Verdict::Red || verdict == Verdict::TimedOut && !thorough {
-                        red = Some(mutant);
-                        break 'found;
+                    match verdict {
+                        Verdict::Red => {
+                            red = Some(mutant);
+                            break 'found;
+                        }
+                        // At the model's own bound, slow is not dead.
+                        Verdict::TimedOut if !thorough => timed_out = Some(mutant),
+                        _ => {}
                     }
                 }
             }
-            match (red, number) {
-                (Some(mutant), _) => println!("{edge} | {name} | {mutant}"),
-                (None, Some(_)) => bad.push(format!("NEVER RED: {edge} | {name}")),
-                (None, None) => bad.push(format!("TOO SLOW TO TRY: {edge} | {name}")),
+            match (red, timed_out, number) {
+                (Some(mutant), _, _) => println!("{edge} | {name} | {mutant}"),
+                (None, Some(mutant), _) => println!("{edge} | {name} | TIMED OUT: {mutant}"),
+                (None, None, Some(_)) => bad.push(format!("NEVER RED: {edge} | {name}")),
+                (None, None, None) => bad.push(format!("TOO SLOW TO TRY: {edge} | {name}")),
             }
         }
     }
