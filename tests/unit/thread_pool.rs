@@ -137,7 +137,7 @@ fn slices_are_mapped_in_a_small_pool_whatever_the_calls_do() {
     let mut words: Vec<String> = (0..12).map(|n| n.to_string()).collect();
     pool.for_each_mut(&mut words, |word| word.push('!'));
     assert_eq!(pool.map(&words, |word| Box::new(word.len())).len(), 12);
-    for bad in 0..12 {
+    for bad in (0..12).step_by(if cfg!(miri) { 6 } else { 1 }) {
         let error = pool.try_map(&words, |word| {
             if *word == words[bad] {
                 Err(word.clone())
