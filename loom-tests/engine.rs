@@ -234,6 +234,39 @@ fn follow_up_needs_another_worker() {
     });
 }
 
+/// A thief whose job takes long does not count as searching: job 2 wakes the other worker,
+/// which sleeps by then.
+#[test]
+fn thief_no_longer_searches() {
+    let plan = Plan {
+        bound: Bound::Preemptions(0),
+        floor: 20,
+        events: &[
+            "engine steal: published, crew not told",
+            "idle wake: chosen, not woken",
+        ],
+    };
+    explore("thief_no_longer_searches", plan, || {
+        let (site, start) = site(2, |site, job, desk| match job {
+            0 => {
+                desk.push(1);
+                site.signals[0].park(WATCH);
+            }
+            1 => {
+                site.signals[0].unpark();
+                site.done.unpark();
+                site.signals[1].park(WATCH);
+            }
+            _ => site.signals[1].unpark(),
+        });
+        submit(&site, 0);
+        let workers: Workers<2> = start();
+        assert!(site.done.park(WATCH));
+        submit(&site, 2);
+        close_and_join(&site, workers, 3);
+    });
+}
+
 /// More follow-ups than the deque has room for; the job that pushed them waits for the
 /// one in the overflow.
 #[test]

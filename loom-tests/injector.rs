@@ -631,3 +631,39 @@ fn poisoned_batch_is_counted() {
         assert_all_once(&queue, [taken], &(1..=accepted).collect::<Vec<_>>());
     });
 }
+
+/// A claim is announced before, whatever it brings, also if it passes places over; and one
+/// that has brought nothing is taken back.
+#[test]
+fn poisoning_is_announced_too() {
+    let plan = Plan {
+        bound: Bound::Preemptions(3),
+        floor: 20,
+        events: &["injector pop: claimed, not poisoned", "model: nothing"],
+    };
+    explore("poisoning_is_announced_too", plan, || {
+        let queue = Arc::new(Injector::bounded(4));
+        let announced = std::cell::Cell::new(0);
+        let take = || {
+            let sink = |_, parcel: Parcel| assert!(parcel.open() > 0);
+            let popped = queue.pop(2, |claim| announced.set(claim), sink);
+            assert!(popped.taken <= announced.get(), "{popped:?}");
+            popped
+        };
+        let producer = {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || assert!(queue.push(Parcel::new(1), |_| true).is_ok()))
+        };
+        assert!(queue.push(Parcel::new(2), |_| true).is_ok());
+        let mut left = 2 - take().taken;
+        producer.join().unwrap();
+        while left > 0 {
+            left -= take().taken;
+        }
+        // Passed over, since after the end nobody else comes to do it.
+        queue.claim_and_leave();
+        queue.close();
+        assert_eq!((take().skipped, announced.get()), (1, 0));
+        visit("model: nothing");
+    });
+}

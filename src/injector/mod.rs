@@ -320,8 +320,8 @@ impl<T> Injector<T> {
 
     /// Takes up to `most` items, oldest first, with their positions.
     ///
-    /// `announce(n)` is called before each attempt to claim n positions. The sink
-    /// should not panic: what it has not been given by then leaks. Lock-free: a
+    /// `announce(n)` is called before each attempt to claim n positions, and with 0 after
+    /// one that brought nothing. The sink should not panic: what it has not been given by then leaks. Lock-free: a
     /// retry means that another consumer's claim succeeded.
     pub(crate) fn pop(
         &self,
