@@ -60,5 +60,6 @@ pub use thread_pool::{
     JobHandle, QueuedJob, Scope, ThreadPool, ThreadPoolBuilder, ThreadPoolHandle, ThreadPoolStats,
 };
 pub use worker_pool::{
-    Builder, Context, Handle, InOrder, Map, MapOrdered, Outcome, Results, Stats, WorkerPool,
+    Builder, Context, Handle, InOrder, Map, MapOrdered, Outcome, Results, Stats, Submitter,
+    WorkerPool,
 };
