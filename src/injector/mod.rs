@@ -651,7 +651,7 @@ impl<T> Injector<T> {
         let decided = self.segments.get(id_of(entry)).groups[group]
             .decided
             .load(Ordering::Relaxed);
-        let first_full = ((decided & bits(cell, in_group)) >> cell).trailing_zeros() as usize;
+        let first_full = (decided >> cell).trailing_zeros() as usize;
         let hopeless = decided & bits(VOID + cell, 1) != 0;
         Some(((first_full + 1).min(in_group), id_of(entry), hopeless))
     }
