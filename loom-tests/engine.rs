@@ -12,19 +12,19 @@ use crate::sync::{Arc, WATCH, thread};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What the jobs of a model share.
-struct Site {
-    engine: Engine<u64>,
+pub(super) struct Site {
+    pub(super) engine: Engine<u64>,
     /// How many jobs have begun.
-    begun: AtomicU64,
+    pub(super) begun: AtomicU64,
     /// Bit n: job n has ended.
-    ended: AtomicU64,
+    pub(super) ended: AtomicU64,
     /// Bit n: job n was cancelled.
     cancelled: AtomicU64,
     /// What the canceller did before.
-    board: Board,
+    pub(super) board: Board,
     /// For jobs that wait, and for the main thread.
     signals: [Parker; 2],
-    done: Parker,
+    pub(super) done: Parker,
 }
 
 /// Runs job n by `rule(n)`.
@@ -53,10 +53,13 @@ impl<F: Fn(&Site, u64, &mut Desk<'_, u64>)> Run<u64> for Runner<F> {
     }
 }
 
-type Workers<const N: usize> = [thread::JoinHandle<Exit>; N];
+pub(super) type Workers<const N: usize> = [thread::JoinHandle<Exit>; N];
 
 /// An engine with workers that begin when the closure they get is called.
-fn site<const N: usize, F>(capacity: usize, rule: F) -> (Arc<Site>, impl FnOnce() -> Workers<N>)
+pub(super) fn site<const N: usize, F>(
+    capacity: usize,
+    rule: F,
+) -> (Arc<Site>, impl FnOnce() -> Workers<N>)
 where
     F: Fn(&Site, u64, &mut Desk<'_, u64>) + Copy + 'static,
 {
@@ -90,11 +93,11 @@ where
     (site, start)
 }
 
-fn submit(site: &Site, job: u64) {
+pub(super) fn submit(site: &Site, job: u64) {
     site.engine.submit(job, None).expect("it is open");
 }
 
-fn close_and_join<const N: usize>(site: &Site, workers: Workers<N>, jobs: u64) {
+pub(super) fn close_and_join<const N: usize>(site: &Site, workers: Workers<N>, jobs: u64) {
     site.engine.close();
     for worker in workers {
         assert_eq!(worker.join().unwrap(), Exit::Drained);

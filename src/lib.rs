@@ -61,5 +61,6 @@ pub use thread_pool::{
     ThreadPoolHandle, ThreadPoolStats,
 };
 pub use worker_pool::{
-    Builder, Context, Handle, InOrder, Map, MapOrdered, Outcome, Results, Stats, WorkerPool,
+    Builder, Context, Handle, InOrder, Map, MapOrdered, Outcome, Results, Stats, Submitter,
+    WorkerPool,
 };

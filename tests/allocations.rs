@@ -98,7 +98,7 @@ fn warm_up(pool: &Pool, results: &mut Results<u64>) {
 #[test]
 fn a_warm_pool_does_not_allocate() {
     type Pattern = (&'static str, u64, fn(&Pool));
-    let patterns: [Pattern; 6] = [
+    let patterns: [Pattern; 8] = [
         ("submit", JOBS, |pool| {
             (0..JOBS).for_each(|job| drop(pool.submit(job)))
         }),
@@ -122,6 +122,13 @@ fn a_warm_pool_does_not_allocate() {
                     job = error.into_job();
                 }
             }
+        }),
+        ("a submitter", JOBS, |pool| {
+            let mut submitter = pool.submitter();
+            (0..JOBS).for_each(|job| drop(submitter.submit(job)));
+        }),
+        ("submitters that come and go", JOBS, |pool| {
+            (0..JOBS).for_each(|job| drop(pool.submitter().submit(job)));
         }),
         ("follow-ups", JOBS / 50 * 51, |pool| {
             (0..JOBS / 50).for_each(|_| drop(pool.submit(FAN_OUT)));

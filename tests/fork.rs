@@ -92,6 +92,33 @@ fn submitting_in_a_forked_child_fails() {
 }
 
 #[test]
+fn submitting_in_a_lane_in_a_forked_child_fails() {
+    let (pool, results) = pool_with_results();
+    let mut lane = pool.submitter();
+    // From here on it has places reserved.
+    lane.submit(5).unwrap();
+    let first_lie = in_a_child(|| {
+        vec![
+            matches!(lane.submit(7), Err(SubmitError::Closed(7))),
+            matches!(lane.try_submit(7), Err(TrySubmitError::Closed(7))),
+            matches!(
+                lane.submit_timeout(7, LONG),
+                Err(SubmitTimeoutError::Closed(7))
+            ),
+            lane.submit_all([7, 8]).unwrap_err().into_jobs().eq([7, 8]),
+            pool.submitter().submit(7).is_err(),
+        ]
+    });
+    assert_eq!(first_lie, None);
+    lane.submit(6).unwrap();
+    pool.submit_all(7..100).unwrap();
+    pool.join().unwrap();
+    let mut seen: Vec<u64> = results.map(|outcome| outcome.result.unwrap()).collect();
+    seen.sort_unstable();
+    assert!(seen.into_iter().eq(0..100));
+}
+
+#[test]
 fn taking_in_a_forked_child_finds_the_end() {
     let (pool, mut results) = pool_with_results();
     let first_lie = in_a_child(|| {

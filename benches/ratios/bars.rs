@@ -1,10 +1,13 @@
-//! The bars that the stage "core" of the crate has set itself, and whether they are reached.
+//! The bars that the stage "core" of the crate has set itself (and one of the stage "contract", for submitters with a
+//! lane), and whether they are reached.
 
 use std::thread::available_parallelism;
 
 use workcrew_bench::figures::{median, range};
 use workcrew_bench::job::list_schedule;
-use workcrew_bench::subject::{CROSSBEAM_CHANNEL, PLAIN_LOOP, WORKCREW, WORKCREW_BATCHES};
+use workcrew_bench::subject::{
+    CROSSBEAM_CHANNEL, PLAIN_LOOP, WORKCREW, WORKCREW_BATCHES, WORKCREW_SUBMITTER,
+};
 
 use crate::futex::FutexCalls;
 use crate::record::{Against, CellRecord, Record, mean_over_workers};
@@ -41,6 +44,7 @@ fn bars(record: &Record<'_>, futex_calls: &FutexCalls) -> Vec<Bar> {
 
     let mut bars = vec![
         times("W1b-1024/empty", WORKCREW, 1.4, channel),
+        times("W1b-1024/empty", WORKCREW_SUBMITTER, 2.5, channel),
         times("W1b-1024/empty", WORKCREW_BATCHES, 2.0, channel),
     ];
     for shape in ["W1a", "W1b-1024", "W1b-64"] {

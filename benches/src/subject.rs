@@ -9,7 +9,7 @@ use crate::go_pool;
 use crate::job::sum_in_a_plain_loop;
 use crate::rayon_pool::RayonPool;
 use crate::reading::Reading;
-use crate::workcrew_pool::{Batched, OneByOne};
+use crate::workcrew_pool::{Batched, InLane, OneByOne};
 
 /// What a subject is to the comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub struct Subject {
 
 /// `workcrew`, one job per call of the shared `submit`.
 pub const WORKCREW: &str = "workcrew";
+/// `workcrew`, one job per call of a submitter with its own lane.
+pub const WORKCREW_SUBMITTER: &str = "workcrew-submitter";
 /// `workcrew`, 64 jobs per call of `submit_all`.
 pub const WORKCREW_BATCHES: &str = "workcrew-batches";
 /// The channel-based design, over two bounded channels of `crossbeam-channel`.
@@ -59,6 +61,7 @@ pub const PLAIN_LOOP: &str = "plain-loop";
 /// All subjects, in the order of the tables.
 pub const SUBJECTS: &[Subject] = &[
     own(WORKCREW, drive::sample::<OneByOne>),
+    own(WORKCREW_SUBMITTER, drive::sample::<InLane>),
     Subject {
         part: Part::OnlyPasses,
         ..own(WORKCREW_BATCHES, drive::sample::<Batched>)

@@ -1,4 +1,5 @@
-//! `workcrew` itself: one by one through the shared `submit`, and in batches through `submit_all`.
+//! `workcrew` itself: one by one through the shared `submit`, one by one through a submitter's lane, and in batches
+//! through `submit_all`.
 
 use workcrew::{Results, WorkerPool};
 
@@ -11,6 +12,10 @@ const BATCH: usize = 64;
 /// A pool whose submitter hands over one job per call.
 #[derive(Debug)]
 pub struct OneByOne(Pool);
+
+/// A pool whose submitter hands over one job per call, in its lane.
+#[derive(Debug)]
+pub struct InLane(Pool);
 
 /// A pool whose submitter hands over [`BATCH`] jobs per call.
 #[derive(Debug)]
@@ -56,6 +61,23 @@ impl Crew for OneByOne {
     }
 }
 
+impl Crew for InLane {
+    fn start(capacity: Capacity) -> Self {
+        Self(Pool::start(capacity))
+    }
+
+    fn ends(&mut self) -> (impl Submitter + '_, impl Taker + '_) {
+        (
+            LaneSubmitter(self.0.pool.submitter()),
+            PoolTaker(&mut self.0.results),
+        )
+    }
+
+    fn stop(self) -> usize {
+        self.0.stop()
+    }
+}
+
 impl Crew for Batched {
     fn start(capacity: Capacity) -> Self {
         Self(Pool::start(capacity))
@@ -73,6 +95,14 @@ impl Crew for Batched {
 struct OneByOneSubmitter<'a>(&'a WorkerPool<Job, u64>);
 
 impl Submitter for OneByOneSubmitter<'_> {
+    fn submit(&mut self, job: Job) {
+        assert!(self.0.submit(job).is_ok(), "the pool is open");
+    }
+}
+
+struct LaneSubmitter(workcrew::Submitter<Job, u64>);
+
+impl Submitter for LaneSubmitter {
     fn submit(&mut self, job: Job) {
         assert!(self.0.submit(job).is_ok(), "the pool is open");
     }

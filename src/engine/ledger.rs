@@ -5,7 +5,9 @@
 //! it, in the injector or in a worker's deque. The number that wait is
 //! `(tail - head) + deferred - resumed`, where `deferred` counts the jobs that
 //! claims took off the injector beyond the first (that one is started by the claim
-//! itself), and `resumed` those that were started out of a deque, by whomever.
+//! itself), and `resumed` those that were started out of a deque, by whomever. (Places that lanes
+//! reserve count too, until they are void: see
+//! [`Injector::reclaim`](crate::injector::Injector::reclaim).)
 //!
 //! A reader must never find less than the truth, or the capacity is exceeded. So a
 //! worker stores `deferred` *before* its claim moves `head` (and corrects it if the

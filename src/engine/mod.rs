@@ -29,6 +29,7 @@ mod batch;
 mod crew;
 mod ending;
 mod errand;
+mod lane;
 mod ledger;
 mod life;
 mod recall;
@@ -41,6 +42,7 @@ pub(crate) use crew::Legacy;
 #[cfg(all(test, not(workcrew_loom)))]
 pub(crate) use crew::refusal;
 pub(crate) use crew::{Crew, Startup, ThreadOptions, join_each};
+pub(crate) use lane::Lane;
 pub(crate) use ledger::Ended;
 pub(crate) use life::{Berth, Left, launch};
 #[cfg(all(test, workcrew_loom))]
@@ -207,7 +209,7 @@ impl<J> Engine<J> {
         let slots = (DEQUE_BYTES / size_of::<Entry<J>>().max(1)).clamp(2, DEQUE_SLOTS);
         let (locals, stealers): (Vec<_>, Vec<_>) = (0..workers).map(|_| deque::ring(slots)).unzip();
         let engine = Self {
-            injector: Injector::bounded(capacity),
+            injector: Injector::with_reserves(capacity),
             overflow: Injector::unbounded(),
             errands: Errands::new(workers),
             deques: stealers.into(),
@@ -265,17 +267,24 @@ impl<J> Engine<J> {
         match self.try_submit(job) {
             Ok(index) => Ok(index),
             Err(Rejected::Closed(job)) => Err(Refused::Closed(job)),
-            Err(Rejected::Full(job)) => self.submit_later(job, deadline),
+            Err(Rejected::Full(job)) => {
+                self.submit_later(job, deadline, |job| self.try_submit(job))
+            }
         }
     }
 
     #[cold]
-    fn submit_later(&self, job: J, deadline: Option<Instant>) -> Result<u64, Refused<J>> {
+    fn submit_later(
+        &self,
+        job: J,
+        deadline: Option<Instant>,
+        mut attempt: impl FnMut(J) -> Result<u64, Rejected<J>>,
+    ) -> Result<u64, Refused<J>> {
         if is_inside(self.key) {
             return Err(Refused::WouldDeadlock(job));
         }
         let mut job = Some(job);
-        let tried = self.wait_for_room(deadline, || match self.try_submit(job.take()?) {
+        let tried = self.wait_for_room(deadline, || match attempt(job.take()?) {
             Ok(index) => Some(Ok(index)),
             Err(Rejected::Closed(back)) => Some(Err(Refused::Closed(back))),
             Err(Rejected::Full(back)) => {
@@ -421,7 +430,12 @@ impl<J> Engine<J> {
         let mut reading = read();
         loop {
             let (resumed, head, deferred) = reading;
-            let limit = (self.capacity + head + resumed).saturating_sub(deferred);
+            let mut limit = (self.capacity + head + resumed).saturating_sub(deferred);
+            if limit <= position {
+                // What others have reserved and not used.
+                let void = self.injector.reclaim(head, position);
+                limit = (self.capacity + head + resumed + void).saturating_sub(deferred);
+            }
             probe!("engine submit: room counted, limit not stored");
             if position < limit {
                 // Hint: spares others the count.
@@ -525,7 +539,7 @@ impl<J> Engine<J> {
         if self.is_forked() {
             return Err(CancelError::Forked);
         }
-        if index >= self.injector.tail() {
+        if index >= self.injector.tail() || self.injector.is_vacant(index) {
             return Err(CancelError::NotSubmitted);
         }
         let add = || self.recalls.add(index);
@@ -542,15 +556,18 @@ impl<J> Engine<J> {
 
     /// Clears what was recalled too late, if no job is queued or running, or none can be.
     fn forget_recalls(&self) -> bool {
-        // Before the look: those below have been accepted by then.
-        let end = self.injector.tail();
+        // Before the look: those below have been accepted by then, or never will be. (What is
+        // reserved behind the head may be yet.)
+        let mut end = self.injector.head();
         // Relaxed: it only shrinks, so at 0 nobody is left who would look for a word; and of
         // what they did the sweep uses nothing.
-        let forget = self.is_idle() || self.present.load(Ordering::Relaxed) == 0;
-        if forget {
-            self.recalls.sweep(end);
+        if self.present.load(Ordering::Relaxed) == 0 {
+            end = self.injector.tail();
+        } else if !self.is_idle() {
+            return false;
         }
-        forget
+        self.recalls.sweep(end);
+        true
     }
 
     /// A worker has left its loop. Returns whether it was the last of a crew that
@@ -622,7 +639,9 @@ impl<J> Engine<J> {
 
     /// Whether all is done and nothing can come any more.
     fn is_drained(&self) -> bool {
-        self.is_closed() && self.is_idle()
+        // A reserved place counts until it is passed over: somebody who was there before the
+        // close may be about to use it.
+        self.is_closed() && self.ledgers.finished() == self.accepted_of(Injector::tail)
     }
 
     /// Whether at some moment during the call no job is queued or running.
@@ -633,9 +652,13 @@ impl<J> Engine<J> {
     }
 
     fn accepted(&self) -> u64 {
+        self.accepted_of(Injector::given)
+    }
+
+    fn accepted_of(&self, claimed: impl Fn(&Injector<J>) -> u64) -> u64 {
         // A skipped position was claimed by its producer before it was skipped.
         let skipped = self.ledgers.skipped();
-        self.injector.tail() - skipped + self.ledgers.pushed()
+        claimed(&self.injector) - skipped + self.ledgers.pushed()
     }
 
     /// Whether a worker about to sleep should not.

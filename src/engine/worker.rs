@@ -443,6 +443,12 @@ impl<'a, J: Send> Worker<'a, J> {
             engine.room.notify(freed);
         }
         let first = first?;
+        let mut more = len > 1;
+        if more && self.place.is_searching() && engine.injector.reserves() {
+            // Most of the others may be places that a submitter has reserved.
+            more = engine.injector.has_published();
+            self.backlog = if more { len } else { popped.taken };
+        }
         let brisk = self.tempo.claimed(len, popped.taken);
         self.set_brisk(brisk);
         probe!("engine claim: claimed, batch not published");
@@ -451,7 +457,7 @@ impl<'a, J: Send> Worker<'a, J> {
             ledger.batch();
         }
         probe!("engine claim: batch published, crew not told");
-        engine.idle.found(&mut self.place, len > 1);
+        engine.idle.found(&mut self.place, more);
         if kept > 0 {
             // Others may help with the batch.
             engine.idle.notify();

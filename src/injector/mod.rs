@@ -29,6 +29,7 @@
 //!   count resets the segment and gives it back: nobody else can be inside.
 //! * contest (producer that found no room, and nothing published): asks consumers to
 //!   poison the head cell all the same.
+//! * reserve and what follows from it (a producer's places for later): see [`reserve`].
 //! * close: sets the bit in `tail`. No claim to write succeeds after it, and
 //!   consumers poison what is not published, so draining waits for nobody.
 //!
@@ -68,13 +69,16 @@
 //! exact count of visits.
 
 mod directory;
+mod reserve;
 mod segments;
 
+pub(crate) use reserve::Reserve;
+
 use crate::probe::probe;
-use crate::sync::{AtomicU64, Ordering, spin_loop};
+use crate::sync::{AtomicBool, AtomicU64, Ordering, spin_loop};
 use crossbeam_utils::CachePadded;
 use directory::{age, directory, id_of, tag_of};
-use segments::{Cell, GROUP, GROUPS, ID_BITS, SEGMENT, Segments, take};
+use segments::{Cell, GROUP, GROUPS, ID_BITS, RESERVED, SEGMENT, Segments, VOID, take};
 use std::fmt;
 
 const CLOSED: u64 = 1;
@@ -92,6 +96,8 @@ pub(crate) struct Injector<T> {
     head: CachePadded<AtomicU64>,
     /// The last position that a refused producer asked to be passed over, plus one.
     contested: AtomicU64,
+    /// Whether a producer has ever reserved places.
+    reserves: AtomicBool,
     directory: Box<[AtomicU64]>,
     segments: Segments<T>,
 }
@@ -154,6 +160,7 @@ impl<T> Injector<T> {
             tail: CachePadded::new(AtomicU64::new(start << 1)),
             head: CachePadded::new(AtomicU64::new(start)),
             contested: AtomicU64::new(0),
+            reserves: AtomicBool::new(false),
             directory: directory(entries, never),
             segments: Segments::new(),
         }
@@ -181,7 +188,7 @@ impl<T> Injector<T> {
                     Err(Rejected::Closed(())) => return Err(Rejected::Closed(item)),
                 };
             probe!("injector push: claimed, not written");
-            match self.publish(segment, position, item) {
+            match self.publish(segment, position, item, 0) {
                 Ok(()) => {
                     probe!("injector push: published");
                     return Ok(position);
@@ -347,7 +354,7 @@ impl<T> Injector<T> {
                     continue;
                 }
                 Look::Unpublished => {
-                    let Some((run, id)) = self.worth_poisoning(head, most) else {
+                    let Some((run, id, hopeless)) = self.worth_poisoning(head, most) else {
                         // Nothing published at or behind `head`, which is right
                         // only if `head` was still the head after that look.
                         let now = self.head.load(Ordering::Acquire);
@@ -357,7 +364,7 @@ impl<T> Injector<T> {
                         head = now;
                         continue;
                     };
-                    if patience > 0 {
+                    if patience > 0 && !hopeless {
                         patience -= 1;
                         spin_loop();
                         continue;
@@ -501,13 +508,13 @@ impl<T> Injector<T> {
         }
     }
 
-    /// Writes a claimed cell and sets its bit.
+    /// Writes a claimed cell and sets its bit, and with it those in `also`.
     ///
     /// # Errors
     ///
     /// Hands the item back if a consumer has poisoned the cell.
     #[inline]
-    fn publish(&self, id: u32, position: u64, item: T) -> Result<(), T> {
+    fn publish(&self, id: u32, position: u64, item: T, also: u32) -> Result<(), T> {
         let segment = self.segments.get(id);
         let (group, cell) = place(position);
         let group = &segment.groups[group];
@@ -516,7 +523,7 @@ impl<T> Injector<T> {
         probe!("injector push: written, not published");
         // [cell] Release: the item comes before its bit. If the consumer was first it
         // has nothing for us: it leaves the cell as it is.
-        if group.decided.fetch_or(1 << cell, Ordering::Release) & (1 << cell) == 0 {
+        if group.decided.fetch_or(1 << cell | also, Ordering::Release) & (1 << cell) == 0 {
             return Ok(());
         }
         probe!("injector push: poisoned");
@@ -618,9 +625,9 @@ impl<T> Injector<T> {
     }
 
     /// How many positions from the unpublished `head` on are to be poisoned, if any,
-    /// and their segment.
+    /// their segment, and whether nobody will publish the first.
     #[cold]
-    fn worth_poisoning(&self, head: u64, most: usize) -> Option<(usize, u32)> {
+    fn worth_poisoning(&self, head: u64, most: usize) -> Option<(usize, u32, bool)> {
         // [tail] Acquire: brings the segments of all claimed positions.
         let tail = self.tail.load(Ordering::Acquire);
         let (closed, tail) = (tail & CLOSED != 0, tail >> 1);
@@ -645,7 +652,8 @@ impl<T> Injector<T> {
             .decided
             .load(Ordering::Relaxed);
         let first_full = (decided >> cell).trailing_zeros() as usize;
-        Some(((first_full + 1).min(in_group), id_of(entry)))
+        let hopeless = decided & bits(VOID + cell, 1) != 0;
+        Some(((first_full + 1).min(in_group), id_of(entry), hopeless))
     }
 
     /// Whether a published cell lies between `head` and `tail`.
@@ -722,19 +730,20 @@ impl<T> Injector<T> {
         let mine = bits(cell, count);
         probe!("injector pop: claimed, not poisoned");
         // [cell] Acquire: bits that are set bring their items. A poisoned cell brings
-        // nothing and takes nothing.
-        let full = segment.groups[group]
+        // nothing and takes nothing. [left] Acquire: who left a void cell is done with it.
+        let seen = segment.groups[group]
             .decided
-            .fetch_or(mine, Ordering::Acquire)
-            & mine;
+            .fetch_or(mine, Ordering::Acquire);
         probe!("injector pop: poisoned");
+        let full = seen & mine;
+        let left = seen >> VOID & !(seen >> RESERVED) & mine;
         let taken = full.count_ones() as usize;
         for offset in ones(full) {
             // SAFETY: the producer was first, so the cell is ours (invariant 3).
             let item = unsafe { take(&segment.groups[group].cells[offset]) };
             sink(from + (offset - cell) as u64, item);
         }
-        self.count(id, taken as u32);
+        self.count(id, taken as u32 + left.count_ones());
         (taken, count - taken)
     }
 }

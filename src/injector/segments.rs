@@ -27,6 +27,10 @@ use std::ptr;
 pub(super) const GROUP: usize = if cfg!(workcrew_loom) { 2 } else { 7 };
 /// Groups in a segment.
 pub(super) const GROUPS: usize = if cfg!(workcrew_loom) { 2 } else { 8 };
+/// In a group's word, a cell's further bits stand so far above its decided bit: its place is
+/// reserved, it is void. See `reserve`.
+pub(super) const RESERVED: usize = GROUP;
+pub(super) const VOID: usize = 2 * GROUP;
 /// Positions in a segment.
 pub(super) const SEGMENT: usize = GROUP * GROUPS;
 
@@ -56,7 +60,7 @@ pub(super) unsafe fn take<T>(cell: &Cell<T>) -> T {
 /// Cells that share a cache line with the word that says whose they are.
 #[repr(align(64))]
 pub(super) struct Group<T> {
-    /// One bit a cell; see the injector for the protocol.
+    /// One bit a cell, and two further ones; see the injector and its `reserve`.
     pub(super) decided: AtomicU32,
     pub(super) cells: [Cell<T>; GROUP],
 }
@@ -130,10 +134,15 @@ impl<T> Segments<T> {
     /// The segment with this number, which some [`Segments::take`] has returned.
     #[inline]
     pub(super) fn get(&self, id: u32) -> &Segment<T> {
-        let (chunk, index) = locate(id);
+        self.at(locate(id))
+    }
+
+    /// The segment there, whose number some [`Segments::take`] has returned.
+    #[inline]
+    pub(super) fn at(&self, Located { chunk, index }: Located) -> &Segment<T> {
         // [chunk] Acquire: the segments are made before their pointer, perhaps not by
         // the thread that the number comes from.
-        let first = self.chunks[chunk].load(Ordering::Acquire);
+        let first = self.chunks[chunk as usize].load(Ordering::Acquire);
         debug_assert!(
             !first.is_null(),
             "numbers are handed out after their chunk is made"
@@ -141,7 +150,7 @@ impl<T> Segments<T> {
         // SAFETY: before `take` returned the number it saw the chunk made, the number
         // reached us through an acquire load, so the pointer is there, acquired with its
         // segments, and `index` lies in that chunk.
-        let segment = unsafe { first.add(index) };
+        let segment = unsafe { first.add(index as usize) };
         // SAFETY: as above, and chunks live as long as `self`.
         unsafe { &*segment }
     }
@@ -184,7 +193,7 @@ impl<T> Segments<T> {
             self.fresh.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        let (chunk, _) = locate(id);
+        let chunk = locate(id).chunk as usize;
         probe!("segments take: number drawn, chunk not made");
         // Relaxed: `get` acquires.
         if self.chunks[chunk].load(Ordering::Relaxed).is_null() {
@@ -261,10 +270,24 @@ impl<T> Drop for Segments<T> {
 }
 
 /// Chunk and index of a segment: 0 | 1 2 | 3 4 5 6 | ...
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Located {
+    chunk: u32,
+    index: u32,
+}
+
+impl Located {
+    /// The segment's number.
+    pub(super) fn id(self) -> u32 {
+        self.index + (1 << self.chunk) - 1
+    }
+}
+
 #[inline]
-fn locate(id: u32) -> (usize, usize) {
+pub(super) fn locate(id: u32) -> Located {
     let chunk = (id + 1).ilog2();
-    (chunk as usize, (id + 1 - (1 << chunk)) as usize)
+    let index = id + 1 - (1 << chunk);
+    Located { chunk, index }
 }
 
 /// The tag part of the next value of `free`; it wraps after 2^40 changes.
@@ -279,16 +302,12 @@ mod tests {
 
     #[test]
     fn segments_are_numbered_chunk_by_chunk() {
-        let places: Vec<_> = (0..7).map(locate).collect();
-        assert_eq!(
-            places,
-            [(0, 0), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2), (2, 3)]
-        );
+        let places = (0..7).map(locate).map(|at| (at.chunk, at.index));
+        assert!(places.eq([(0, 0), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2), (2, 3)]));
         let last = MAX_SEGMENTS as u32 - 1;
-        assert_eq!(
-            locate(last),
-            (ID_BITS as usize - 1, (1 << (ID_BITS - 1)) - 1)
-        );
+        let Located { chunk, index } = locate(last);
+        assert_eq!((chunk, index), (ID_BITS - 1, (1 << (ID_BITS - 1)) - 1));
+        assert!((0..7).chain([last]).all(|id| locate(id).id() == id));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use super::outbox::Outbox;
 use super::stats::Stats;
+use super::submitter::Submitter;
 use crate::engine::{Engine, Refused};
 use crate::error::{CancelError, SubmitAllError, SubmitError, SubmitTimeoutError, TrySubmitError};
 use crate::injector::Rejected;
@@ -33,7 +34,8 @@ impl<J: Send, R: Send> Handle<J, R> {
     ///
     /// Returns the job's index, which its [`Outcome`](crate::Outcome) will bear. With
     /// one submitting thread the indices are 0, 1, 2, ...; with several, none is
-    /// given twice, they grow in the order of acceptance, and some may be skipped.
+    /// given twice, they grow in the order of acceptance (but for those of a
+    /// [`Submitter`]), and some may be skipped.
     ///
     /// # Errors
     ///
@@ -51,13 +53,7 @@ impl<J: Send, R: Send> Handle<J, R> {
     /// call that wakes a sleeping worker.
     #[inline]
     pub fn submit(&self, job: J) -> Result<u64, SubmitError<J>> {
-        self.engine
-            .submit(job, None)
-            .map_err(|refused| match refused {
-                Refused::Closed(job) => SubmitError::Closed(job),
-                Refused::WouldDeadlock(job) => SubmitError::WouldDeadlock(job),
-                Refused::TimedOut(_) => unreachable!("no time was set"),
-            })
+        self.engine.submit(job, None).map_err(not_submitted)
     }
 
     /// Submits a job if there is room now. Lock-free.
@@ -70,12 +66,7 @@ impl<J: Send, R: Send> Handle<J, R> {
     /// pool was closed before.
     #[inline]
     pub fn try_submit(&self, job: J) -> Result<u64, TrySubmitError<J>> {
-        self.engine
-            .try_submit(job)
-            .map_err(|rejected| match rejected {
-                Rejected::Full(job) => TrySubmitError::Full(job),
-                Rejected::Closed(job) => TrySubmitError::Closed(job),
-            })
+        self.engine.try_submit(job).map_err(not_now)
     }
 
     /// As [`Handle::submit`], but waits at most `timeout`.
@@ -92,13 +83,7 @@ impl<J: Send, R: Send> Handle<J, R> {
         };
         // A time beyond the clock's reach is no deadline.
         let deadline = Instant::now().checked_add(timeout);
-        self.engine
-            .submit(job, deadline)
-            .map_err(|refused| match refused {
-                Refused::Closed(job) => SubmitTimeoutError::Closed(job),
-                Refused::TimedOut(job) => SubmitTimeoutError::Timeout(job),
-                Refused::WouldDeadlock(job) => SubmitTimeoutError::WouldDeadlock(job),
-            })
+        self.engine.submit(job, deadline).map_err(not_in_time)
     }
 
     /// Submits all jobs of an iterator, in order, waiting where need be, and returns
@@ -126,6 +111,13 @@ impl<J: Send, R: Send> Handle<J, R> {
         I: IntoIterator<Item = J>,
     {
         self.engine.submit_all(jobs.into_iter(), identity, identity)
+    }
+
+    /// A submitter with a lane of its own, for a thread that submits one by one.
+    ///
+    /// Costs nothing until it is used, and no memory but its own.
+    pub fn submitter(&self) -> Submitter<J, R> {
+        Submitter::new(self.clone())
     }
 
     /// Cancels the job with this index, if it has not started.
@@ -273,5 +265,31 @@ impl<J, R> Clone for Handle<J, R> {
 impl<J, R> fmt::Debug for Handle<J, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle").finish_non_exhaustive()
+    }
+}
+
+/// The error of a job that could not be submitted, with no time set.
+pub(super) fn not_submitted<J>(refused: Refused<J>) -> SubmitError<J> {
+    match refused {
+        Refused::Closed(job) => SubmitError::Closed(job),
+        Refused::WouldDeadlock(job) => SubmitError::WouldDeadlock(job),
+        Refused::TimedOut(_) => unreachable!("no time was set"),
+    }
+}
+
+/// The error of a job for which there was no room at once.
+pub(super) fn not_now<J>(rejected: Rejected<J>) -> TrySubmitError<J> {
+    match rejected {
+        Rejected::Full(job) => TrySubmitError::Full(job),
+        Rejected::Closed(job) => TrySubmitError::Closed(job),
+    }
+}
+
+/// The error of a job for which there was no room in time.
+pub(super) fn not_in_time<J>(refused: Refused<J>) -> SubmitTimeoutError<J> {
+    match refused {
+        Refused::Closed(job) => SubmitTimeoutError::Closed(job),
+        Refused::TimedOut(job) => SubmitTimeoutError::Timeout(job),
+        Refused::WouldDeadlock(job) => SubmitTimeoutError::WouldDeadlock(job),
     }
 }

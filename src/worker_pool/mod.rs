@@ -15,6 +15,7 @@ mod runner;
 #[cfg(not(workcrew_loom))]
 mod scope;
 mod stats;
+mod submitter;
 mod try_map;
 
 use crate::error::JobError;
@@ -25,6 +26,7 @@ pub use in_order::InOrder;
 pub use map::{Map, MapOrdered};
 pub use results::{Outcome, Results};
 pub use stats::Stats;
+pub use submitter::Submitter;
 
 use crate::engine::{Crew, Engine, Entry, Fate};
 use crate::error::{
@@ -280,6 +282,11 @@ impl<J: Send, R: Send, S: Send> WorkerPool<J, R, S> {
     /// A handle that submits from elsewhere.
     pub fn handle(&self) -> Handle<J, R> {
         self.handle.clone()
+    }
+
+    /// As [`Handle::submitter`]: for a thread that submits one by one.
+    pub fn submitter(&self) -> Submitter<J, R> {
+        self.handle.submitter()
     }
 
     /// How many workers there are.

@@ -10,6 +10,7 @@ mod building;
 mod cancelling;
 mod ending;
 mod follow_ups;
+mod lanes;
 mod mapping;
 mod ordering;
 mod panics;

@@ -135,6 +135,7 @@ fn public_types_are_send_sync_and_debug() {
     check::<WorkerPool<u64, String, Vec<u8>>>();
     check::<Builder<u64, String, Vec<u8>>>();
     check::<Handle<u64, String>>();
+    check::<Submitter<u64, String>>();
     check::<Results<String>>();
     check::<InOrder<'_, u32, String>>();
     check::<TryMapError<std::vec::IntoIter<u64>, String, String>>();
@@ -146,6 +147,7 @@ fn public_types_are_send_sync_and_debug() {
     fn shared<T: Send + Sync>() {}
     shared::<WorkerPool<Cell<u64>, Cell<u64>, Cell<u64>>>();
     shared::<Handle<Cell<u64>, Cell<u64>>>();
+    shared::<Submitter<Cell<u64>, Cell<u64>>>();
     fn sent<T: Send>() {}
     sent::<Results<Cell<u64>>>();
 }
@@ -220,6 +222,7 @@ fn debug_output_names_the_types() {
     let (pool, results) = crew(2, 1, 1);
     assert!(format!("{pool:?}").starts_with("WorkerPool { workers: 2"));
     assert!(format!("{:?}", pool.handle()).starts_with("Handle"));
+    assert!(format!("{:?}", pool.submitter()).starts_with("Submitter { reserved: 0"));
     assert!(format!("{results:?}").starts_with("Results { in_hand: 0"));
     let builder = WorkerPool::<u64, u64>::builder().workers(3);
     assert!(format!("{builder:?}").contains("workers: 3"));

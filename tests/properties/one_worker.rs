@@ -24,6 +24,9 @@ use workcrew::{
 /// a taker gets fewer.
 const MOST_STRAYS: usize = 60;
 
+/// From this capacity on lanes reserve places, and indices are not known before.
+const RESERVES: usize = 8;
+
 #[derive(Clone, Copy, Debug)]
 struct Known {
     id: u64,
@@ -280,10 +283,16 @@ impl Play<'_> {
 
     fn step(&mut self, step: &Step) {
         match *step {
-            Step::TrySubmit(kind) => {
+            Step::TrySubmit(kind) | Step::SubmitInLane(_, kind) => {
                 let job = self.job(kind);
                 let (id, model) = (job.id, &mut self.model);
-                match self.pool.try_submit(job) {
+                let lane = matches!(step, Step::SubmitInLane(..));
+                let tried = if lane && model.job_capacity < RESERVES {
+                    self.pool.submitter().try_submit(job)
+                } else {
+                    self.pool.try_submit(job)
+                };
+                match tried {
                     Ok(index) => {
                         assert!(model.room() > 0);
                         assert_eq!(index, model.accept(id, kind));
@@ -326,6 +335,8 @@ impl Play<'_> {
                 self.blocked = Some(thread::spawn(move || handle.submit(job)));
             }
             Step::SubmitAll { ref jobs, panics } => self.submit_all(jobs, panics),
+            Step::SubmitAllInLane(_, ref jobs) => self.submit_all(jobs, false),
+            Step::LeaveLane { .. } => {}
             Step::Release => {
                 if self.model.running.is_some() {
                     self.site.release();

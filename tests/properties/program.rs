@@ -71,6 +71,14 @@ pub(crate) enum Step {
         /// The iterator does so at its end.
         panics: bool,
     },
+    /// As the others, with a submitter that has its own lane.
+    SubmitInLane(usize, Kind),
+    SubmitAllInLane(usize, Vec<Kind>),
+    /// The submitter goes away, or is forgotten.
+    LeaveLane {
+        lane: usize,
+        forget: bool,
+    },
     /// Lets a running job end.
     Release,
     TryRecv(usize),
@@ -183,7 +191,8 @@ fn kinds(dice: &mut Dice, most: u64) -> Vec<Kind> {
 
 fn step(dice: &mut Dice) -> Step {
     let taker = dice.below(3) as usize;
-    match dice.below(72) {
+    let lane = dice.below(2) as usize;
+    match dice.below(90) {
         0..8 => Step::TrySubmit(kind(dice)),
         8..11 => Step::SubmitInNoTime(kind(dice)),
         11..16 => Step::Submit(kind(dice)),
@@ -212,7 +221,13 @@ fn step(dice: &mut Dice) -> Step {
             take: dice.below(12) as usize,
             window: dice.below(10) as usize,
         },
-        _ => unreachable!("the dice has 72 sides"),
+        72..85 => Step::SubmitInLane(lane, kind(dice)),
+        85..87 => Step::SubmitAllInLane(lane, kinds(dice, 40)),
+        87..90 => Step::LeaveLane {
+            lane,
+            forget: dice.one_in(3),
+        },
+        _ => unreachable!("the dice has 90 sides"),
     }
 }
 

@@ -16,7 +16,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
-use workcrew::{Outcome, Results, Stats, SubmitTimeoutError, TryRecvError, TrySubmitError};
+use workcrew::{
+    Outcome, Results, Stats, SubmitTimeoutError, Submitter, TryRecvError, TrySubmitError,
+};
 
 #[derive(Clone, Copy, Debug)]
 struct Page {
@@ -197,6 +199,8 @@ struct Play<'a> {
     program: &'a Program,
     book: Book,
     takers: Vec<Results<Tried>>,
+    /// And the last index that each gave.
+    lanes: [(Submitter<Job, Tried>, Option<u64>); 2],
     next_id: u64,
     no_taker: bool,
 }
@@ -211,6 +215,7 @@ pub(crate) fn play(program: &Program) {
         program,
         book: Book::default(),
         takers: vec![results],
+        lanes: [(); 2].map(|()| (pool.submitter(), None)),
         next_id: 0,
         no_taker: false,
     };
@@ -225,10 +230,12 @@ pub(crate) fn play(program: &Program) {
     let Play {
         book,
         takers,
+        lanes,
         no_taker,
         ..
     } = play;
     finish(program, pool, site, book, takers, no_taker);
+    drop(lanes);
 }
 
 impl Play<'_> {
@@ -263,12 +270,24 @@ impl Play<'_> {
 
     fn step(&mut self, step: &Step) {
         match *step {
-            Step::TrySubmit(kind) | Step::Submit(kind) => {
+            Step::TrySubmit(kind) | Step::Submit(kind) | Step::SubmitInLane(_, kind) => {
                 let id = self.jobs(&[kind]);
                 let room = self
                     .still()
                     .map(|waiting| waiting < self.program.job_capacity as u64);
-                match self.pool.try_submit(Job::new(id, kind, self.site)) {
+                let job = Job::new(id, kind, self.site);
+                let tried = if let Step::SubmitInLane(lane, _) = *step {
+                    let (lane, last) = &mut self.lanes[lane];
+                    let tried = lane.try_submit(job);
+                    if let Ok(index) = tried {
+                        assert!(index >= self.book.horizon && last.is_none_or(|last| last < index));
+                        *last = Some(index);
+                    }
+                    tried
+                } else {
+                    self.pool.try_submit(job)
+                };
+                match tried {
                     Ok(index) => {
                         assert_ne!(room, Some(false));
                         self.book.accepted(id, index);
@@ -295,7 +314,16 @@ impl Play<'_> {
                     }
                 }
             }
-            Step::SubmitAll { ref jobs, panics } => self.submit_all(jobs, panics),
+            Step::SubmitAll { ref jobs, panics } => self.submit_all(jobs, panics, None),
+            Step::SubmitAllInLane(lane, ref jobs) => self.submit_all(jobs, false, Some(lane)),
+            Step::LeaveLane { lane, forget } => {
+                let next = (self.pool.submitter(), None);
+                let (last, _) = std::mem::replace(&mut self.lanes[lane], next);
+                if forget {
+                    // Its handle is, too.
+                    std::mem::forget(last);
+                }
+            }
             Step::Release => self.site.release(),
             Step::TryRecv(taker) | Step::RecvInNoTime(taker) | Step::Recv(taker) => {
                 let Some(results) = self.takers.get_mut(taker) else {
@@ -353,16 +381,21 @@ impl Play<'_> {
         }
     }
 
-    fn submit_all(&mut self, jobs: &[Kind], panics: bool) {
+    fn submit_all(&mut self, jobs: &[Kind], panics: bool, lane: Option<usize>) {
         let first = self.jobs(jobs);
         let end = first + jobs.len() as u64;
         self.site.set_free(true);
         let (site, pool, workers) = (self.site, self.pool, self.program.workers);
+        let mut lane = lane.map(|lane| &mut self.lanes[lane].0);
         let submitted = thread::scope(|scope| {
             let submitter = scope.spawn(|| {
                 let given = Cell::new(0);
                 let jobs = giving(jobs, first, panics, site, &given);
-                let submitted = catch_unwind(AssertUnwindSafe(|| match pool.submit_all(jobs) {
+                let mut submit_all = |jobs| match &mut lane {
+                    Some(lane) => lane.submit_all(jobs),
+                    None => pool.submit_all(jobs),
+                };
+                let submitted = catch_unwind(AssertUnwindSafe(|| match submit_all(jobs) {
                     Ok(accepted) => accepted,
                     Err(error) => {
                         let accepted = error.accepted();

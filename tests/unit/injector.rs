@@ -1,10 +1,10 @@
 //! The injector against a `VecDeque`, near the places where its numbers wrap, and against threads.
 
 use super::segments::{ID_BITS, SEGMENT};
-use super::{Injector, Popped, Rejected};
+use super::{Injector, Popped, Rejected, Reserve};
 use crate::probe::Stall;
 use proptest::prelude::*;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -456,5 +456,71 @@ fn a_suspended_consumer_stops_nobody_and_keeps_its_items() {
         items.sort_unstable();
         assert!(items.into_iter().eq(0..MANY));
         assert!(injector.segments_in_use() <= 1);
+    }
+}
+
+/// Against a map from positions to items: what two producers reserve, use, leave and lose.
+#[test]
+fn reserved_places_keep_the_order_and_their_segments_come_back() {
+    for (seed, start) in STARTS.into_iter().enumerate() {
+        let queue = Injector::at(64, start);
+        let mut reserves = [Reserve::default(), Reserve::default()];
+        let mut model = BTreeMap::new();
+        let mut dice = seed as u64 + 1;
+        let (mut pushed, mut skipped) = (0, 0);
+        for step in 0..if cfg!(miri) { 200 } else { 5000 } {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let roll = dice >> 33;
+            let reserve = &mut reserves[roll as usize % 2];
+            let position = match roll / 2 % 10 {
+                0 => queue.push(step, |_| true).ok(),
+                1..4 if reserve.is_empty() => {
+                    let most = roll as usize / 20 % 8 + 1;
+                    let ahead = |_, want: usize| want.min(most);
+                    queue.push_and_reserve(reserve, step, ahead).ok()
+                }
+                1..6 if !reserve.is_empty() => {
+                    let next = reserve.next();
+                    let vacant = queue.is_vacant(next);
+                    let used = queue.push_reserved(reserve, step);
+                    assert!(vacant || used.is_err());
+                    assert!(used.is_ok() || reserve.is_empty());
+                    used.ok()
+                }
+                6 => {
+                    queue.leave(reserve);
+                    None
+                }
+                7 => {
+                    let (head, tail) = (queue.head(), queue.tail());
+                    let void = queue.reclaim(head, tail);
+                    assert_eq!(void, queue.vacant(head, tail), "none is reserved any more");
+                    None
+                }
+                _ => {
+                    let mut taken = Vec::new();
+                    let most = roll as usize / 20 % 9;
+                    let popped = queue.pop(most, |_| {}, |at, item| taken.push((at, item)));
+                    skipped += popped.skipped as u64;
+                    for taken in taken {
+                        assert_eq!(Some(taken), model.pop_first());
+                    }
+                    None
+                }
+            };
+            if let Some(position) = position {
+                assert_eq!(model.insert(position, step), None);
+                pushed += 1;
+            }
+            assert_eq!(queue.given() - start, pushed + skipped);
+        }
+        reserves.iter_mut().for_each(|reserve| queue.leave(reserve));
+        queue.close();
+        while queue.len() > 0 {
+            let expect = |at, item| assert_eq!(Some((at, item)), model.pop_first());
+            let _ = queue.pop(100, |_| {}, expect);
+        }
+        assert!(model.is_empty());
+        assert!(queue.segments_in_use() <= 1 + pinned(start));
     }
 }

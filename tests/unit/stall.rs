@@ -31,8 +31,8 @@ use group::Role::{Member, Spawner};
 use offer::Role::{Giver, Runner};
 use oneshot::Role::{Claimant, JobOwner};
 use pool::Role::{
-    AllButOneWorker, AnyWorker, BlockedSubmitter, Closer, LastTaker, LastWorker, OneWorker,
-    Submitter, Taker,
+    AllButOneWorker, AnyWorker, BlockedSubmitter, Closer, LaneOwner, LastTaker, LastWorker,
+    OneWorker, Submitter, Taker,
 };
 use queues::Role::{Batcher, Consumer, Owner, Producer, Thief};
 use std::cell::RefCell;
@@ -286,6 +286,37 @@ const POINTS: &[Point] = &[
         "a worker's claim",
         &[Of(Consumer), In(AnyWorker)],
     ),
+    // injector::reserve
+    at(
+        "injector reserve: claimed, not written",
+        "submit in a lane",
+        &[In(LaneOwner)],
+    ),
+    at(
+        "injector reserve: written, not published",
+        "submit in a lane",
+        &[In(LaneOwner)],
+    ),
+    at(
+        "injector leave: looked, not left",
+        "dropping a submitter",
+        &[In(LaneOwner)],
+    ),
+    at(
+        "injector leave: left, not counted",
+        "dropping a submitter",
+        &[In(LaneOwner)],
+    ),
+    at(
+        "injector reclaim: looked, not taken back",
+        "submit",
+        &[In(LaneOwner)],
+    ),
+    at(
+        "injector walk: looked, head not read",
+        "submit",
+        &[In(LaneOwner)],
+    ),
     // injector::segments
     at(
         "segments take: looked, not taken",
@@ -464,6 +495,16 @@ const POINTS: &[Point] = &[
         "engine submit_batch: published, crew not told",
         "submit_all",
         &[In(Submitter)],
+    ),
+    at(
+        "engine lane: published, crew not told",
+        "submit in a lane",
+        &[In(LaneOwner)],
+    ),
+    at(
+        "engine lane: reserved, nobody told",
+        "submit in a lane",
+        &[In(LaneOwner)],
     ),
     at(CLOSED, "close", &[In(Closer)]),
     at(

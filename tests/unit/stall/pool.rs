@@ -3,7 +3,7 @@
 
 use super::{Point, Release, queues, wait_or_dump, wait_until};
 use crate::probe::Stall;
-use crate::{Context, Handle, Outcome, Results, TrySubmitError, WorkerPool};
+use crate::{Context, Handle, Outcome, Results, Submitter, TrySubmitError, WorkerPool};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, yield_now};
@@ -14,6 +14,8 @@ use std::time::Duration;
 pub(super) enum Role {
     /// A thread that submits in all ways.
     Submitter,
+    /// A thread that submits through a lane of its own, now and then a new one.
+    LaneOwner,
     /// Worker 0 only.
     OneWorker,
     /// The first of all workers that comes by.
@@ -187,6 +189,40 @@ fn submit_mix(handle: &Handle<Job, usize>, book: &Book, rounds: usize, stop: &dy
     }
 }
 
+/// Submits through lanes, and beside them, until `stop`, for at most so many rounds.
+fn lane_mix(handle: &Handle<Job, usize>, book: &Book, rounds: usize, stop: &dyn Fn() -> bool) {
+    let mut lane = handle.submitter();
+    for round in 0..rounds {
+        if stop() {
+            return;
+        }
+        match round % 4 {
+            0 => submit_in(&mut lane, book, 17),
+            // More than the queue holds, while places are reserved.
+            1 => submit_batch(handle, book, 80, false),
+            2 => {
+                submit_in(&mut lane, book, 2);
+                handle.stats();
+                lane = handle.submitter();
+            }
+            _ => {
+                submit_in(&mut lane, book, 1);
+                submit_singles(handle, book, 3, false);
+            }
+        }
+    }
+}
+
+fn submit_in(lane: &mut Submitter<Job, usize>, book: &Book, jobs: usize) {
+    for _ in 0..jobs {
+        let job = book.job(false);
+        let id = job.id;
+        if lane.submit(job).is_ok() {
+            book.accept(id);
+        }
+    }
+}
+
 fn submit_singles(handle: &Handle<Job, usize>, book: &Book, jobs: usize, late: bool) {
     for _ in 0..jobs {
         let job = book.job(late);
@@ -324,13 +360,13 @@ pub(super) fn play(
         );
     };
     let holds = || stalls.iter().any(|stall| stall.holds_one());
-    let holds_all = || stalls.iter().all(|stall| stall.holds_one());
+    let holds_all = &|| stalls.iter().all(|stall| stall.holds_one());
     // Who stands at the end, and not while jobs are submitted.
     let ends = matches!(
         role,
         Role::Closer | Role::BlockedSubmitter | Role::LastWorker
     );
-    let submitting = AtomicUsize::new(1);
+    let submitting = &AtomicUsize::new(1);
     let late = AtomicUsize::new(2);
     let (ended, closed) = (AtomicBool::new(false), AtomicBool::new(false));
     let blocked = AtomicUsize::new(2);
@@ -384,11 +420,16 @@ pub(super) fn play(
                     take_mix(second.expect("made for this role"), book);
                 });
             }
-            Role::Submitter => {
+            Role::Submitter | Role::LaneOwner => {
+                let mix = if role == Role::LaneOwner {
+                    lane_mix
+                } else {
+                    submit_mix
+                };
                 submitting.fetch_add(1, SeqCst);
-                scope.spawn(|| {
+                scope.spawn(move || {
                     watch(0);
-                    submit_mix(handle, book, 18, &holds_all);
+                    mix(handle, book, 18, holds_all);
                     submitting.fetch_sub(1, SeqCst);
                 });
             }
@@ -398,7 +439,7 @@ pub(super) fn play(
         // First act: until somebody stands.
         scope.spawn(|| {
             if !ends {
-                submit_mix(handle, book, 18, &holds_all);
+                submit_mix(handle, book, 18, holds_all);
             }
             submitting.fetch_sub(1, SeqCst);
         });
@@ -428,7 +469,7 @@ pub(super) fn play(
             {
                 // What the helper does when it comes late may be the rare event.
                 beside.release();
-                submit_mix(handle, book, 6, &holds_all);
+                submit_mix(handle, book, 6, holds_all);
             }
         }
 
