@@ -528,6 +528,87 @@ fn a_child_that_would_wait_for_its_parents_worker_in_a_pair_aborts() {
     assert_eq!(exit_code(id), -libc::SIGABRT);
 }
 
+/// One of its jobs forks in the worker that waits for the scope: the rest is the parent's.
+#[test]
+fn a_child_of_a_job_that_the_owner_of_its_scope_runs_aborts_unless_that_was_the_last() {
+    for rest in ["none", "queued", "running"] {
+        let pool = ThreadPool::new(if rest == "running" { 2 } else { 1 }).unwrap();
+        let handle = pool.handle();
+        let (open, door) = std::sync::mpsc::channel::<()>();
+        let child = Arc::new(AtomicI32::new(0));
+        let id = Arc::clone(&child);
+        let job = pool.spawn(move || {
+            let running = AtomicBool::new(false);
+            handle.scope(|scope| {
+                if rest == "running" {
+                    let running = &running;
+                    scope.spawn(move || {
+                        running.store(true, Ordering::SeqCst);
+                        door.recv().unwrap();
+                    });
+                    while !running.load(Ordering::SeqCst) {
+                        std::thread::yield_now();
+                    }
+                }
+                scope.spawn(|| {
+                    // SAFETY: see `in_a_child`.
+                    let forked = unsafe { libc::fork() };
+                    if forked == 0 {
+                        // SAFETY: no arguments but a number.
+                        unsafe { libc::alarm(PATIENCE) };
+                    } else {
+                        id.store(forked, Ordering::SeqCst);
+                    }
+                });
+                if rest == "queued" {
+                    scope.spawn(|| ());
+                }
+            });
+        });
+        while child.load(Ordering::SeqCst) == 0 {
+            std::thread::yield_now();
+        }
+        let code = exit_code(child.load(Ordering::SeqCst));
+        assert_eq!(
+            code,
+            if rest == "none" { 0 } else { -libc::SIGABRT },
+            "{rest}"
+        );
+        let _ = open.send(());
+        job.unwrap().join().unwrap();
+    }
+}
+
+/// While it waits it runs a part that forks: then it would wait for the worker in the child too.
+#[test]
+fn a_child_of_a_part_that_the_waiting_owner_runs_aborts() {
+    let pool = ThreadPool::new(1).unwrap();
+    let (taken, child) = (AtomicBool::new(false), AtomicI32::new(0));
+    let pairs_until = |done: &(dyn Fn() -> bool + Sync)| {
+        while !done() {
+            pool.fork_join(|| (), || ());
+            std::thread::yield_now();
+        }
+    };
+    let forks = || {
+        // SAFETY: see `in_a_child`.
+        let id = unsafe { libc::fork() };
+        if id == 0 {
+            // SAFETY: no arguments but a number.
+            unsafe { libc::alarm(PATIENCE) };
+        } else {
+            child.store(id, Ordering::SeqCst);
+        }
+    };
+    let second = || {
+        taken.store(true, Ordering::SeqCst);
+        // Nobody but the owner is there to run it.
+        pool.fork_join(|| pairs_until(&|| child.load(Ordering::SeqCst) != 0), forks);
+    };
+    pool.fork_join(|| pairs_until(&|| taken.load(Ordering::SeqCst)), second);
+    assert_eq!(exit_code(child.into_inner()), -libc::SIGABRT);
+}
+
 /// The turn that another thread has there never ends in the child.
 #[test]
 fn a_child_of_a_process_that_broadcasts_is_told_that_the_pool_is_closed() {

@@ -54,8 +54,9 @@ impl ThreadPoolHandle {
     /// the same time, as soon as each worker has come to its own.
     ///
     /// It waits in the queue like a job. When its turn has come, each worker calls `f` after the
-    /// job that it is at, before those that wait. Broadcasts of several threads take turns. In
-    /// [`stats`](Self::stats) it counts as a job for each worker.
+    /// job that it is at and the few that it has taken already, before all others that wait.
+    /// Broadcasts of several threads take turns. In [`stats`](Self::stats) it counts as a job for
+    /// each worker.
     ///
     /// # Examples
     ///
@@ -92,7 +93,7 @@ impl ThreadPoolHandle {
     /// # Blocking
     ///
     /// Until each worker has called `f`: so for other broadcasts, for room in the queue, for the
-    /// jobs that wait before it, and for the job that each worker is at.
+    /// jobs that wait before it, and for those that each worker is at or has taken already.
     pub fn broadcast<T, F>(&self, f: F) -> Result<Vec<T>, BroadcastError<T>>
     where
         T: Send,

@@ -91,7 +91,7 @@ struct Strand<'a> {
     /// So many pairs link no part, less one.
     calls: Cell<u32>,
     youngest: Cell<*const Link>,
-    /// The oldest one that is not offered; null if all are.
+    /// The oldest one that is not offered; of no meaning if all are.
     oldest: Cell<*const Link>,
     unoffered: Cell<usize>,
 }
@@ -219,8 +219,9 @@ impl<'a> Strand<'a> {
             return self.linked_pair(a, b);
         }
         self.calls.set(calls);
+        let b = Quiet::new(b);
         let first = Quiet::new(a());
-        let second = b();
+        let second = b.into_inner()();
         (first.into_inner(), second)
     }
 
@@ -345,12 +346,16 @@ impl<'a> Strand<'a> {
     fn wait(&self, offer: &Offer) -> End {
         // The frame must not be left before.
         let guard = AbortOnDrop;
-        if self.engine.is_forked() && !offer.has_ended() {
-            drop(guard);
-            unreachable!("it has aborted");
-        }
+        let abort_in_a_child = || {
+            if self.engine.is_forked() && !offer.has_ended() {
+                drop(AbortOnDrop);
+            }
+        };
+        abort_in_a_child();
         let end = offer.wait(|part| {
             run(part);
+            // It may have forked.
+            abort_in_a_child();
         });
         std::mem::forget(guard);
         end

@@ -40,6 +40,7 @@ pub(crate) struct Shared {
     /// Whether the owner runs jobs while it waits.
     helps: bool,
     forsaken: AtomicBool,
+    home: Home,
     /// The first panic of a job.
     panic: Mutex<Option<Payload>>,
 }
@@ -61,6 +62,7 @@ impl Shared {
             owner: Gate::new(),
             helps,
             forsaken: AtomicBool::new(false),
+            home: Home::new(),
             panic: Mutex::new(None),
         })
     }
@@ -143,6 +145,10 @@ impl Shared {
             None
         };
         loop {
+            // The body may have forked, or a job that was run here: the others are the parent's.
+            if self.home.is_abroad() && !self.has_ended() {
+                drop(AbortOnDrop);
+            }
             match look().or_else(|| self.owner.wait(None, look)) {
                 Some(Found::Job(job)) => {
                     // It is counted when a ticket's turn comes.
@@ -225,8 +231,9 @@ impl ThreadPoolHandle {
     /// # Fork
     ///
     /// A forked child must not leave the body while jobs are under way, which are the parent's:
-    /// that ends the child ([`abort`](std::process::abort)). Jobs of a scope that it opens itself
-    /// it runs itself.
+    /// that ends the child ([`abort`](std::process::abort)). So it does not leave a job that a
+    /// waiting worker runs, unless that is the last one. Jobs of a scope that it opens itself it
+    /// runs itself.
     pub fn scope<'env, B, T>(&self, body: B) -> T
     where
         B: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
@@ -256,14 +263,9 @@ impl<'scope, 'env> Scope<'scope, 'env> {
     /// Calls `body`, in which jobs may be spawned, and returns or unwinds when all of them
     /// have ended.
     pub(super) fn during<T>(&self, body: impl FnOnce() -> T) -> T {
-        let home = Home::new();
         let returned = unwind::catch(body);
         // Else the jobs' borrows would end before they do.
         let guard = AbortOnDrop;
-        if home.is_abroad() && !self.shared.has_ended() {
-            drop(guard);
-            unreachable!("it has aborted");
-        }
         self.shared.wait();
         std::mem::forget(guard);
         let panic = self.shared.panic.lock().take();

@@ -220,9 +220,16 @@ fn the_first_panic_drops_the_second_unstarted() {
     let pool = busy(1, 1, &door);
     let _open = OpenAtEnd(&door);
     let started = AtomicBool::new(false);
+    /// In a thread that panics already it would end the process.
+    struct AlwaysPanics;
+    impl Drop for AlwaysPanics {
+        fn drop(&mut self) {
+            panic!("a drop that panics");
+        }
+    }
     // Linked or not: within so many pairs are both kinds.
     fn deep(pool: &ThreadPoolHandle, depth: u32, started: &AtomicBool) {
-        let noisy = PanicsOnDrop;
+        let noisy = AlwaysPanics;
         pool.fork_join(
             || match depth {
                 0 => panic!("the first"),
