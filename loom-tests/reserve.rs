@@ -197,6 +197,36 @@ fn late_reclaim_of_a_recycled_group() {
     });
 }
 
+/// A reclaim has looked at a reserved place, and takes back one of the next use of its memory,
+/// whose word looks the same.
+#[test]
+fn reclaim_takes_back_from_a_later_use() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 50,
+        events: &["segments take: recycled", "model: place gone later"],
+    };
+    explore("reclaim_takes_back_from_a_later_use", plan, || {
+        let queue = queue();
+        let mut first = push_and_reserve(&queue, 1);
+        let late = thread::spawn({
+            let queue = Arc::clone(&queue);
+            move || queue.reclaim(0, 2)
+        });
+        let used = push_reserved(&queue, &mut first, 2, false);
+        push(&queue, 3);
+        push(&queue, 4);
+        assert_eq!(pop_all(&queue).len(), 3 + usize::from(used));
+        let mut later = push_and_reserve(&queue, 5);
+        let void = late.join().unwrap();
+        assert!(!used || void == 0, "an item was there, not {void} void");
+        if used && queue.vacant(5, 6) == 1 && !push_reserved(&queue, &mut later, 6, false) {
+            visit("model: place gone later");
+        }
+        queue.leave(&mut later);
+    });
+}
+
 /// A queue is closed while a producer is about to use its place: it is in, or it is poisoned,
 /// and who drains waits for neither.
 #[test]

@@ -45,7 +45,7 @@
 //! | edge   | release side                  | acquire side                  | carries                             | loom model                         |
 //! |--------|-------------------------------|-------------------------------|-------------------------------------|------------------------------------|
 //! | `left` | [`Injector::leave`], word     | [`Injector::settle`], word    | that the owner is done with the cell | `owner_leaves_beside_a_consumer`  |
-//! | `seen` | every change of a group's word by a producer | [`Injector::vacant`], word | a head that has passed the word's last use | `late_look_at_a_recycled_group` |
+//! | `seen` | every change of a group's word by a producer | [`Injector::vacant`], [`Injector::reclaim`], word | a head that has passed the word's last use | `late_look_at_a_recycled_group`, `reclaim_takes_back_from_a_later_use` |
 
 use super::segments::{GROUP, Located, RESERVED, SEGMENT, VOID, locate, take};
 use super::{Injector, Rejected, age, bits, id_of, place, write};
@@ -223,7 +223,8 @@ impl<T> Injector<T> {
     #[cold]
     pub(crate) fn reclaim(&self, head: u64, tail: u64) -> u64 {
         self.walk(head, tail, |word, mine| {
-            // [seen] Acquire: see `vacant`, here and on failure.
+            // [seen] Acquire: see `vacant`; here, on failure, and on success too: the word of a
+            // later use may look like the one that was seen.
             let mut seen = word.load(Ordering::Acquire);
             loop {
                 let free = seen >> RESERVED & !(seen >> VOID) & !seen & mine;
@@ -231,13 +232,13 @@ impl<T> Injector<T> {
                     break;
                 }
                 probe!("injector reclaim: looked, not taken back");
-                // Relaxed: the owner learns that the place is not its own any more, and the
+                // No release: the owner learns that the place is not its own any more, and the
                 // cell is as it left it. (A read-modify-write, so it carries on what others
                 // have released.)
                 match word.compare_exchange_weak(
                     seen,
                     seen | free << VOID,
-                    Ordering::Relaxed,
+                    Ordering::Acquire,
                     Ordering::Acquire,
                 ) {
                     Ok(_) => seen |= free << VOID,
