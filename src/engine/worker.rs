@@ -435,6 +435,8 @@ impl<'a, J: Send> Worker<'a, J> {
         ledger.set_deferred(deferred + kept as u64);
         if popped.skipped > 0 {
             ledger.skip(popped.skipped);
+            // Who waits for the end may have counted these places as jobs.
+            engine.ended.notify(usize::MAX);
         }
         // Room that was announced to be taken, or claimed by a producer that was
         // overtaken, and is free after all.

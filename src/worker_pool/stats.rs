@@ -13,7 +13,8 @@ use std::fmt;
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Jobs that were ever accepted, follow-ups included.
+    /// Jobs that were ever accepted, follow-ups included. For a moment places of the queue
+    /// that were left unused may count, too.
     pub accepted: u64,
     /// Jobs that wait to be started.
     pub queued: u64,

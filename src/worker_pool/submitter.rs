@@ -25,13 +25,24 @@ use std::time::{Duration, Instant};
 /// `job_capacity`; below 8 it reserves none. They are not lost to others: who finds the queue
 /// full takes back what has not been used, and the crew passes over what others have
 /// overtaken. Such a place's index is skipped. So whether a submitter is idle, leaked, or its
-/// thread suspended for ever, it keeps nobody from anything (but pins a few kilobytes).
+/// thread suspended for ever, it keeps nobody from anything (but pins the
+/// memory of 56 jobs).
 ///
 /// # Order
 ///
 /// What one submitter submits is taken in that order, and its indices grow. Beside others
-/// it may be a few places ahead: a job in a reserved place is taken before up to
-/// six jobs that were submitted elsewhere a moment ago, and has a smaller index than they.
+/// it may be ahead: up to six jobs of a lane are taken before all that was submitted elsewhere
+/// since their places were reserved, and have smaller indices. Reserved places count where a
+/// worker takes its share of what waits; so that jobs *start* in order while few of them wait
+/// holds for a handle alone.
+///
+/// # Cost to others
+///
+/// From the first submitter of a pool on, a snapshot ([`Handle::stats`]) and a submission
+/// that finds the queue full take time in proportion to the queue, too. Gaps between indices
+/// are nearly the rule, so [`InOrder`](crate::InOrder) often waits for its window to fill; and
+/// cancelling nearly all of what waits, one by one, may be
+/// [`Crowded`](crate::CancelError::Crowded).
 ///
 /// # Examples
 ///

@@ -303,8 +303,9 @@ fn a_submission_in_a_lane_that_races_close_runs_or_comes_back() {
                 .map(|thread| thread.join().unwrap())
                 .sum()
         });
-        assert_eq!(pool.stats().accepted, accepted);
+        let handle = pool.handle();
         pool.join().unwrap();
+        assert_eq!(handle.stats().accepted, accepted);
         assert_eq!(results.count() as u64, accepted);
     }
 }
