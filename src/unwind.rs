@@ -45,8 +45,11 @@ impl<T> Quiet<T> {
 
 impl<T> Drop for Quiet<T> {
     fn drop(&mut self) {
-        if let Some(value) = self.0.take() {
-            drop_quietly(value);
+        // Where there is nothing to drop, there shall be nothing to unwind either.
+        if std::mem::needs_drop::<T>() {
+            if let Some(value) = self.0.take() {
+                drop_quietly(value);
+            }
         }
     }
 }

@@ -18,7 +18,7 @@
 //! **Who is hungry.** First the owner of the offer that this thread runs, the *root* of its strand,
 //! if it waits: else a worker would be idle in the midst of its own work. Otherwise the pool's
 //! workers that search or sleep. To wake a sleeper costs thousands of nanoseconds. So a thread
-//! wakes at most one in [`WAKE_EVERY`], and a part of a microsecond is taken back before the
+//! wakes at most one in some time ([`Pulse`]), and a part of a microsecond is taken back before the
 //! sleeper is up.
 //!
 //! **Invariants.**
