@@ -61,11 +61,7 @@ impl<T> Injector<T> {
     /// The position, or the item if there is no room.
     #[inline]
     pub fn push(&self, item: T) -> Result<u64, T> {
-        self.0
-            .push(item, |_| true)
-            .map_err(|rejected| match rejected {
-                injector::Rejected::Full(item) | injector::Rejected::Closed(item) => item,
-            })
+        self.0.add(item)
     }
 
     /// Pushes all, which must fit.
@@ -77,9 +73,7 @@ impl<T> Injector<T> {
 
     #[inline]
     pub fn pop(&self) -> Option<T> {
-        let mut found = None;
-        let _ = self.0.pop(1, |_| {}, |_, item| found = Some(item));
-        found
+        self.0.pop_one()
     }
 
     /// How many items went to the sink.

@@ -385,13 +385,10 @@ impl<J> Engine<J> {
     ///
     /// Hands the job back if millions wait, and counts it no more.
     fn overflow(&self, ledger: &Ledger, entry: Entry<J>) -> Result<(), J> {
-        match self.overflow.push(entry, |_| true) {
-            Ok(_) => Ok(()),
-            Err(Rejected::Full(entry) | Rejected::Closed(entry)) => {
-                ledger.unpush();
-                Err(entry.job)
-            }
-        }
+        self.overflow.add(entry).map(drop).map_err(|entry| {
+            ledger.unpush();
+            entry.job
+        })
     }
 
     /// Whether workers have nothing to do, and nothing lies ready for them: a hint, for who

@@ -483,12 +483,7 @@ impl<'a, J: Send> Worker<'a, J> {
 
     /// The oldest follow-up that found its worker's deque full.
     fn overflowed(&mut self) -> Option<Entry<J>> {
-        let mut found = None;
-        let _ = self
-            .engine
-            .overflow
-            .pop(1, |_| {}, |_, entry| found = Some(entry));
-        let found = found?;
+        let found = self.engine.overflow.pop_one()?;
         self.ledger.start();
         self.engine
             .idle

@@ -166,6 +166,19 @@ impl<T> Injector<T> {
         }
     }
 
+    /// Adds an item to a queue without a bound of its own; returns its position.
+    ///
+    /// # Errors
+    ///
+    /// Hands the item back if the queue is full all the same, or closed.
+    #[inline]
+    pub(crate) fn add(&self, item: T) -> Result<u64, T> {
+        self.push(item, |_| true)
+            .map_err(|rejected| match rejected {
+                Rejected::Full(item) | Rejected::Closed(item) => item,
+            })
+    }
+
     /// Adds an item; returns its position.
     ///
     /// `admits(p)` is asked whether position p may be used at all; it must not say
@@ -325,11 +338,19 @@ impl<T> Injector<T> {
         }
     }
 
+    /// Takes the oldest item.
+    #[inline]
+    pub(crate) fn pop_one(&self) -> Option<T> {
+        let mut oldest = None;
+        let _ = self.pop(1, |_| {}, |_, item| oldest = Some(item));
+        oldest
+    }
+
     /// Takes up to `most` items, oldest first, with their positions.
     ///
     /// `announce(n)` is called before each attempt to claim n positions, and with 0 after
-    /// one that brought nothing. The sink should not panic: what it has not been given by then leaks. Lock-free: a
-    /// retry means that another consumer's claim succeeded.
+    /// one that brought nothing. The sink should not panic: what it has not been given by
+    /// then leaks. Lock-free: a retry means that another consumer's claim succeeded.
     pub(crate) fn pop(
         &self,
         most: usize,

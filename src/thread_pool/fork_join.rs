@@ -348,7 +348,7 @@ impl<'a> Strand<'a> {
         let guard = AbortOnDrop;
         let abort_in_a_child = || {
             if self.engine.is_forked() && !offer.has_ended() {
-                drop(AbortOnDrop);
+                std::process::abort();
             }
         };
         abort_in_a_child();

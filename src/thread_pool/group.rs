@@ -25,7 +25,7 @@ use super::scope::Scope;
 use super::task::{Task, Work};
 use crate::engine::Ended;
 use crate::error::{Failure, GroupError, JobError, JobPanic};
-use crate::injector::{Injector, Rejected};
+use crate::injector::Injector;
 use crate::probe::probe;
 use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering};
 use crate::unwind;
@@ -113,9 +113,7 @@ impl<T, E> Record<T, E> {
     }
 
     fn enter(&self, entry: Entry<T, E>) {
-        if let Err(Rejected::Full(entry) | Rejected::Closed(entry)) =
-            self.entries.push(entry, |_| true)
-        {
+        if let Err(entry) = self.entries.add(entry) {
             self.more.lock().push(entry);
         }
     }

@@ -32,7 +32,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::injector::{Injector, Rejected};
+use crate::injector::Injector;
 use crate::probe::probe;
 use crate::sync::{AtomicUsize, Ordering};
 
@@ -64,9 +64,7 @@ impl<J> Limiter<J> {
     ///
     /// Hands the job back if millions wait.
     pub(crate) fn add(&self, job: J) -> Result<Option<Permit>, J> {
-        if let Err(Rejected::Full(back) | Rejected::Closed(back)) = self.jobs.push(job, |_| true) {
-            return Err(back);
-        }
+        self.jobs.add(job)?;
         probe!("limit add: queued, not counted");
         // [under_way] Release: who gets a permit for the job finds it in the queue.
         // [turn] Acquire: if we make a permit, its job sees what those before it did.
@@ -76,8 +74,7 @@ impl<J> Limiter<J> {
 
     /// Takes the oldest job.
     pub(crate) fn take(&self, _permit: &Permit) -> J {
-        let mut taken = None;
-        let _ = self.jobs.pop(1, |_| {}, |_, job| taken = Some(job));
+        let taken = self.jobs.pop_one();
         taken.expect("there is a job for each permit (invariant 2)")
     }
 

@@ -77,10 +77,8 @@ impl Ended {
     }
 
     fn pop(&self) -> Option<u64> {
-        let mut number = None;
         // What was overtaken is pushed again, and told of again.
-        let _ = self.numbers.pop(1, |_| {}, |_, told| number = Some(told));
-        number
+        self.numbers.pop_one()
     }
 
     /// Waits for the next number.
@@ -101,7 +99,7 @@ impl Teller {
 
 impl Drop for Teller {
     fn drop(&mut self) {
-        let pushed = self.ended.numbers.push(self.number, |_| true);
+        let pushed = self.ended.numbers.add(self.number);
         debug_assert!(pushed.is_ok(), "the window is smaller than the queue");
         self.ended.owner.notify(1);
     }

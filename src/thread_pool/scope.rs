@@ -75,7 +75,7 @@ impl Shared {
     pub(crate) fn add(shared: &Arc<Self>, job: Task) -> Ticket {
         // Relaxed: by a thread that the owner waits for, or the owner.
         shared.pending.fetch_add(1, Ordering::Relaxed);
-        if let Err(refused) = shared.jobs.push(job, |_| true) {
+        if let Err(refused) = shared.jobs.add(job) {
             unwind::drop_quietly(refused);
             shared.one_has_ended();
             panic!("millions of jobs wait: the scope's queue is full");
@@ -88,10 +88,8 @@ impl Shared {
     }
 
     fn pop(&self) -> Option<Task> {
-        let mut found = None;
         // What was overtaken is pushed again, and its ticket comes after that.
-        let _ = self.jobs.pop(1, |_| {}, |_, job| found = Some(job));
-        found
+        self.jobs.pop_one()
     }
 
     /// Runs a job to its end, whatever it does.
@@ -147,7 +145,7 @@ impl Shared {
         loop {
             // The body may have forked, or a job that was run here: the others are the parent's.
             if self.home.is_abroad() && !self.has_ended() {
-                drop(AbortOnDrop);
+                std::process::abort();
             }
             match look().or_else(|| self.owner.wait(None, look)) {
                 Some(Found::Job(job)) => {

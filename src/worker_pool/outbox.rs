@@ -35,7 +35,7 @@ use super::{JobError, Outcome};
 use crate::deque::{self, Local, Steal, Stealer};
 use crate::engine::Origin;
 use crate::gate::Gate;
-use crate::injector::{Injector, Rejected};
+use crate::injector::Injector;
 use crate::pace::{Nap, Patience};
 use crate::probe::probe;
 use crate::sync::{
@@ -261,9 +261,7 @@ impl<R: Send> Outbox<R> {
 
     /// Puts back what a taker had claimed, or what became of a job without a worker.
     pub(crate) fn put_back(&self, outcome: Outcome<R>) {
-        if let Err(Rejected::Full(outcome) | Rejected::Closed(outcome)) =
-            self.strays.push(outcome, |_| true)
-        {
+        if let Err(outcome) = self.strays.add(outcome) {
             self.discard(outcome.result);
         }
         probe!("outbox put_back: queued, takers not told");
@@ -497,9 +495,7 @@ impl<R: Send> Outlet<R> {
         // Relaxed: to a taker that misses it, the spill queue looks empty.
         stream.spilling.store(true, Ordering::Relaxed);
         probe!("outbox deliver: spilling, not pushed");
-        while let Err(Rejected::Full(back) | Rejected::Closed(back)) =
-            stream.spill.push(delivered, |_| true)
-        {
+        while let Err(back) = stream.spill.add(delivered) {
             // Never closed; full only if the untaken exceed the capacity by more
             // than the number of workers, which they do not.
             debug_assert!(false, "the spill queue holds all that can be untaken");
