@@ -18,9 +18,14 @@ pub(crate) fn catch<T>(user_code: impl FnOnce() -> T) -> Result<T, Payload> {
 
 /// Drops a user's value whose `drop` may panic. Returns whether it did.
 ///
-/// The payload of such a panic is forgotten, for its own `drop` might panic too.
+/// The payload of such a panic is dropped too. If that panics again, what comes of it is forgotten:
+/// it would never end.
 pub(crate) fn drop_quietly<T>(value: T) -> bool {
-    catch(|| drop(value)).map_err(std::mem::forget).is_err()
+    let Err(payload) = catch(|| drop(value)) else {
+        return false;
+    };
+    let _ = catch(|| drop(payload)).map_err(std::mem::forget);
+    true
 }
 
 /// As [`drop_quietly`], for each value.
