@@ -257,7 +257,9 @@ impl<J, T> Claim<'_, J, T> {
             let waker = place.waker.lock().take();
             // The user's code; of its panic there is nobody to tell.
             unwind::swallow(|| {
-                waker.map(Waker::wake);
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
             });
         }
         Ok(())
