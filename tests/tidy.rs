@@ -210,6 +210,7 @@ fn tests_of_the_contract_exist() {
         "tests",
         "tests/contract",
         "tests/properties",
+        "tests/stress",
         "tests/thread_pool",
     ];
     for folder in folders {

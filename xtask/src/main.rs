@@ -1,9 +1,11 @@
 //! The project's chores, one command each. `cargo xtask` prints what there is.
 
 mod ci;
+mod fuzz;
 mod loom;
 mod mutants;
 mod process;
+mod soak;
 
 use std::process::ExitCode;
 
@@ -17,6 +19,10 @@ Usage:
       (or one of several, with commas between them), `hints` against all hints left out.
       A mutant is a weaker ordering, or a line left out. Fails if one survives that is not in
       loom-tests/survivors.txt.
+  cargo xtask fuzz --minutes N
+      Plays random programs against their models, drawn by libFuzzer, and keeps those that fail.
+  cargo xtask soak --minutes N [--seed S]
+      Runs pools of both kinds, one after the other, under more load than the machine can bear.
   cargo xtask ci [--after-tests] [--only STEP]
       Runs the steps of CI and stops at the first failure.
       --after-tests leaves out what `cargo test` has done already.";
@@ -30,6 +36,8 @@ fn main() -> ExitCode {
     let outcome = process::enter_workspace().and_then(|()| match args.split_first() {
         Some((&"loom", rest)) => loom::run(rest),
         Some((&"mutants", rest)) => mutants::run(rest),
+        Some((&"fuzz", rest)) => fuzz::run(rest),
+        Some((&"soak", rest)) => soak::run(rest),
         Some((&"ci", rest)) => ci::run(rest),
         _ => Err(format!("{USAGE}\n  STEP is one of: {}", ci::step_names())),
     });
