@@ -9,6 +9,7 @@ use crate::{Outcome, USAGE};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 /// A program takes milliseconds. A machine may be suspended for a while.
 const SECONDS_FOR_ONE: u64 = 120;
@@ -43,7 +44,9 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
         .arg("-print_final_stats=1")
         .stderr(Stdio::from(file));
     println!("The fuzzer's own words are in {}.", log.display());
+    let start = Instant::now();
     let ended = process::run(&mut fuzzer);
+    let minutes = start.elapsed().as_secs_f64() / 60.0;
     let text = fs::read_to_string(&log).map_err(|error| format!("{}: {error}", log.display()))?;
     let stat = |name: &str| -> String {
         let line = text.lines().rev().find_map(|line| line.split_once(name));
@@ -51,7 +54,7 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
         number.unwrap_or("?").to_owned()
     };
     println!(
-        "fuzz: {minutes} minutes, {} programs, {} new in the corpus, {} edges reached: {}",
+        "fuzz: {minutes:.1} minutes, {} programs, {} new in the corpus, {} edges reached: {}",
         stat("stat::number_of_executed_units:"),
         stat("stat::new_units_added:"),
         stat(" cov: "),
