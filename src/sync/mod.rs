@@ -92,9 +92,13 @@ pub(crate) const NAP: Duration = Duration::from_micros(150);
 /// loom's `Arc` a `dyn Trait` is strange.)
 pub(crate) type Object<T> = std::sync::Arc<T>;
 
-/// The parallelism that the system offers, or 1.
+/// The parallelism that the system offers, or 1. The models are the same on every machine.
 pub(crate) fn available_parallelism() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZero::get)
+    if cfg!(workcrew_loom) {
+        2
+    } else {
+        std::thread::available_parallelism().map_or(1, NonZero::get)
+    }
 }
 
 /// Whether the calling thread unwinds. A model that panics has failed already.
