@@ -86,7 +86,14 @@ const CLOSED: u64 = 1;
 /// has not finished its two stores is spared a second round.
 const PATIENCE: usize = if cfg!(workcrew_loom) { 0 } else { 64 };
 /// Directory entries of an injector without a bound of its own.
-const ENTRIES_UNBOUNDED: usize = if cfg!(workcrew_loom) { 8 } else { 1 << 16 };
+const ENTRIES_UNBOUNDED: usize = if cfg!(workcrew_loom) {
+    8
+} else if cfg!(miri) {
+    // Memory that Miri zeroes byte by byte.
+    1 << 8
+} else {
+    1 << 16
+};
 
 /// A multi-producer, multi-consumer queue. See the module's page.
 pub(crate) struct Injector<T> {

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::env::consts::EXE_SUFFIX;
 use std::fs;
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// A name and what to do.
@@ -165,14 +166,26 @@ fn loom() -> Outcome {
     loom::run(&[])
 }
 
-/// The unit tests in Miri.
+/// The unit tests in Miri, which uses one core: so in as many processes as there are parts.
 fn miri() -> Outcome {
     let install = "toolchain install nightly --profile minimal -c miri -c rust-src";
     if !have("+nightly miri --version", install) {
         return Err("Miri cannot be had here. Nothing else looks for undefined behaviour".into());
     }
-    let test = "+nightly miri test --package workcrew --lib";
-    process::run(cargo(test).env("MIRIFLAGS", MIRI_FLAGS))
+    let test = |rest: &str| {
+        let mut test = cargo("+nightly miri test --package workcrew --lib");
+        test.args(rest.split_whitespace())
+            .env("MIRIFLAGS", MIRI_FLAGS);
+        test
+    };
+    process::run(&mut test("--no-run"))?;
+    let parts = ["-- thread_pool", "-- --skip thread_pool"];
+    let outcomes = Mutex::new(Vec::new());
+    process::for_each_at_once(&parts, |_, part| {
+        let outcome = process::run_aside(&mut test(part));
+        outcomes.lock().unwrap().push(outcome);
+    });
+    outcomes.into_inner().unwrap().into_iter().collect()
 }
 
 /// Whether `cargo` can do `check`, if need be after `rustup` did `install`.

@@ -46,6 +46,21 @@ pub(crate) fn run(command: &mut Command) -> Outcome {
     }
 }
 
+/// As [`run`], for one of several commands at once: the output is printed at the end.
+pub(crate) fn run_aside(command: &mut Command) -> Outcome {
+    let output = command
+        .output()
+        .map_err(|error| format!("cannot start `{}`: {error}", show(command)))?;
+    let text =
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    println!("$ {}\n{}", show(command), text.concat());
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(format!("`{}` failed ({})", show(command), output.status))
+    }
+}
+
 /// Runs `command` to its end and returns what it prints to stdout.
 pub(crate) fn read(command: &mut Command) -> Outcome<String> {
     let output = command
