@@ -179,7 +179,11 @@ fn miri() -> Outcome {
         test
     };
     process::run(&mut test("--no-run"))?;
-    let parts = ["-- thread_pool", "-- --skip thread_pool"];
+    // Of about the same length.
+    let parts = [
+        "-- deque thread_pool worker_pool",
+        "-- --skip deque --skip thread_pool --skip worker_pool",
+    ];
     let outcomes = Mutex::new(Vec::new());
     process::for_each_at_once(&parts, |_, part| {
         let outcome = process::run_aside(&mut test(part));
