@@ -12,11 +12,11 @@ Usage:
   cargo loom [FILTER] [--timeout SECONDS]
       Runs the loom models whose `file::name` contains FILTER, each in a process of its own.
       With LOOM_DEEP=1 in the environment every bound is one preemption deeper (hours).
-  cargo xtask mutants [FILTER]
+  cargo xtask mutants [FILTER | --shard K/N]
       Runs the models against each mutant whose text (file | function | change) contains FILTER
       (or one of several, with commas between them), `hints` against all hints left out.
       A mutant is a weaker ordering, or a line left out. Fails if one survives that is not in
-      loom-tests/survivors.txt.
+      loom-tests/survivors.txt. Goes on where an earlier run was stopped.
   cargo xtask ci [--after-tests] [--only STEP]
       Runs the steps of CI and stops at the first failure.
       --after-tests leaves out what `cargo test` has done already.";
