@@ -41,6 +41,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("checksum", &["--workers", "2", "src"]),
     ("fetch", &["README.md", "src/lib.rs"]),
     ("grep", &["fn [a-z]+", "src"]),
+    ("merge_sort", &["CHANGELOG.md", "src/lib.rs"]),
     ("word_count", &["src"]),
     ("word_count_map", &["src"]),
     ("worker_pool", &[]),
