@@ -110,7 +110,7 @@ impl<J: Send> Berth<'_, J> {
             startup.report(worker, Ok(()));
         }
         let exit = Worker::new(&engine, worker, local).work(&mut runner);
-        let last_of_the_abandoned = engine.leave();
+        let last_of_the_abandoned = engine.leave(worker);
         left(match exit {
             Exit::Drained => Left::Drained,
             Exit::Halted if last_of_the_abandoned && !engine.is_forked() => Left::Last,

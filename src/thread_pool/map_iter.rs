@@ -309,15 +309,15 @@ where
                 return;
             };
             let submitted = match worker {
-                Some(worker) => {
-                    // If millions wait there it is dropped, and so cancelled.
-                    drop(engine.push_inside(worker, task));
-                    Ok(0)
-                }
-                None => engine.try_submit(task),
+                Some(worker) => match engine.push_inside(worker, task) {
+                    // Millions wait there: it is dropped, and so cancelled.
+                    Err(Rejected::Full(_)) => Ok(()),
+                    pushed => pushed,
+                },
+                None => engine.try_submit(task).map(drop),
             };
             match submitted {
-                Ok(_) => self.in_flight.add(self.drawn, job),
+                Ok(()) => self.in_flight.add(self.drawn, job),
                 Err(Rejected::Full(task)) => {
                     self.pending = Some((task, job));
                     return;

@@ -224,7 +224,7 @@ impl ThreadPoolHandle {
     /// After the body for all jobs. One of the pool's own workers runs those that are queued
     /// meanwhile, and no others: so it holds up nobody, and meets no stranger. Other threads
     /// sleep, unless the pool accepts nothing more or is shut down: then the jobs that it will
-    /// not run are run here.
+    /// not run are run here. So it is in a worker's stop hook: the others may have left.
     ///
     /// # Fork
     ///
