@@ -94,11 +94,7 @@ impl<J: Send> Berth<'_, J> {
         } = self;
         // The hooks are inside too.
         let _inside = Inside::new(engine.key(), worker);
-        let started = unwind::catch(|| {
-            if let Some(hook) = on_start {
-                hook(worker);
-            }
-        });
+        let started = call(on_start, worker);
         let mut runner = match started.and_then(|()| runner(worker)) {
             Ok(runner) => runner,
             Err(payload) => {
@@ -116,11 +112,21 @@ impl<J: Send> Berth<'_, J> {
             Exit::Halted if last_of_the_abandoned && !engine.is_forked() => Left::Last,
             Exit::Halted => Left::Halted,
         });
-        if let Some(hook) = on_stop {
-            if let Err(payload) = unwind::catch(move || hook(worker)) {
-                unwind::drop_quietly(payload);
-            }
+        if let Err(payload) = call(on_stop, worker) {
+            unwind::drop_quietly(payload);
         }
         Some(runner)
     }
+}
+
+/// Calls a hook, if there is one, and then drops this worker's share of it: not as the hook's
+/// panic unwinds, for its drop may panic too.
+fn call(hook: Option<Hook<'_>>, worker: usize) -> Result<(), Payload> {
+    let called = unwind::catch(|| {
+        if let Some(hook) = &hook {
+            hook(worker);
+        }
+    });
+    unwind::drop_quietly(hook);
+    called
 }

@@ -5,6 +5,7 @@
 use super::{MAX_WORKERS, ThreadOptions};
 use crate::error::BuildError;
 use crate::sync::{self, Object};
+use crate::unwind;
 
 /// The longest queue: more than a directory could address at a sensible price.
 pub(crate) const MAX_CAPACITY: usize = 1 << 28;
@@ -23,6 +24,12 @@ pub(crate) struct Settings<'env> {
 }
 
 impl Settings<'_> {
+    /// The builder's shares of the hooks go, quietly: their drops may panic.
+    pub(crate) fn discard(self) {
+        unwind::drop_quietly(self.on_start);
+        unwind::drop_quietly(self.on_stop);
+    }
+
     pub(crate) fn new() -> Self {
         Self {
             workers: sync::available_parallelism(),
