@@ -185,6 +185,16 @@ impl Drop for PanicsOnDrop {
     }
 }
 
+/// Panics when it is dropped: where something unwinds already, that ends the process.
+#[derive(Debug)]
+pub(crate) struct AlwaysPanicsOnDrop;
+
+impl Drop for AlwaysPanicsOnDrop {
+    fn drop(&mut self) {
+        panic!("a drop that panics");
+    }
+}
+
 /// Runs `body` in a thread that is unwinding when it drops what `body` returned.
 pub(crate) fn drop_while_panicking<T>(make: impl FnOnce() -> T) {
     let unwound = catch_unwind(AssertUnwindSafe(|| {

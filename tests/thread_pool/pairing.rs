@@ -1,7 +1,7 @@
 //! Pairs of closures: two results for the price of two calls, and nothing but the pair's own
 //! parts while it waits.
 
-use crate::common::{Door, OpenAtEnd, PanicsOnDrop, watchdog};
+use crate::common::{AlwaysPanicsOnDrop, Door, OpenAtEnd, PanicsOnDrop, watchdog};
 use crate::{assert_conserved, busy};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -220,16 +220,9 @@ fn the_first_panic_drops_the_second_unstarted() {
     let pool = busy(1, 1, &door);
     let _open = OpenAtEnd(&door);
     let started = AtomicBool::new(false);
-    /// In a thread that panics already it would end the process.
-    struct AlwaysPanics;
-    impl Drop for AlwaysPanics {
-        fn drop(&mut self) {
-            panic!("a drop that panics");
-        }
-    }
     // Linked or not: within so many pairs are both kinds.
     fn deep(pool: &ThreadPoolHandle, depth: u32, started: &AtomicBool) {
-        let noisy = AlwaysPanics;
+        let noisy = AlwaysPanicsOnDrop;
         pool.fork_join(
             || match depth {
                 0 => panic!("the first"),
