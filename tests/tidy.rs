@@ -217,6 +217,8 @@ fn tests_of_the_contract_exist() {
         "tests/contract",
         "tests/properties",
         "tests/thread_pool",
+        "tests/unit",
+        "tests/unit/stall",
     ];
     for folder in folders {
         for entry in fs::read_dir(root().join(folder)).unwrap() {

@@ -81,6 +81,11 @@ mod imp {
         let _ = MODE.compare_exchange(UNKNOWN, mode, Ordering::Relaxed, Ordering::Relaxed);
     }
 
+    #[cfg(test)]
+    pub(super) fn is_asymmetric() -> bool {
+        MODE.load(Ordering::Relaxed) == ASYMMETRIC
+    }
+
     fn membarrier(command: libc::c_int) -> bool {
         // SAFETY: membarrier takes three integers and touches no memory of ours.
         unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
@@ -152,3 +157,7 @@ pub(crate) fn full() {
 
 /// Registers the process with the kernel. Called once for each pool that is built.
 pub(crate) use imp::prepare;
+
+#[cfg(all(test, target_os = "linux", not(workcrew_loom), not(miri)))]
+#[path = "../../tests/unit/barrier.rs"]
+mod tests;
