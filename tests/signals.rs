@@ -54,8 +54,9 @@ fn this_thread() -> libc::pid_t {
 
 /// Sends the signal. Returns whether there was such a thread.
 fn signal(thread: libc::pid_t) -> bool {
+    let process = std::process::id();
     // SAFETY: three numbers; the handler is installed.
-    let sent = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, libc::SIGUSR1) };
+    let sent = unsafe { libc::syscall(libc::SYS_tgkill, process, thread, libc::SIGUSR1) };
     sent == 0
 }
 

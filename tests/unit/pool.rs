@@ -1,7 +1,7 @@
 //! Whole pools, small enough for Miri, and what only the inside can test.
 
 use super::{Results, WorkerPool};
-use crate::engine::refusal;
+use crate::engine::{hooks::Hooked, refusal};
 use crate::error::{BuildError, JobError};
 use crate::unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};

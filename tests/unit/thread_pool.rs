@@ -2,7 +2,7 @@
 
 use super::group::{Ran, Record};
 use super::{ThreadPool, ThreadPoolHandle};
-use crate::engine::refusal;
+use crate::engine::{hooks::Hooked, refusal};
 use crate::error::BuildError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
