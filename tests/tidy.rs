@@ -64,7 +64,7 @@ fn only_the_facade_knows_std_from_loom() {
                 }
             }
         }
-        for root in ["loom", "parking_lot"] {
+        for root in ["loom", "parking_lot", "shuttle"] {
             if !names_below(code, root).is_empty() {
                 wrong.push(format!("uses `{root}`, not `crate::sync`"));
             }

@@ -92,7 +92,7 @@ mod imp {
     }
 }
 
-#[cfg(workcrew_loom)]
+#[cfg(all(workcrew_loom, not(workcrew_shuttle)))]
 mod imp {
     use loom::sync::atomic::{AtomicU32, Ordering, fence};
 
@@ -127,7 +127,10 @@ mod imp {
     }
 }
 
-#[cfg(all(not(workcrew_loom), any(not(target_os = "linux"), miri)))]
+#[cfg(any(
+    workcrew_shuttle,
+    all(not(workcrew_loom), any(not(target_os = "linux"), miri))
+))]
 mod imp {
     use crate::sync::{Ordering, fence};
 

@@ -7,11 +7,6 @@ use crate::unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-#[path = "../common/hooks.rs"]
-mod hooks;
-
-use hooks::Hooked;
-
 #[test]
 fn a_small_pool_runs_everything_and_ends() {
     for (workers, jobs, results) in [(1, 1, 1), (2, 3, 2), (3, 2, 10)] {

@@ -7,11 +7,6 @@ use crate::error::BuildError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-#[path = "../common/hooks.rs"]
-mod hooks;
-
-use hooks::Hooked;
-
 #[test]
 fn a_small_pool_of_closures_runs_everything_and_ends() {
     for workers in [1, 2] {

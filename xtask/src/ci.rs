@@ -47,9 +47,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("worker_pool", &[]),
 ];
 
-/// Every seed is another schedule. Isolation would forbid the clock, and strict
-/// provenance would forbid parking_lot, which keeps pointers in integers.
-const MIRI_FLAGS: &str = "-Zmiri-disable-isolation -Zmiri-permissive-provenance";
+/// Every seed is another schedule. Isolation would forbid the clock.
+pub(crate) const MIRI_FLAGS: &str = "-Zmiri-disable-isolation -Zmiri-strict-provenance";
 
 /// How long mutants are tried, beside building them.
 const MUTANTS_LIMIT: Duration = Duration::from_secs(90);
@@ -204,7 +203,7 @@ fn miri() -> Outcome {
 }
 
 /// Whether `cargo` can do `check`, if need be after `rustup` did `install`.
-fn have(check: &str, install: &str) -> bool {
+pub(crate) fn have(check: &str, install: &str) -> bool {
     let works = || process::works(&mut cargo(check));
     if !works() {
         // Whether it helped is what the second look tells.

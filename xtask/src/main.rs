@@ -4,6 +4,7 @@ mod ci;
 mod loom;
 mod mutants;
 mod process;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -17,6 +18,13 @@ Usage:
       (or one of several, with commas between them), `hints` against all hints left out.
       A mutant is a weaker ordering, or a line left out. Fails if one survives that is not in
       loom-tests/survivors.txt. Goes on where an earlier run was stopped.
+  cargo xtask miri [--seeds N] [--tree-borrows] [--target TRIPLE] [--tests]
+      Runs the unit tests in Miri with N schedules (8), and the examples in the docs with one.
+      --tests adds the integration tests, in small sizes. TRIPLE plays another machine.
+  cargo shuttle [FILTER] [--schedules N]
+      Runs each test whose name contains FILTER in N schedules (10000) that chance decides.
+  cargo xtask sanitize address|leak|thread
+      Runs the unit and integration tests under a sanitizer of the compiler.
   cargo xtask ci [--after-tests] [--only STEP]
       Runs the steps of CI and stops at the first failure.
       --after-tests leaves out what `cargo test` has done already.";
@@ -30,6 +38,9 @@ fn main() -> ExitCode {
     let outcome = process::enter_workspace().and_then(|()| match args.split_first() {
         Some((&"loom", rest)) => loom::run(rest),
         Some((&"mutants", rest)) => mutants::run(rest),
+        Some((&"miri", rest)) => tools::miri(rest),
+        Some((&"sanitize", rest)) => tools::sanitize(rest),
+        Some((&"shuttle", rest)) => tools::shuttle(rest),
         Some((&"ci", rest)) => ci::run(rest),
         _ => Err(format!("{USAGE}\n  STEP is one of: {}", ci::step_names())),
     });
