@@ -262,7 +262,11 @@ impl<J, T> Claim<'_, J, T> {
         if before & WAKER != 0 {
             let waker = place.waker.lock().take();
             // The user's code; of its panic there is nobody to tell.
-            let _ = unwind::catch(|| waker.map(Waker::wake)).map_err(std::mem::forget);
+            unwind::swallow(|| {
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+            });
         }
         Ok(())
     }

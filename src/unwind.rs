@@ -16,11 +16,21 @@ pub(crate) fn catch<T>(user_code: impl FnOnce() -> T) -> Result<T, Payload> {
     catch_unwind(AssertUnwindSafe(user_code))
 }
 
-/// Drops a user's value whose `drop` may panic. Returns whether it did.
+/// Runs the user's code, and swallows its panic. Returns whether there was one.
 ///
-/// The payload of such a panic is forgotten, for its own `drop` might panic too.
+/// The payload is dropped too. If that panics again, what comes of it is forgotten: it would never
+/// end.
+pub(crate) fn swallow(user_code: impl FnOnce()) -> bool {
+    let Err(payload) = catch(user_code) else {
+        return false;
+    };
+    let _ = catch(|| drop(payload)).map_err(std::mem::forget);
+    true
+}
+
+/// Drops a user's value whose `drop` may panic. Returns whether it did.
 pub(crate) fn drop_quietly<T>(value: T) -> bool {
-    catch(|| drop(value)).map_err(std::mem::forget).is_err()
+    swallow(|| drop(value))
 }
 
 /// As [`drop_quietly`], for each value.

@@ -104,7 +104,9 @@ impl ThreadPoolHandle {
         if self.current_worker().is_some() {
             return Err(BroadcastError::WouldDeadlock);
         }
-        if self.engine.is_forked() {
+        // Too late in any case, and who has the turn may wait for what was handed back, which may
+        // wait for us.
+        if self.engine.is_forked() || self.is_closed() {
             return Err(BroadcastError::Closed);
         }
         let workers = self.workers();

@@ -21,12 +21,11 @@ impl Run<Task> for Runner {
         match unwind::catch(|| entry.job.run()) {
             Ok(ended) => ended,
             Err(payload) => {
-                let told = unwind::catch(|| match &self.on_panic {
+                // Of a panic in the handler, or in the drop of the payload, nobody is told.
+                unwind::swallow(|| match &self.on_panic {
                     Some(handler) => handler(self.worker, JobPanic::new(payload)),
                     None => drop(payload),
                 });
-                // Of a panic in the handler, or in the drop of the payload, nobody is told.
-                let _ = told.map_err(std::mem::forget);
                 Ended::Panicked
             }
         }

@@ -248,6 +248,29 @@ fn a_job_whose_drop_panics_when_it_cannot_run_for_want_of_a_state_ends_as_panick
 }
 
 #[test]
+fn what_a_swallowed_panic_carries_is_dropped() {
+    struct Carrier(Arc<()>);
+
+    impl Drop for Carrier {
+        fn drop(&mut self) {
+            std::panic::panic_any(Arc::clone(&self.0));
+        }
+    }
+
+    let _watchdog = watchdog();
+    let (pool, _results) = WorkerPool::<Option<Carrier>, ()>::builder()
+        .workers(1)
+        .build(|_, ctx| while !ctx.is_cancelled() {})
+        .unwrap();
+    let carried = Arc::new(());
+    pool.submit(None).unwrap();
+    pool.submit(Some(Carrier(Arc::clone(&carried)))).unwrap();
+    pool.cancel_all().unwrap();
+    pool.join().unwrap();
+    assert_eq!(Arc::strong_count(&carried), 1);
+}
+
+#[test]
 fn a_state_whose_drop_panics_does_no_harm_after_a_panic() {
     let _watchdog = watchdog();
     let (pool, results) = WorkerPool::<bool, ()>::builder()

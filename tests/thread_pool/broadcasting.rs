@@ -255,3 +255,26 @@ fn after_a_panic_in_a_broadcast_all_have_called_and_what_was_made_is_dropped_onc
     assert_eq!(pool.stats().panicked, 1);
     assert_conserved(&pool.stats());
 }
+
+#[test]
+fn a_job_that_was_handed_back_does_not_wait_for_a_broadcast_that_was_too() {
+    let _watchdog = watchdog();
+    let pool = ThreadPool::new(1).unwrap();
+    let (handle, busy, last) = (pool.handle(), pool.handle(), pool.handle());
+    pool.execute(move || while !busy.is_closed() {}).unwrap();
+    eventually("it runs", || handle.stats().running == 1);
+    thread::scope(|scope| {
+        let broadcast = scope.spawn(|| handle.broadcast(|worker| worker));
+        eventually("it is queued", || handle.stats().queued == 1);
+        pool.execute(move || {
+            let refused = last.broadcast(|worker| worker);
+            assert!(matches!(refused, Err(BroadcastError::Closed)));
+        })
+        .unwrap();
+        let mut jobs = pool.shutdown_now().unwrap();
+        jobs.pop().unwrap().run();
+        drop(jobs);
+        let broadcast = broadcast.join().unwrap();
+        assert!(matches!(broadcast, Err(BroadcastError::Cancelled { .. })));
+    });
+}

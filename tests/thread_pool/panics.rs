@@ -70,6 +70,19 @@ fn payloads_and_handlers_that_panic_do_no_harm() {
 }
 
 #[test]
+fn what_a_handlers_panic_carries_is_dropped() {
+    let carried = Arc::new(());
+    let carrier = Arc::downgrade(&carried);
+    let pool = ThreadPool::builder()
+        .on_panic(move |_, _| std::panic::panic_any(carrier.upgrade()))
+        .build()
+        .unwrap();
+    pool.execute(|| panic!("for the handler")).unwrap();
+    pool.join().unwrap();
+    assert_eq!(Arc::strong_count(&carried), 1);
+}
+
+#[test]
 fn a_handler_whose_drop_panics_does_no_harm() {
     let _watchdog = watchdog();
     let bad = PanicsOnDrop;

@@ -338,10 +338,10 @@ fn the_last_waker_is_woken_once() {
 
 #[test]
 fn a_waker_that_panics_does_no_harm() {
-    struct Bad;
+    struct Bad(Arc<()>);
     impl Wake for Bad {
         fn wake(self: Arc<Self>) {
-            panic!("not me");
+            std::panic::panic_any(Arc::clone(&self.0));
         }
     }
     let _watchdog = watchdog();
@@ -350,11 +350,14 @@ fn a_waker_that_panics_does_no_harm() {
     let pool = ThreadPool::new(1).unwrap();
     let inside = door.clone();
     let mut job = pool.spawn(move || inside.pass()).unwrap();
-    let waker = Waker::from(Arc::new(Bad));
+    let carried = Arc::new(());
+    let waker = Waker::from(Arc::new(Bad(Arc::clone(&carried))));
     let poll = pin!(&mut job).poll(&mut Context::from_waker(&waker));
     assert!(poll.is_pending());
+    drop(waker);
     door.open();
     pool.wait_idle().unwrap();
+    assert_eq!(Arc::strong_count(&carried), 1, "what it carried is dropped");
     job.join().unwrap();
     let stats = pool.stats();
     assert_eq!((stats.completed, stats.panicked), (1, 0));
