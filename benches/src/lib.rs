@@ -53,6 +53,7 @@
 //! `strace` for futex calls. Where a tool is missing, the bench says so and goes on.
 
 pub mod allocations;
+pub mod beekeeper_pool;
 pub mod channel_pool;
 pub mod closures;
 pub mod crew;

@@ -2,6 +2,7 @@
 
 use std::thread;
 
+use crate::beekeeper_pool::BeekeeperPool;
 use crate::channel_pool::{ChannelPool, Crossbeam, CrossbeamUnbounded, Flume, Kanal, StdMutex};
 use crate::closures::chili::ChiliPairs;
 use crate::closures::crossbeam_deque::DequeClosures;
@@ -134,6 +135,7 @@ pub const SUBJECTS: &[Subject] = &[
         .executes::<ParkringClosures>()
         .spawns::<OneShot<ParkringClosures>>()
         .forks_and_joins::<ParkringClosures>(),
+    peer("beekeeper").typed::<BeekeeperPool>(Part::NotInStreams),
     peer(CHILI).forks_and_joins::<ChiliPairs>(),
     subject("go", Kind::Go).typed_by(Part::Everywhere, go_pool::sample),
     subject(PLAIN_LOOP, Kind::PlainLoop)
