@@ -21,13 +21,13 @@ use crate::loom::{CANARY, Failure, Test, build_and_list};
 use crate::process::{for_each_at_once, target_dir};
 use crate::{Outcome, USAGE};
 use instrument::{ALL_HINTS, Edge, Mutant};
-use record::{Checksum, Trials};
+use record::Trials;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use std::{fs, thread};
+use std::{fs, mem, thread};
 
 /// The variable that names the mutant.
 const VARIABLE: &str = "WORKCREW_MUTANT";
@@ -120,7 +120,7 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
     };
     let work = target_dir("mutants");
     let copy = work.join("copy");
-    let (mutants, edges, checksum) = instrument::copy_to(&copy)?;
+    let (mutants, edges) = instrument::copy_to(&copy)?;
     let chosen = |mutant: &&Mutant| {
         let name = mutant.to_string();
         filter.split(',').any(|part| name.contains(part))
@@ -142,7 +142,8 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
     }
 
     let mut report = Report::new()?;
-    let trials = try_all(&chosen, &edges, &models, &work, checksum, None)?;
+    let known = Trials::open(&work, &mutants, &models)?;
+    let trials = try_all(&chosen, &edges, &models, &work, known, None)?;
     report.judge(&chosen, &trials);
     if whole {
         report.look_for_stale_entries();
@@ -170,7 +171,7 @@ fn parse_shard(shard: &str) -> Outcome<(usize, usize)> {
 pub(crate) fn run_changed(limit: Duration) -> Outcome {
     let work = target_dir("mutants");
     let copy = work.join("copy");
-    let (mutants, edges, checksum) = instrument::copy_to(&copy)?;
+    let (mutants, edges) = instrument::copy_to(&copy)?;
     let changed = record::changed(mutants.iter().map(|mutant| &*mutant.file))?;
     let mut report = Report::new()?;
     // Those that may survive would take the longest.
@@ -186,7 +187,8 @@ pub(crate) fn run_changed(limit: Duration) -> Outcome {
     let models = build_and_list(&copy, &work.join("target"))?;
     let models = measure(models, &work)?;
     let deadline = Instant::now() + limit;
-    let trials = try_all(&chosen, &edges, &models, &work, checksum, Some(deadline))?;
+    let known = Trials::open(&work, &mutants, &models)?;
+    let trials = try_all(&chosen, &edges, &models, &work, known, Some(deadline))?;
     report.judge(&chosen, &trials);
     report.print();
     report.outcome()
@@ -198,14 +200,10 @@ fn try_all(
     edges: &[Edge],
     models: &[Model],
     work: &Path,
-    checksum: Checksum,
+    mut record: Trials,
     deadline: Option<Instant>,
 ) -> Outcome<BTreeMap<usize, Trial>> {
-    let number = |name: &str| {
-        let mut tests = models.iter().map(|model| model.test.to_string());
-        tests.position(|test| test == name)
-    };
-    let (file, known) = Trials::open(work, checksum, number)?;
+    let known = mem::take(&mut record.known);
     let untried = |mutant: &&Mutant| !known.contains_key(&mutant.id);
     let mut open: Vec<&Mutant> = chosen.iter().copied().filter(untried).collect();
     println!(
@@ -224,7 +222,7 @@ fn try_all(
             return;
         }
         let trial = try_out(mutant, edges, models, work).and_then(|trial| {
-            file.add(mutant.id, &trial, |number| models[number].test.to_string())?;
+            record.add(mutant.id, &trial, models)?;
             Ok(trial)
         });
         match trial {

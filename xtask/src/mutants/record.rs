@@ -1,12 +1,13 @@
 //! What is known of earlier runs.
 //!
 //! *Trials*, in the target folder: a run that was stopped goes on where it stood, and shards that
-//! share the folder add up. They are of no use once any file has changed.
+//! share the folder add up. A trial is known as long as its file and the models of that are the
+//! same.
 //!
 //! *Swept*, in the repository: the files that a whole run has found in order, with a checksum of
 //! each and of its models. CI tries the mutants of the others.
 
-use super::{Trial, Verdict};
+use super::{Model, Mutant, Trial, Verdict};
 use crate::Outcome;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
@@ -21,63 +22,71 @@ const SWEPT_HEAD: &str = "\
 ";
 
 /// FNV-1a: it tells texts apart, and is the same everywhere.
-#[derive(Clone, Copy)]
-pub(super) struct Checksum(u64);
+struct Checksum(u64);
 
 impl Checksum {
-    pub(super) const fn new() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-
-    pub(super) fn add(&mut self, text: &str) {
+    fn add(&mut self, text: &str) {
         for byte in text.bytes() {
             self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
     }
 }
 
-/// The trials of the copy with this checksum.
+/// A file of trials, a line each: the mutant's file with its checksum, the mutant, and what each
+/// model said, by their names.
 pub(super) struct Trials {
     file: PathBuf,
+    /// Of each mutant, by its number: how its line begins.
+    heads: BTreeMap<usize, String>,
+    /// What was known before.
+    pub(super) known: BTreeMap<usize, Trial>,
 }
 
 impl Trials {
-    /// Opens the file, and reads what is known of this very copy. Models are known by their
-    /// names.
-    pub(super) fn open(
-        work: &Path,
-        copy: Checksum,
-        number: impl Fn(&str) -> Option<usize>,
-    ) -> Outcome<(Self, BTreeMap<usize, Trial>)> {
+    /// Opens the file, and reads what is known.
+    pub(super) fn open(work: &Path, mutants: &[Mutant], models: &[Model]) -> Outcome<Self> {
         let file = work.join("trials");
-        let head = format!("{:016x}", copy.0);
-        let text = fs::read_to_string(&file).unwrap_or_default();
-        let mut lines = text.lines();
-        if lines.next() != Some(&head) {
-            fs::write(&file, head + "\n")
-                .map_err(|error| format!("{}: {error}", file.display()))?;
-            return Ok((Self { file }, BTreeMap::new()));
+        let mut heads = BTreeMap::new();
+        let mut alike = BTreeMap::new();
+        for mutant in mutants {
+            let head = format!("{}\t{mutant}", entry(&mutant.file)?);
+            let nth = alike.entry(head.clone()).or_insert(0);
+            *nth += 1;
+            heads.insert(mutant.id, format!("{head}\t{nth}"));
         }
-        let parse = |line: &str| {
-            let (id, trial) = line.split_once(' ')?;
-            let mut known = Trial::new();
-            for part in trial.split_whitespace() {
-                let (model, verdict) = part.split_once('=')?;
-                known.insert(number(model)?, Verdict::parse(verdict)?);
-            }
-            Some((id.parse().ok()?, known))
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        let lines: BTreeMap<_, _> = text
+            .lines()
+            .filter_map(|line| line.rsplit_once('\t'))
+            .collect();
+        let number = |name: &str| {
+            let mut tests = models.iter().map(|model| model.test.to_string());
+            tests.position(|test| test == name)
         };
-        let known = lines.filter_map(parse).collect();
-        Ok((Self { file }, known))
+        let parse = |trial: &str| -> Option<Trial> {
+            let parts = trial.split_whitespace().map(|part| {
+                let (model, verdict) = part.split_once('=')?;
+                Some((number(model)?, Verdict::parse(verdict)?))
+            });
+            parts.collect()
+        };
+        let known = heads.iter().filter_map(|(id, head)| {
+            let trial = lines.get(head.as_str())?;
+            Some((*id, parse(trial)?))
+        });
+        let known = known.collect();
+        Ok(Self { file, heads, known })
     }
 
-    pub(super) fn add(&self, id: usize, trial: &Trial, name: impl Fn(usize) -> String) -> Outcome {
-        let mut line = id.to_string();
+    pub(super) fn add(&self, id: usize, trial: &Trial, models: &[Model]) -> Outcome {
+        let mut line = format!("{}\t", self.heads[&id]);
         for (number, verdict) in trial {
-            line += &format!(" {}={verdict:?}", name(*number));
+            line += &format!("{}={verdict:?} ", models[*number].test);
         }
         let io = |error| format!("{}: {error}", self.file.display());
-        let mut file = OpenOptions::new()
+        let mut file = OpenOptions::new();
+        let mut file = file
+            .create(true)
             .append(true)
             .open(&self.file)
             .map_err(io)?;
@@ -112,7 +121,7 @@ pub(super) fn set_swept<'a>(files: impl Iterator<Item = &'a str>) -> Outcome {
 }
 
 fn entry(file: &str) -> Outcome<String> {
-    let mut sum = Checksum::new();
+    let mut sum = Checksum(0xcbf2_9ce4_8422_2325);
     let read = |path: &str| fs::read_to_string(path).map_err(|error| format!("{path}: {error}"));
     sum.add(&read(file)?);
     let models = fs::read_dir("loom-tests").map_err(|error| format!("loom-tests: {error}"))?;
