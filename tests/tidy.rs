@@ -216,6 +216,7 @@ fn tests_of_the_contract_exist() {
         "tests",
         "tests/contract",
         "tests/properties",
+        "tests/stress",
         "tests/thread_pool",
         "tests/unit",
         "tests/unit/stall",

@@ -5,7 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::abort;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 use workcrew::{Results, Stats, WorkerPool};
@@ -59,7 +59,13 @@ pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 
 /// Aborts the process if it is not dropped in time. Hold one in each test that could hang.
 #[must_use]
-pub(crate) struct Watchdog(Arc<(Mutex<bool>, Condvar)>);
+pub(crate) struct Watchdog(Arc<(Mutex<Watch>, Condvar)>);
+
+#[derive(Default)]
+struct Watch {
+    done: bool,
+    longest: Duration,
+}
 
 /// A [`Watchdog`] that prints the test's name.
 pub(crate) fn watchdog() -> Watchdog {
@@ -71,28 +77,64 @@ pub(crate) fn watchdog_with(
     patience: Duration,
     dump: impl Fn() -> String + Send + 'static,
 ) -> Watchdog {
-    let done = Arc::new((Mutex::new(false), Condvar::new()));
-    let dog = Watchdog(Arc::clone(&done));
+    progress_watchdog(patience, || 0, dump)
+}
+
+/// A [`Watchdog`] whose time begins anew whenever `progress()` has changed.
+pub(crate) fn progress_watchdog(
+    patience: Duration,
+    progress: impl Fn() -> u64 + Send + 'static,
+    dump: impl Fn() -> String + Send + 'static,
+) -> Watchdog {
+    let watch = Arc::new((Mutex::new(Watch::default()), Condvar::new()));
+    let dog = Watchdog(Arc::clone(&watch));
     let name = thread::current().name().unwrap_or("?").to_owned();
+    let tick = patience / 100;
     thread::spawn(move || {
-        let (lock, changed) = &*done;
-        let guard = lock.lock().unwrap();
-        let (done, _) = changed
-            .wait_timeout_while(guard, patience, |done| !*done)
-            .unwrap();
-        if !*done {
-            // Not captured, as `eprintln` would be.
-            use std::io::Write;
-            let _ = writeln!(std::io::stderr(), "HANG in {name}\n{}", dump());
-            abort();
+        let (lock, changed) = &*watch;
+        let (mut last, mut idle) = (progress(), Duration::ZERO);
+        loop {
+            let start = Instant::now();
+            let guard = lock.lock().unwrap();
+            let (mut guard, _) = changed
+                .wait_timeout_while(guard, tick, |watch| !watch.done)
+                .unwrap();
+            if guard.done {
+                return;
+            }
+            let now = progress();
+            if now == last {
+                // A process that was stopped for a while was not stuck.
+                idle += start.elapsed().min(tick * 2);
+            } else {
+                (last, idle) = (now, Duration::ZERO);
+            }
+            guard.longest = guard.longest.max(idle);
+            if idle >= patience {
+                // Not captured, as `eprintln` would be.
+                use std::io::Write;
+                let _ = writeln!(std::io::stderr(), "HANG in {name}\n{}", dump());
+                abort();
+            }
         }
     });
     dog
 }
 
+impl Watchdog {
+    /// The longest time without progress so far, give or take a hundredth of the patience.
+    pub(crate) fn longest(&self) -> Duration {
+        self.watch().longest
+    }
+
+    fn watch(&self) -> MutexGuard<'_, Watch> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Drop for Watchdog {
     fn drop(&mut self) {
-        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.watch().done = true;
         self.0.1.notify_all();
     }
 }
@@ -195,6 +237,18 @@ impl Drop for AlwaysPanicsOnDrop {
     }
 }
 
+/// The end of what [`take_time`] takes.
+pub(crate) const LONGEST: u64 = 16;
+
+/// Up to a microsecond, or a turn of whoever else wants the core.
+pub(crate) fn take_time(some: u64) {
+    if some + 1 == LONGEST {
+        thread::yield_now();
+    } else {
+        (0..some * 4).for_each(|_| std::hint::spin_loop());
+    }
+}
+
 /// Runs `body` in a thread that is unwinding when it drops what `body` returned.
 pub(crate) fn drop_while_panicking<T>(make: impl FnOnce() -> T) {
     let unwound = catch_unwind(AssertUnwindSafe(|| {
@@ -202,6 +256,29 @@ pub(crate) fn drop_while_panicking<T>(make: impl FnOnce() -> T) {
         std::panic::resume_unwind(Box::new("the test's own panic"));
     }));
     assert!(unwound.is_err());
+}
+
+/// What random tests are drawn from. Zero is always the plain case, so that a fuzzer's bytes that
+/// run out have a plain end.
+pub(crate) trait Choices {
+    /// A number in `0..end`.
+    fn below(&mut self, end: u64) -> u64;
+
+    /// True once in `n`.
+    fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) + 1 == n
+    }
+
+    /// Less than `most` of something. How many is drawn bit by bit, so that a smaller input has
+    /// fewer of them.
+    fn some<T>(&mut self, most: usize, mut draw: impl FnMut(&mut Self) -> T) -> Vec<T> {
+        let another = |_| (self.below(most as u64) > 0).then(|| draw(self));
+        (1..most).map_while(another).collect()
+    }
+
+    fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len() as u64) as usize]
+    }
 }
 
 /// A small generator of numbers that look random (Marsaglia's xorshift64*).
@@ -212,21 +289,13 @@ impl Dice {
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
+}
 
-    pub(crate) fn next(&mut self) -> u64 {
+impl Choices for Dice {
+    fn below(&mut self, end: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16
-    }
-
-    /// A number in `0..end`.
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    /// True once in `n`.
-    pub(crate) fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16) % end
     }
 }

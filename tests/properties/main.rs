@@ -11,19 +11,31 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod acts;
+mod closures;
 mod one_worker;
 mod program;
+mod run;
 mod several_workers;
 mod site;
 
-use program::run_all;
+use closures::Closures;
+use program::Program;
+use run::run_all;
 
 #[test]
 fn a_pool_of_one_worker_behaves_like_its_model() {
-    run_all("one worker", 1..=1, one_worker::play);
+    let draw = |dice: &mut _| Program::draw(dice, 1..=1);
+    run_all("one worker", draw, one_worker::play);
 }
 
 #[test]
 fn a_pool_of_several_workers_keeps_the_laws() {
-    run_all("several workers", 2..=4, several_workers::play);
+    let draw = |dice: &mut _| Program::draw(dice, 2..=4);
+    run_all("several workers", draw, several_workers::play);
+}
+
+#[test]
+fn a_pool_of_closures_does_what_its_acts_come_to() {
+    run_all("closures", Closures::draw, closures::play);
 }

@@ -7,8 +7,8 @@
 use crate::common::{assert_conserved, drop_while_panicking};
 use crate::program::{End, Half, Kind, Program, Step};
 use crate::site::{
-    Event, FreeAtEnd, Job, Pool, Site, Tried, Verdict, build, follow_up, giving, read,
-    told_by_failed_map, until,
+    Event, FreeAtEnd, Job, Pool, Site, Tried, Verdict, build, follow_up, free_when_closed, giving,
+    read, told_by_failed_map, until,
 };
 use std::cell::Cell;
 use std::collections::{BTreeSet, VecDeque};
@@ -682,14 +682,7 @@ fn finish(end: End, mut pool: Pool, site: &Arc<Site>, mut model: Model, takers: 
     };
     let mut returned = Vec::new();
     let got = if leaves_jobs {
-        thread::scope(|scope| {
-            if model.running.is_some() {
-                scope.spawn(|| {
-                    // A running job must not take the others along.
-                    until(|| handle.is_closed());
-                    site.set_free(true);
-                });
-            }
+        free_when_closed(site, &handle, || {
             if end == End::ShutdownNow {
                 let jobs = pool.shutdown_now().unwrap();
                 returned = jobs.into_iter().map(Job::into_id).collect();

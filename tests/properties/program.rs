@@ -1,15 +1,8 @@
-//! What a program is, how one comes from a seed, and how many of them are run.
+//! What a program for a `WorkerPool` is, and how one is drawn.
 
-use crate::common::Dice;
-use std::io::Write;
+use crate::common::Choices;
+use std::fmt;
 use std::ops::RangeInclusive;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-use std::{env, fmt, process, thread};
-
-/// Far longer than a program takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How a job ends, if it is started.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -115,8 +108,16 @@ pub(crate) enum End {
     DropInPanic,
 }
 
+pub(crate) const ENDS: [End; 6] = [
+    End::Join,
+    End::JoinTimeout,
+    End::Shutdown,
+    End::ShutdownNow,
+    End::Drop,
+    End::DropInPanic,
+];
+
 pub(crate) struct Program {
-    pub(crate) seed: u64,
     pub(crate) workers: usize,
     pub(crate) job_capacity: usize,
     pub(crate) result_capacity: usize,
@@ -128,8 +129,8 @@ impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "WORKCREW_PROPERTY_SEED={}: {} workers, capacities {} and {}",
-            self.seed, self.workers, self.job_capacity, self.result_capacity
+            "{} workers, capacities {} and {}",
+            self.workers, self.job_capacity, self.result_capacity
         )?;
         for (number, step) in self.steps.iter().enumerate() {
             writeln!(f, "{number:>4} {step:?}")?;
@@ -139,45 +140,25 @@ impl fmt::Display for Program {
 }
 
 impl Program {
-    pub(crate) fn new(seed: u64, workers: RangeInclusive<usize>) -> Self {
-        let dice = &mut Dice::new(seed.wrapping_add(1));
-        for _ in 0..4 {
-            dice.next();
-        }
+    pub(crate) fn draw(dice: &mut impl Choices, workers: RangeInclusive<usize>) -> Self {
         let choices = (workers.end() - workers.start() + 1) as u64;
         let workers = workers.start() + dice.below(choices) as usize;
-        let steps = dice.below(30);
         Self {
-            seed,
             workers,
-            job_capacity: pick(dice, &[1, 2, 3, 5, 31, 100]),
-            result_capacity: pick(dice, &[1, 2, 3, 7, 100]),
-            steps: (0..steps).map(|_| step(dice)).collect(),
-            end: pick(
-                dice,
-                &[
-                    End::Join,
-                    End::JoinTimeout,
-                    End::Shutdown,
-                    End::ShutdownNow,
-                    End::Drop,
-                    End::DropInPanic,
-                ],
-            ),
+            job_capacity: dice.pick(&[1, 2, 3, 5, 31, 100]),
+            result_capacity: dice.pick(&[1, 2, 3, 7, 100]),
+            steps: dice.some(30, step),
+            end: dice.pick(&ENDS),
         }
     }
 }
 
-fn pick<T: Copy>(dice: &mut Dice, choices: &[T]) -> T {
-    choices[dice.below(choices.len() as u64) as usize]
-}
-
-fn kind(dice: &mut Dice) -> Kind {
+fn kind(dice: &mut impl Choices) -> Kind {
     Kind {
         ending: match dice.below(12) {
-            0 => Ending::Panics,
-            1 => Ending::DropPanics,
-            2 => Ending::Fails,
+            9 => Ending::Fails,
+            10 => Ending::Panics,
+            11 => Ending::DropPanics,
             _ => Ending::Returns,
         },
         follow_ups: dice.below(8).saturating_sub(5),
@@ -185,11 +166,11 @@ fn kind(dice: &mut Dice) -> Kind {
     }
 }
 
-fn kinds(dice: &mut Dice, most: u64) -> Vec<Kind> {
-    (0..dice.below(most)).map(|_| kind(dice)).collect()
+fn kinds(dice: &mut impl Choices, most: usize) -> Vec<Kind> {
+    dice.some(most, kind)
 }
 
-fn step(dice: &mut Dice) -> Step {
+fn step(dice: &mut impl Choices) -> Step {
     let taker = dice.below(3) as usize;
     let lane = dice.below(2) as usize;
     match dice.below(90) {
@@ -214,7 +195,7 @@ fn step(dice: &mut Dice) -> Step {
             jobs: kinds(dice, 24),
             take: dice.below(30) as usize,
             window: 1 + dice.below(10) as usize,
-            then: pick(dice, &[Half::Dropped, Half::IntoJobs]),
+            then: dice.pick(&[Half::Dropped, Half::IntoJobs]),
         },
         67..69 => Step::TryMap(kinds(dice, 12)),
         69..72 => Step::InOrder {
@@ -228,72 +209,5 @@ fn step(dice: &mut Dice) -> Step {
             forget: dice.one_in(3),
         },
         _ => unreachable!("the dice has 90 sides"),
-    }
-}
-
-/// Plays as many programs as the environment says.
-pub(crate) fn run_all(name: &str, workers: RangeInclusive<usize>, play: fn(&Program)) {
-    let number = |variable: &str| -> Option<u64> {
-        let text = env::var(variable).ok()?;
-        Some(text.parse().expect("the environment has a number"))
-    };
-    let runs = number("WORKCREW_PROPERTY_RUNS").unwrap_or(300);
-    let seed = number("WORKCREW_PROPERTY_SEED");
-    let start = Instant::now();
-    let watch = Watch::start();
-    let mut steps = 0;
-    for run in 0..runs {
-        let program = Arc::new(Program::new(seed.unwrap_or(run), workers.clone()));
-        steps += program.steps.len();
-        watch.begin(&program);
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| play(&program))) {
-            tell(&format!("FAILED, {name}:\n{program}"));
-            resume_unwind(panic);
-        }
-    }
-    tell(&format!(
-        "properties, {name}: {runs} programs, {steps} steps, {:.1} s",
-        start.elapsed().as_secs_f64()
-    ));
-}
-
-/// Past what captures the output of tests.
-fn tell(what: &str) {
-    let _ = writeln!(std::io::stderr(), "{what}");
-}
-
-/// Aborts the process when a program hangs.
-struct Watch(Arc<Mutex<Current>>);
-
-/// The program that is played, and since when.
-type Current = Option<(Instant, Arc<Program>)>;
-
-impl Watch {
-    fn start() -> Self {
-        let current = Arc::new(Mutex::new(Current::None));
-        let watched = Arc::downgrade(&current);
-        thread::spawn(move || {
-            while let Some(current) = watched.upgrade() {
-                let now = current.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some((begun, program)) = &*now {
-                    if begun.elapsed() > PATIENCE {
-                        tell(&format!("HANG:\n{program}"));
-                        if env::var_os("WORKCREW_PROPERTY_HOLD").is_some() {
-                            thread::sleep(Duration::MAX);
-                        }
-                        process::abort();
-                    }
-                }
-                drop(now);
-                drop(current);
-                thread::sleep(Duration::from_millis(100));
-            }
-        });
-        Self(current)
-    }
-
-    fn begin(&self, program: &Arc<Program>) {
-        let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *current = Some((Instant::now(), Arc::clone(program)));
     }
 }

@@ -7,8 +7,8 @@
 use crate::common::{assert_conserved, drop_while_panicking};
 use crate::program::{End, Half, Kind, Program, Step};
 use crate::site::{
-    Event, FreeAtEnd, Job, Pool, Site, Tried, Verdict, ancestor, build, follow_up, giving, read,
-    told_by_failed_map, until,
+    Event, FreeAtEnd, Job, Pool, Site, Tried, Verdict, ancestor, build, follow_up,
+    free_when_closed, giving, read, told_by_failed_map,
 };
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -549,11 +549,7 @@ fn finish(
     };
     match program.end {
         End::ShutdownNow | End::DropInPanic => {
-            let returned = thread::scope(|scope| {
-                scope.spawn(|| {
-                    until(|| handle.is_closed());
-                    site.set_free(true);
-                });
+            let returned = free_when_closed(site, &handle, || {
                 if program.end == End::ShutdownNow {
                     return pool.shutdown_now().unwrap();
                 }

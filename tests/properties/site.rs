@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use workcrew::{Failure, JobError, Outcome, Results, WorkerPool};
+use workcrew::{Failure, Handle, JobError, Outcome, Results, WorkerPool};
 
 /// The state counts the jobs that its worker has started since it was made.
 pub(crate) type Pool = WorkerPool<Job, Tried, u64>;
@@ -273,6 +273,24 @@ pub(crate) fn until(mut condition: impl FnMut() -> bool) {
     while !condition() {
         thread::yield_now();
     }
+}
+
+/// Calls `end`, while another thread lets the running jobs go, as soon as the pool is closed.
+pub(crate) fn free_when_closed<T>(
+    site: &Site,
+    handle: &Handle<Job, Tried>,
+    end: impl FnOnce() -> T,
+) -> T {
+    thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            until(|| handle.is_closed());
+            site.set_free(true);
+        });
+        let ended = end();
+        // A scope waits for what its threads do, but not for their ends.
+        other.join().unwrap();
+        ended
+    })
 }
 
 /// An iterator of jobs that writes down which it has given, and may panic at its end.

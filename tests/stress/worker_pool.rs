@@ -1,49 +1,28 @@
-//! Everything at once: four submitters, three takers, one to eight workers, small queues, panics,
-//! follow-ups, and an end that comes at any moment in any way. Then the books are checked.
-//!
-//! `WORKCREW_STRESS_RUNS` says how many pools are stressed, `WORKCREW_STRESS_SEED` with which
-//! seed the first one. A run that hangs aborts and prints its seed and the pool's numbers.
+//! One `WorkerPool`'s life: one to four submitters, three takers or a mapper, small queues, panics,
+//! follow-ups, cancellations, and an end that comes at any moment in any way. Then the books are
+//! checked.
 
-#![forbid(unsafe_code)]
-
-mod common;
-
-use common::{Dice, PATIENCE, assert_conserved, drop_while_panicking, eventually, watchdog_with};
+use crate::common::{
+    Choices, Dice, LONGEST, assert_conserved, drop_while_panicking, eventually, progress_watchdog,
+    take_time,
+};
+use crate::{Scale, Tally};
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
-use workcrew::{Context, Handle, JobError, Results, TryRecvError, WorkerPool};
+use std::time::Duration;
+use workcrew::{
+    CancelError, Context, Failure, Handle, JobError, Outcome, Results, Submitter, TryRecvError,
+    WorkerPool,
+};
 
-const SUBMITTERS: u64 = 4;
+const SUBMITTERS: [u64; 4] = [1, 2, 4, 4];
 const TAKERS: u64 = 3;
-/// Jobs of one run, follow-ups included.
-const MOST_JOBS: usize = 1 << 13;
 
-#[test]
-fn every_accepted_job_has_exactly_one_outcome() {
-    let number = |name, default| match std::env::var(name) {
-        Ok(value) => value.parse().expect(name),
-        Err(_) => default,
-    };
-    let runs = number("WORKCREW_STRESS_RUNS", if cfg!(miri) { 3 } else { 200 });
-    let first = number("WORKCREW_STRESS_SEED", 1);
-    let start = Instant::now();
-    let (mut slow, mut jobs) = (0, 0);
-    for seed in first..first + runs {
-        let start = Instant::now();
-        jobs += run(seed);
-        // A lost wakeup that a sleeper's clock repaired would show here.
-        if start.elapsed() > Duration::from_millis(900) {
-            slow += 1;
-            println!("seed {seed} took {:?}", start.elapsed());
-        }
-    }
-    println!(
-        "{runs} runs, {jobs} jobs, {:?}, {slow} runs took long",
-        start.elapsed()
-    );
+thread_local! {
+    static IS_WORKER: Cell<bool> = const { Cell::new(false) };
 }
 
 /// What became of each job, by its number.
@@ -77,6 +56,8 @@ fn mark(mark: &AtomicU8) {
 struct Job {
     id: u32,
     depth: u8,
+    /// It panics when it is dropped unrun, its result when it is discarded.
+    explosive: bool,
     end: Option<End>,
     books: Arc<Books>,
     settled: bool,
@@ -86,20 +67,30 @@ struct Job {
 #[derive(Debug)]
 struct Receipt {
     id: u32,
+    armed: bool,
     books: Arc<Books>,
 }
 
+/// Jobs may fail, which only `try_map` minds.
+type Tried = Result<Receipt, Receipt>;
+
 impl Books {
-    fn job(self: &Arc<Self>, depth: u8) -> Job {
+    fn job(self: &Arc<Self>, depth: u8, explosive: bool) -> Job {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         self.alive.fetch_add(1, Ordering::Relaxed);
         Job {
             id,
             depth,
+            explosive,
             end: None,
             books: Arc::clone(self),
             settled: false,
         }
+    }
+
+    /// Whether so much of the paper is used that nothing new should be begun.
+    fn are_nearly_full(&self) -> bool {
+        self.next.load(Ordering::Relaxed) as usize > self.pages.len() / 2
     }
 }
 
@@ -121,6 +112,17 @@ impl Drop for Job {
             mark(&self.page().cancelled);
         }
         self.books.alive.fetch_sub(1, Ordering::Relaxed);
+        // Elsewhere it was not submitted, or its pool is being dropped in a panic.
+        if !self.settled && self.explosive && IS_WORKER.get() {
+            resume_unwind(Box::new("a job's drop"));
+        }
+    }
+}
+
+impl Receipt {
+    /// It was taken.
+    fn sign(mut self) {
+        self.armed = false;
     }
 }
 
@@ -128,6 +130,9 @@ impl Drop for Receipt {
     fn drop(&mut self) {
         mark(&self.books.pages[self.id as usize].ended);
         self.books.alive.fetch_sub(1, Ordering::Relaxed);
+        if self.armed && !thread::panicking() {
+            resume_unwind(Box::new("a result's drop"));
+        }
     }
 }
 
@@ -151,7 +156,7 @@ const ENDS: [End; 6] = [
     End::CloseThenDrop,
 ];
 
-type Pool = WorkerPool<Job, Receipt, Dice>;
+type Pool = WorkerPool<Job, Tried, Dice>;
 
 /// Ends the pool from outside or, in one of its jobs, from inside.
 fn end_it(end: End, pool: Pool, inside: bool) {
@@ -176,12 +181,10 @@ fn end_it(end: End, pool: Pool, inside: bool) {
 }
 
 /// The worker function.
-fn work(mut job: Job, ctx: &mut Context<'_, Job, Dice>, own: &Mutex<Option<Pool>>) -> Receipt {
+fn work(mut job: Job, ctx: &mut Context<'_, Job, Dice>, own: &Mutex<Option<Pool>>) -> Tried {
     job.settled = true;
     mark(&job.page().ran);
-    for _ in 0..ctx.state.below(4) {
-        thread::yield_now();
-    }
+    take_time(ctx.state.below(LONGEST));
     if job.depth > 0 && ctx.state.one_in(4) {
         let many = if ctx.state.one_in(50) {
             300
@@ -189,8 +192,8 @@ fn work(mut job: Job, ctx: &mut Context<'_, Job, Dice>, own: &Mutex<Option<Pool>
             1 + ctx.state.below(3)
         };
         for _ in 0..many {
-            if (job.books.next.load(Ordering::Relaxed) as usize) < MOST_JOBS / 2 {
-                let follow_up = job.books.job(job.depth - 1);
+            if !job.books.are_nearly_full() {
+                let follow_up = job.books.job(job.depth - 1, ctx.state.one_in(8));
                 mark(&follow_up.page().accepted);
                 ctx.push(follow_up);
             }
@@ -201,55 +204,93 @@ fn work(mut job: Job, ctx: &mut Context<'_, Job, Dice>, own: &Mutex<Option<Pool>
         end_it(end, pool, true);
     }
     job.books.alive.fetch_add(1, Ordering::Relaxed);
-    let receipt = Receipt {
+    let mut receipt = Receipt {
         id: job.id,
+        armed: false,
         books: Arc::clone(&job.books),
     };
     if ctx.state.one_in(10) {
         resume_unwind(Box::new(receipt));
     }
-    receipt
+    receipt.armed = job.explosive;
+    if ctx.state.one_in(20) {
+        return Err(receipt);
+    }
+    Ok(receipt)
 }
 
-/// Submits until its quota is reached or the pool is closed.
-fn submitter(handle: &Handle<Job, Receipt>, books: &Arc<Books>, mut dice: Dice) {
-    let mut quota = dice.below(150);
-    while quota > 0 {
-        quota -= 1;
+/// Where jobs are submitted.
+enum Entrance {
+    Shared(Handle<Job, Tried>),
+    Lane(Submitter<Job, Tried>),
+}
+
+impl Entrance {
+    fn new(handle: &Handle<Job, Tried>, dice: &mut Dice) -> Self {
+        if dice.one_in(2) {
+            Self::Lane(handle.submitter())
+        } else {
+            Self::Shared(handle.clone())
+        }
+    }
+}
+
+/// Both have the same methods.
+macro_rules! at {
+    ($entrance:ident.$method:ident($($argument:expr),*)) => {
+        match &mut $entrance {
+            Entrance::Shared(handle) => handle.$method($($argument),*),
+            Entrance::Lane(submitter) => submitter.$method($($argument),*),
+        }
+    };
+}
+
+/// Submits until its quota is reached or the pool is closed, and cancels now and then.
+fn submitter(handle: &Handle<Job, Tried>, books: &Arc<Books>, quota: u64, mut dice: Dice) {
+    let mut entrance = Entrance::new(handle, &mut dice);
+    let mut last = None;
+    for _ in 0..dice.below(quota) {
+        if books.are_nearly_full() {
+            return;
+        }
+        let explosive = dice.one_in(8);
         let job = || {
-            let job = books.job(3);
+            let job = books.job(3, explosive);
             let id = job.id as usize;
             (job, &books.pages[id].accepted)
         };
-        match dice.below(8) {
-            0..3 => {
+        match dice.below(40) {
+            0..14 => {
                 let (job, accepted) = job();
-                match handle.submit(job) {
-                    Ok(_) => mark(accepted),
+                match at!(entrance.submit(job)) {
+                    Ok(index) => {
+                        mark(accepted);
+                        last = Some(index);
+                    }
                     Err(error) => return error.into_job().settle(|page| &page.rejected),
                 }
             }
-            3 => {
+            14..19 => {
                 let (job, accepted) = job();
-                match handle.try_submit(job) {
+                match at!(entrance.try_submit(job)) {
                     Ok(_) => mark(accepted),
                     Err(error) => error.into_job().settle(|page| &page.rejected),
                 }
             }
-            4 => {
+            19..23 => {
                 let (job, accepted) = job();
                 let timeout = Duration::from_micros(dice.below(60));
-                match handle.submit_timeout(job, timeout) {
+                match at!(entrance.submit_timeout(job, timeout)) {
                     Ok(_) => mark(accepted),
                     Err(error) => error.into_job().settle(|page| &page.rejected),
                 }
             }
-            5..7 => {
+            23..31 => {
                 let jobs: Vec<_> = (0..dice.below(45)).map(|_| job()).collect();
                 let (jobs, marks): (Vec<_>, Vec<_>) = jobs.into_iter().unzip();
                 let mut accepted = jobs.len();
                 let mut closed = false;
-                if let Err(error) = handle.submit_all(jobs) {
+                if let Err(error) = at!(entrance.submit_all(jobs)) {
                     closed = true;
                     accepted = error.accepted() as usize;
                     let mut back = 0;
@@ -264,22 +305,118 @@ fn submitter(handle: &Handle<Job, Receipt>, books: &Arc<Books>, mut dice: Dice) 
                     return;
                 }
             }
-            _ => {
+            31..35 => {
                 // An iterator that panics. If the pool is closed at the same time its jobs are
                 // dropped with the panic; the books tell by what became of them.
                 let jobs: Vec<_> = (0..dice.below(40)).map(|_| job().0).collect();
                 let jobs = jobs
                     .into_iter()
                     .chain(std::iter::once_with(|| resume_unwind(Box::new(()))));
-                let unwound = catch_unwind(AssertUnwindSafe(|| drop(handle.submit_all(jobs))));
+                let submit_all = || drop(at!(entrance.submit_all(jobs)));
+                let unwound = catch_unwind(AssertUnwindSafe(submit_all));
                 assert!(unwound.is_err() || handle.is_closed());
+            }
+            35..38 => {
+                // Wherever it is by now. Of others' indices one may be only reserved.
+                if let Some(last) = last {
+                    let back = dice.below(100);
+                    let cancelled = handle.cancel(u64::saturating_sub(last, back));
+                    assert!(back > 0 || cancelled != Err(CancelError::NotSubmitted));
+                }
+            }
+            38 => entrance = Entrance::new(handle, &mut dice),
+            _ => {
+                if dice.one_in(5) {
+                    let horizon = handle.cancel_all().unwrap();
+                    assert!(last.is_none_or(|last| last < horizon));
+                }
             }
         }
     }
 }
 
+/// What a taker was given.
+fn take(outcome: Outcome<Tried>) {
+    match outcome.result {
+        Ok(Ok(receipt) | Err(receipt)) => receipt.sign(),
+        Err(JobError::Cancelled) => {}
+        Err(JobError::Panicked(panic)) => {
+            let payload = panic.into_payload();
+            assert!(payload.is::<Receipt>(), "no other panic in a job");
+        }
+        Err(other) => panic!("{other}"),
+    }
+}
+
+/// Maps now and then, while others submit: the only taker. Returns how many outcomes it used up.
+fn mapper(pool: &Pool, results: &mut Results<Tried>, books: &Arc<Books>, dice: &mut Dice) -> u64 {
+    let mut taken = 0;
+    for _ in 0..1 + dice.below(6) {
+        if books.are_nearly_full() {
+            break;
+        }
+        let explosive = dice.one_in(8);
+        let many = dice.below(200);
+        let jobs = (0..many).map(|_| books.job(2, explosive));
+        let some = dice.below(250) as usize;
+        let window = 1 + dice.below(70) as usize;
+        let hands_back = dice.one_in(3);
+        let back = |jobs: &mut dyn Iterator<Item = Job>| {
+            jobs.map(|job| job.settle(|page| &page.rejected)).count() as u64
+        };
+        match dice.below(5) {
+            0..2 => {
+                let mut map = pool.map(results, jobs).window(window);
+                let outcomes = map.by_ref().take(some);
+                taken += outcomes.map(take).count() as u64;
+                if hands_back {
+                    back(&mut map.into_jobs());
+                }
+            }
+            2 => {
+                let mut map = pool.map_ordered(results, jobs).window(window);
+                let outcomes = map.by_ref().take(some);
+                taken += outcomes.map(take).count() as u64;
+                if hands_back {
+                    back(&mut map.into_jobs());
+                }
+            }
+            3 => {
+                taken += many;
+                match pool.try_map(results, jobs) {
+                    Ok(receipts) => {
+                        assert_eq!(receipts.len() as u64, many);
+                        receipts.into_iter().for_each(Receipt::sign);
+                    }
+                    Err(mut error) => {
+                        taken -= back(&mut error.jobs);
+                        for (_, receipt) in error.finished {
+                            receipt.sign();
+                        }
+                        let failures = error.failures.into_iter().map(|(_, failure)| failure);
+                        for failure in failures.chain([error.failure]) {
+                            if let Failure::Job(receipt) = failure {
+                                receipt.sign();
+                            }
+                        }
+                    }
+                }
+            }
+            _ => {
+                // Those that are there. (A job counts as ended after its outcome has come.)
+                let stats = pool.stats();
+                let ended = stats.completed + stats.panicked + stats.cancelled;
+                let sure = ended.saturating_sub(taken).min(some as u64);
+                let outcomes = pool.in_order(results, window).take(sure as usize);
+                taken += outcomes.map(take).count() as u64;
+            }
+        }
+    }
+    taken
+}
+
 /// Takes until the end, or until it has had enough. Returns how many outcomes it was given.
-fn taker(mut results: Results<Receipt>, mut dice: Dice, patience: u64) -> u64 {
+fn taker(mut results: Results<Tried>, mut dice: Dice, patience: u64) -> u64 {
     let mut taken = 0;
     while taken < patience {
         if dice.one_in(20) {
@@ -304,42 +441,41 @@ fn taker(mut results: Results<Receipt>, mut dice: Dice, patience: u64) -> u64 {
         };
         let Some(outcome) = outcome else { break };
         taken += 1;
-        match outcome.result {
-            Ok(_) | Err(JobError::Cancelled) => {}
-            Err(JobError::Panicked(panic)) => {
-                assert!(
-                    panic.into_payload().is::<Receipt>(),
-                    "no other panic in a job"
-                );
-            }
-            Err(other) => panic!("{other}"),
-        }
+        take(outcome);
     }
     taken
 }
 
-/// One pool's life. Returns how many jobs it accepted.
-fn run(seed: u64) -> u64 {
+/// One pool's life.
+pub(crate) fn run(seed: u64, scale: &Scale) -> Tally {
     let mut dice = Dice::new(seed);
     let mut size = || [1, 1, 2, 3, 5, 8, 17, 64, 300][dice.below(9) as usize];
     let (job_capacity, result_capacity) = (size(), size());
-    let workers = 1 + dice.below(8) as usize;
+    let workers = dice.pick(scale.workers);
     let books = Arc::new(Books {
         next: AtomicU32::new(0),
-        pages: (0..MOST_JOBS * 4).map(|_| Page::default()).collect(),
+        pages: (0..scale.jobs * 4).map(|_| Page::default()).collect(),
         alive: AtomicI64::new(0),
     });
     let own = Arc::new(Mutex::new(None));
     let inside = Arc::clone(&own);
-    let (pool, results) = WorkerPool::<Job, Receipt>::builder()
+    let (pool, mut results) = WorkerPool::<Job, Tried>::builder()
         .workers(workers)
         .job_capacity(job_capacity)
         .result_capacity(result_capacity)
+        .on_start(|_| IS_WORKER.set(true))
         .init(move |worker| Dice::new(seed << 8 | worker as u64))
         .build(move |job, ctx| work(job, ctx, &inside))
         .unwrap();
     let handle = pool.handle();
-    let _watchdog = watchdog_with(PATIENCE, {
+    let progress = {
+        let handle = handle.clone();
+        move || {
+            let stats = handle.stats();
+            stats.completed + stats.panicked + stats.cancelled + stats.returned
+        }
+    };
+    let watchdog = progress_watchdog(scale.patience, progress, {
         let (handle, books) = (handle.clone(), Arc::clone(&books));
         move || {
             let next = books.next.load(Ordering::Relaxed);
@@ -352,20 +488,26 @@ fn run(seed: u64) -> u64 {
         }
     });
 
-    let submitters: Vec<_> = (0..SUBMITTERS)
+    let submitters: Vec<_> = (0..dice.pick(&SUBMITTERS))
         .map(|n| {
             let (handle, books) = (handle.clone(), Arc::clone(&books));
             let dice = Dice::new(seed << 8 | 64 | n);
-            thread::spawn(move || submitter(&handle, &books, dice))
+            let quota = scale.jobs as u64 / 50;
+            thread::spawn(move || submitter(&handle, &books, quota, dice))
         })
         .collect();
+    let mut taken = if dice.one_in(3) {
+        mapper(&pool, &mut results, &books, &mut dice)
+    } else {
+        0
+    };
     // In one run of four all takers leave early.
     let impatient = dice.one_in(4);
     let takers: Vec<_> = (0..TAKERS)
         .map(|n| {
             let leaves = impatient || dice.one_in(4);
             let patience = if leaves && (impatient || n > 0) {
-                dice.below(100)
+                dice.below(scale.jobs as u64 / 80)
             } else {
                 u64::MAX
             };
@@ -376,7 +518,7 @@ fn run(seed: u64) -> u64 {
     drop(results);
 
     // The end comes after so many jobs, or when nobody submits any more.
-    let threshold = dice.below(400);
+    let threshold = dice.below(scale.jobs as u64 / 20);
     eventually("the end comes", || {
         assert_conserved(&handle.stats());
         handle.stats().accepted >= threshold || submitters.iter().all(|thread| thread.is_finished())
@@ -386,11 +528,18 @@ fn run(seed: u64) -> u64 {
     let mut from_outside = Some(pool);
     if from_inside {
         *own.lock().unwrap() = from_outside.take();
-        let mut job = books.job(0);
-        job.end = Some(end);
-        let accepted = &books.pages[job.id as usize].accepted;
-        handle.submit(job).expect("nobody else closes it");
-        mark(accepted);
+        eventually("a job that ends the pool is not cancelled", || {
+            let mut job = books.job(0, false);
+            job.end = Some(end);
+            let page = &books.pages[job.id as usize];
+            handle.submit(job).expect("nobody else closes it");
+            mark(&page.accepted);
+            let [ran, cancelled] = [&page.ran, &page.cancelled];
+            eventually("it runs or is cancelled", || {
+                ran.load(Ordering::Relaxed) + cancelled.load(Ordering::Relaxed) > 0
+            });
+            ran.load(Ordering::Relaxed) > 0
+        });
     }
     if let Some(pool) = from_outside {
         end_it(end, pool, false);
@@ -398,10 +547,10 @@ fn run(seed: u64) -> u64 {
     submitters
         .into_iter()
         .for_each(|thread| thread.join().unwrap());
-    let taken: u64 = takers
+    taken += takers
         .into_iter()
         .map(|thread| thread.join().unwrap())
-        .sum();
+        .sum::<u64>();
     eventually("all jobs have their outcomes", || {
         let stats = handle.stats();
         handle.is_closed() && stats.queued == 0 && stats.running == 0 && stats.results_waiting == 0
@@ -448,5 +597,9 @@ fn run(seed: u64) -> u64 {
     assert_eq!(stats.returned, returned, "seed {seed}\n{stats}");
     assert!(stats.cancelled <= cancelled, "seed {seed}\n{stats}");
     assert!(stats.accepted >= accepted, "seed {seed}\n{stats}");
-    stats.accepted
+    Tally {
+        jobs: stats.accepted,
+        panics: stats.panicked,
+        gap: watchdog.longest(),
+    }
 }

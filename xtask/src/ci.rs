@@ -204,10 +204,8 @@ fn miri() -> Outcome {
 
 /// Whether `cargo` can do `check`, if need be after `rustup` did `install`.
 pub(crate) fn have(check: &str, install: &str) -> bool {
-    let works = || process::works(&mut cargo(check));
-    if !works() {
-        // Whether it helped is what the second look tells.
-        let _ = process::run(Command::new("rustup").args(install.split_whitespace()));
-    }
-    works()
+    process::have(
+        check,
+        Command::new("rustup").args(install.split_whitespace()),
+    )
 }

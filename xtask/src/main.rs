@@ -1,9 +1,11 @@
 //! The project's chores, one command each. `cargo xtask` prints what there is.
 
 mod ci;
+mod fuzz;
 mod loom;
 mod mutants;
 mod process;
+mod soak;
 mod tools;
 
 use std::process::ExitCode;
@@ -25,6 +27,10 @@ Usage:
       Runs each test whose name contains FILTER in N schedules (10000) that chance decides.
   cargo xtask sanitize address|leak|thread
       Runs the unit and integration tests under a sanitizer of the compiler.
+  cargo xtask fuzz --minutes N
+      Plays random programs against their models, drawn by libFuzzer, and keeps those that fail.
+  cargo xtask soak --minutes N [--seed S]
+      Runs pools of both kinds, one after the other, under more load than the machine can bear.
   cargo xtask ci [--after-tests] [--only STEP]
       Runs the steps of CI and stops at the first failure.
       --after-tests leaves out what `cargo test` has done already.";
@@ -38,6 +44,8 @@ fn main() -> ExitCode {
     let outcome = process::enter_workspace().and_then(|()| match args.split_first() {
         Some((&"loom", rest)) => loom::run(rest),
         Some((&"mutants", rest)) => mutants::run(rest),
+        Some((&"fuzz", rest)) => fuzz::run(rest),
+        Some((&"soak", rest)) => soak::run(rest),
         Some((&"miri", rest)) => tools::miri(rest),
         Some((&"sanitize", rest)) => tools::sanitize(rest),
         Some((&"shuttle", rest)) => tools::shuttle(rest),

@@ -1,9 +1,11 @@
 //! Starting other programs.
 
 use crate::Outcome;
+use std::fmt::Display;
 use std::io::{BufRead, BufReader};
 use std::path::{self, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::str::FromStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use std::{env, thread};
@@ -90,12 +92,28 @@ pub(crate) fn read(command: &mut Command) -> Outcome<String> {
 }
 
 /// Whether `command` can be run at all; says nothing.
-pub(crate) fn works(command: &mut Command) -> bool {
+fn works(command: &mut Command) -> bool {
     command
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success())
+}
+
+/// Whether `cargo` can do `check`, if need be after `install`.
+pub(crate) fn have(check: &str, install: &mut Command) -> bool {
+    let works = || works(&mut cargo(check));
+    if !works() {
+        // Whether it helped is what the second look tells.
+        let _ = run(install);
+    }
+    works()
+}
+
+/// What stands behind `option` on the command line.
+pub(crate) fn number<T: FromStr<Err: Display>>(option: &str, text: &str) -> Outcome<T> {
+    text.parse()
+        .map_err(|error| format!("{option} {text}: {error}"))
 }
 
 /// Waits for `child`, which is killed when it takes longer than `limit`: then there is no status.
