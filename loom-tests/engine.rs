@@ -836,7 +836,7 @@ fn canceller_makes_itself_a_place() {
             submit(&site, job);
             assert_eq!(site.engine.drain(Fate::Returned).len(), 1);
         }
-        assert!(!site.engine.leave(), "somebody joins the crew");
+        assert!(!site.engine.leave(0), "somebody joins the crew");
         // A line has two words.
         for index in 0..3 {
             assert_eq!(site.engine.cancel(index), Ok(()));
@@ -1185,7 +1185,7 @@ fn last_of_an_abandoned_crew() {
             let (site, boards) = (Arc::clone(&site), Arc::clone(&boards));
             thread::spawn(move || {
                 boards[id].write(1);
-                let last = site.engine.leave();
+                let last = site.engine.leave(id);
                 if last {
                     assert_eq!([boards[0].read(), boards[1].read()], [1, 1]);
                 }

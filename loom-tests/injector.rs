@@ -452,6 +452,33 @@ fn two_items_are_enough_for_two() {
     });
 }
 
+/// The same, where the second item comes after the head and the tail were read: what was looked
+/// at is recycled, and nothing between them is left.
+#[test]
+fn look_that_was_overtaken_is_no_answer() {
+    let plan = Plan {
+        bound: Bound::Preemptions(3),
+        floor: 100,
+        events: &["injector: last visitor, not recycled"],
+    };
+    explore("look_that_was_overtaken_is_no_answer", plan, || {
+        let queue = used_up_to(3);
+        push(&queue, 1);
+        let other = thread::spawn({
+            let queue = Arc::clone(&queue);
+            move || {
+                push(&queue, 2);
+                pop(&queue, 1)
+            }
+        });
+        assert!(queue.has_published());
+        let own = pop(&queue, 1);
+        let others = other.join().unwrap();
+        assert_eq!((own.len(), others.len()), (1, 1));
+        assert_all_once(&queue, [own, others], &[1, 2]);
+    });
+}
+
 /// Two segments are given back, the second linked to the first; the link must come
 /// with the top of the list, or the first is lost.
 #[test]

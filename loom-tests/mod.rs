@@ -29,6 +29,8 @@ compile_error!(
 
 mod explore;
 mod parcel;
+#[cfg(target_os = "linux")]
+mod stacks;
 
 mod canary;
 mod crew;

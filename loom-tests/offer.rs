@@ -77,8 +77,12 @@ fn hungry_owner_is_fed() {
             let (board, slot) = (Arc::clone(&board), Arc::clone(&slot));
             move || {
                 let whole = slot.lock().take().expect("it is there");
-                let part = writes(&board);
-                if whole.is_hungry() && whole.feed(&part) {
+                if !whole.is_hungry() {
+                    return;
+                }
+                let mut part = None;
+                whole.feed(|| Arc::clone(part.insert(writes(&board))));
+                if let Some(part) = part {
                     visit("model: fed");
                     // Nobody but the owner will run it.
                     assert!(

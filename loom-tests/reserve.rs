@@ -261,3 +261,35 @@ fn reserved_push_races_close() {
         assert_eq!(all.len(), 1 + usize::from(used));
     });
 }
+
+/// The oldest place is reserved and not used, and what is behind it is looked at, while another
+/// pushes, takes that, gives the place up, and so recycles what is looked at. An item is there
+/// at every moment.
+#[test]
+fn look_behind_that_was_overtaken_is_no_answer() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 100,
+        events: &["injector: last visitor, not recycled"],
+    };
+    explore("look_behind_that_was_overtaken_is_no_answer", plan, || {
+        let queue = queue();
+        let mut reserve = push_and_reserve(&queue, 0);
+        assert_eq!(pop(&queue, 1), [0]);
+        // The rest of the segment.
+        push(&queue, 2);
+        push(&queue, 3);
+        let other = thread::spawn({
+            let queue = Arc::clone(&queue);
+            move || {
+                push(&queue, 4);
+                let taken = [pop(&queue, 1), pop(&queue, 1)].concat();
+                queue.leave(&mut reserve);
+                taken
+            }
+        });
+        let own = pop(&queue, 1);
+        let others = other.join().unwrap();
+        assert_eq!((own.len(), others.len()), (1, 2));
+    });
+}

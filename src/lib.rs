@@ -20,6 +20,10 @@
     not(any(test, workcrew_loom)),
     warn(clippy::disallowed_types, clippy::disallowed_methods)
 )]
+#![cfg_attr(
+    workcrew_shuttle,
+    expect(dead_code, unused_imports, reason = "the loom models' part")
+)]
 
 #[cfg(feature = "bench-internals")]
 #[doc(hidden)]
@@ -41,9 +45,21 @@ mod thread_pool;
 mod unwind;
 mod worker_pool;
 
-#[cfg(all(test, workcrew_loom))]
+#[cfg(all(test, workcrew_loom, not(workcrew_shuttle)))]
 #[path = "../loom-tests/mod.rs"]
 mod loom_tests;
+
+#[cfg(all(test, workcrew_shuttle))]
+#[path = "../tests/unit/schedules.rs"]
+mod schedules;
+
+#[cfg(all(test, any(not(workcrew_loom), workcrew_shuttle)))]
+#[path = "../tests/unit/history.rs"]
+mod history;
+
+#[cfg(all(test, not(workcrew_loom)))]
+#[path = "../tests/unit/linearizability.rs"]
+mod linearizability;
 
 // Thousands of scenes: too many for Miri.
 #[cfg(all(test, not(workcrew_loom), not(miri)))]

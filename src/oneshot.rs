@@ -213,6 +213,12 @@ impl<J, T> Oneshot<J, T> {
     pub(crate) fn leave(&self) -> Option<T> {
         // Relaxed: it brings nothing; `take` acquires.
         let before = self.word.word.fetch_or(GONE, Ordering::Relaxed);
+        if before & WAKER != 0 {
+            // Nobody wakes it any more. Dropping it is the user's code, and not the claimant's
+            // to hear a panic of.
+            let waker = self.waker.lock().take();
+            unwind::drop_quietly(waker);
+        }
         if before & PHASE == DONE {
             self.take()
         } else {

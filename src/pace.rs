@@ -64,6 +64,12 @@ pub(crate) struct Patience {
 
 impl Default for Patience {
     fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Patience {
+    const fn new() -> Self {
         Self {
             began: 0,
             pauses: 0,
@@ -72,9 +78,7 @@ impl Default for Patience {
             vain: 0,
         }
     }
-}
 
-impl Patience {
     /// Pauses, and says whether to look again; else it is time to sleep.
     ///
     /// `hot` allows to spin: there is a core to spare, and one event at a time.
@@ -218,11 +222,11 @@ impl Tempo {
         self.slow < SLOW
     }
 
-    /// Naps while others are brisk; `head` tells how many jobs have left the queue. The more
-    /// naps were in vain the more are left out.
+    /// Naps as long as it `pays`, since others are brisk; `head` tells how many jobs have left the
+    /// queue. The more naps were in vain the more are left out.
     #[cold]
-    pub(crate) fn stay_away(&mut self, brisk: impl Fn() -> bool, head: impl Fn() -> u64) {
-        while brisk() {
+    pub(crate) fn stay_away(&mut self, pays: impl Fn() -> bool, head: impl Fn() -> u64) {
+        while pays() {
             if self.left_out > 0 {
                 self.left_out -= 1;
                 return;
@@ -237,6 +241,96 @@ impl Tempo {
             };
             self.left_out = self.back_off;
         }
+    }
+
+    /// Whether the last nap was in vain.
+    #[cfg(all(test, not(workcrew_loom)))]
+    pub(crate) fn has_napped_in_vain(&self) -> bool {
+        self.back_off > 0
+    }
+}
+
+/// How one thread waits for outcomes that each have a place of their own. It does not know how
+/// many of them are about to come, so it tries a short nap, and goes on napping as long as that
+/// brings a run of them. Chosen by W3 and W4 in `benches`.
+pub(crate) struct Waits {
+    /// Lent while the thread waits.
+    patience: Cell<Patience>,
+    /// Outcomes that were there at once since the last wait.
+    ready: Cell<u64>,
+    /// Whether that wait began with a nap.
+    napped: Cell<bool>,
+    /// Naps to leave out, and how many that were after the last that was in vain.
+    left_out: Cell<u32>,
+    back_off: Cell<u32>,
+}
+
+impl Waits {
+    pub(crate) const fn new() -> Self {
+        Self {
+            patience: Cell::new(Patience::new()),
+            ready: Cell::new(0),
+            napped: Cell::new(false),
+            left_out: Cell::new(0),
+            back_off: Cell::new(0),
+        }
+    }
+
+    /// Looks; if that finds nothing looks again for a while, and in the end sleeps.
+    #[inline]
+    pub(crate) fn wait<T>(
+        &self,
+        look: impl Fn() -> Option<T>,
+        sleep: impl FnOnce() -> Option<T>,
+    ) -> Option<T> {
+        let found = look();
+        if found.is_some() {
+            self.ready.set(self.ready.get() + 1);
+            return found;
+        }
+        self.wait_longer(look, sleep)
+    }
+
+    #[cold]
+    fn wait_longer<T>(
+        &self,
+        look: impl Fn() -> Option<T>,
+        sleep: impl FnOnce() -> Option<T>,
+    ) -> Option<T> {
+        let nap = self.should_nap();
+        let mut patience = self.patience.take();
+        if nap {
+            Nap::Short(SHORT_NAP.1).take();
+        }
+        let mut found = if nap { look() } else { None };
+        // If naps are in vain one outcome comes at a time.
+        while found.is_none() && patience.pause(!nap) {
+            found = look();
+        }
+        if found.is_some() {
+            patience.found();
+        } else {
+            found = patience.sleep(sleep);
+        }
+        self.patience.set(patience);
+        found
+    }
+
+    /// Whether this wait begins with a nap.
+    fn should_nap(&self) -> bool {
+        if cfg!(workcrew_loom) {
+            return false;
+        }
+        let few = self.ready.take() < LITTLE;
+        if self.napped.take() {
+            let back_off = if few { 2 * self.back_off.get() + 1 } else { 0 };
+            self.back_off.set(back_off.min(MOST_LEFT_OUT));
+            self.left_out.set(self.back_off.get());
+        }
+        let left_out = self.left_out.get();
+        self.left_out.set(left_out.saturating_sub(1));
+        self.napped.set(left_out == 0);
+        left_out == 0
     }
 }
 
@@ -384,3 +478,7 @@ impl Pace {
         nap
     }
 }
+
+#[cfg(all(test, not(workcrew_loom)))]
+#[path = "../tests/unit/pace.rs"]
+mod tests;

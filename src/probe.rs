@@ -1,9 +1,9 @@
 //! Named points inside the protocols, for those who test them.
 //!
 //! `probe!("injector push: claimed")` costs nothing in a normal build. In the
-//! crate's own tests a thread can be suspended there for ever (the stall tests);
-//! under loom the visits are counted, so that a model can prove that it reached
-//! the rare event it is about.
+//! crate's own tests a thread can be suspended there for ever (the stall tests), or
+//! give its core away now and then (the histories); under loom the visits are counted,
+//! so that a model can prove that it reached the rare event it is about.
 
 #![forbid(unsafe_code)]
 
@@ -16,7 +16,7 @@ macro_rules! probe {
 }
 pub(crate) use probe;
 
-#[cfg(all(test, workcrew_loom))]
+#[cfg(all(test, workcrew_loom, not(workcrew_shuttle)))]
 mod counting {
     use loom::thread::{self, ThreadId};
     use std::collections::HashMap;
@@ -57,13 +57,14 @@ mod counting {
         HITS.lock().unwrap().get(name).copied().unwrap_or(0)
     }
 }
-#[cfg(all(test, workcrew_loom))]
+#[cfg(all(test, workcrew_loom, not(workcrew_shuttle)))]
 pub(crate) use counting::{forget_trace, hits, reset, take_trace, visit};
 
 #[cfg(all(test, not(workcrew_loom)))]
 mod stalling {
-    use std::cell::RefCell;
+    use std::cell::{Cell, RefCell};
     use std::sync::{Arc, Condvar, Mutex};
+    use std::thread;
 
     /// Suspends one thread at one point until it is told to let go.
     #[derive(Debug)]
@@ -83,6 +84,14 @@ mod stalling {
 
     thread_local! {
         static WATCHED: RefCell<Vec<Arc<Stall>>> = const { RefCell::new(Vec::new()) };
+        /// At one in so many points the thread yields, and how many have passed.
+        static YIELDS: Cell<(u32, u32)> = const { Cell::new((0, 0)) };
+    }
+
+    /// From now on the calling thread gives its core away at one in so many points (0: at
+    /// none), so that others come between its steps.
+    pub(crate) fn yield_at_every(points: u32) {
+        YIELDS.set((points, 0));
     }
 
     impl Stall {
@@ -132,6 +141,13 @@ mod stalling {
     }
 
     pub(crate) fn visit(name: &'static str) {
+        let (every, passed) = YIELDS.get();
+        if every > 0 {
+            YIELDS.set((every, passed + 1));
+            if passed % every == 0 {
+                thread::yield_now();
+            }
+        }
         // A thread that is going away has no stall any more.
         let stall = WATCHED
             .try_with(|watched| {
@@ -149,4 +165,8 @@ mod stalling {
     }
 }
 #[cfg(all(test, not(workcrew_loom)))]
-pub(crate) use stalling::{Stall, visit};
+pub(crate) use stalling::{Stall, visit, yield_at_every};
+
+/// shuttle's schedules are not asked where they came.
+#[cfg(all(test, workcrew_shuttle))]
+pub(crate) fn visit(_name: &'static str) {}

@@ -42,8 +42,8 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Enough to make one allocation in a hundred jobs stand out from the odd one.
-const JOBS: u64 = if cfg!(miri) { 500 } else { 100_000 };
+/// Enough to make one allocation in a thousand jobs stand out from the odd one.
+const JOBS: u64 = if cfg!(miri) { 500 } else { 20_000 };
 
 type Pool = WorkerPool<u64, u64>;
 
@@ -157,7 +157,12 @@ fn a_warm_pool_does_not_allocate() {
 }
 
 fn maps_over_an_endless_input_in_constant_memory() {
-    const ITEMS: usize = if cfg!(miri) { 500 } else { 1_000_000 };
+    // A million with `--release`: each item is a switch of threads or two.
+    const ITEMS: usize = match (cfg!(miri), cfg!(debug_assertions)) {
+        (true, _) => 500,
+        (false, true) => 20_000,
+        (false, false) => 1_000_000,
+    };
     let sum = |outcomes: &mut dyn Iterator<Item = Outcome<u64>>| -> u64 {
         let results = outcomes.take(ITEMS).map(|outcome| outcome.result.unwrap());
         results.map(|result| result + 1).sum()

@@ -64,7 +64,7 @@ fn only_the_facade_knows_std_from_loom() {
                 }
             }
         }
-        for root in ["loom", "parking_lot"] {
+        for root in ["loom", "parking_lot", "shuttle"] {
             if !names_below(code, root).is_empty() {
                 wrong.push(format!("uses `{root}`, not `crate::sync`"));
             }
@@ -196,15 +196,21 @@ fn models_in_edge_tables_exist() {
     });
 }
 
-/// The table of the contract names tests.
+/// The tables of the contract and of the faults name tests.
 #[test]
 fn tests_of_the_contract_exist() {
     let text = read("ARCHITECTURE.md");
-    let named: BTreeSet<_> = marked(&text, "contract")
-        .lines()
-        .filter_map(|row| row.split('|').nth(2))
-        .flat_map(|tests| tests.split('`').skip(1).step_by(2))
-        .collect();
+    let named_in = |table: &str, column| -> BTreeSet<String> {
+        let named: BTreeSet<_> = marked(&text, table)
+            .lines()
+            .filter_map(|row| row.split('|').nth(column))
+            .flat_map(|tests| tests.split('`').skip(1).step_by(2))
+            .map(str::to_owned)
+            .collect();
+        assert!(named.len() > 20, "the table is there");
+        named
+    };
+    let named = &named_in("contract", 2) | &named_in("faults", 3);
     let mut tests = String::new();
     let folders = [
         "tests",
@@ -212,6 +218,8 @@ fn tests_of_the_contract_exist() {
         "tests/properties",
         "tests/stress",
         "tests/thread_pool",
+        "tests/unit",
+        "tests/unit/stall",
     ];
     for folder in folders {
         for entry in fs::read_dir(root().join(folder)).unwrap() {
@@ -225,7 +233,6 @@ fn tests_of_the_contract_exist() {
         .iter()
         .filter(|name| !tests.contains(&format!("fn {name}(")))
         .collect();
-    assert!(named.len() > 20, "the table is there");
     assert!(missing.is_empty(), "no such tests: {missing:?}");
 }
 

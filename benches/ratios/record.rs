@@ -16,6 +16,8 @@ use crate::workloads::{Cell, Workload};
 pub(crate) enum Value {
     /// Nanoseconds of wall-clock time per job.
     WallTime,
+    /// Microseconds of wall-clock time for a whole program.
+    Program,
     /// The median round trip of a sample, in microseconds.
     RoundTrip,
     /// Microseconds of CPU time per second.
@@ -30,6 +32,7 @@ impl Value {
     pub(crate) fn unit(self) -> &'static str {
         match self {
             Self::WallTime => "ns per job",
+            Self::Program => "µs per program",
             Self::RoundTrip => "µs per round trip, median of a sample",
             Self::IdleCpu => "µs of CPU per second",
             Self::CpuPerJob => "µs of CPU per job",
@@ -61,6 +64,7 @@ impl Figures {
         Self {
             value: match value {
                 Value::WallTime => wall / jobs,
+                Value::Program => wall / jobs / 1e3,
                 Value::RoundTrip => median(&sample.trips) / 1e3,
                 Value::IdleCpu => cpu / 1e3 / cost.wall.as_secs_f64(),
                 Value::CpuPerJob => cpu / 1e3 / jobs,
@@ -224,12 +228,12 @@ impl<'a> Record<'a> {
 }
 
 /// The geometric mean over `cells` of the median over rounds; nothing unless every cell has it.
-pub(crate) fn mean_over_workers<'a>(
-    cells: &[CellRecord<'a>],
+pub(crate) fn mean_over_workers<'a: 'r, 'r>(
+    cells: impl IntoIterator<Item = &'r CellRecord<'a>>,
     ratios: impl Fn(&CellRecord<'a>) -> Option<Vec<f64>>,
 ) -> Option<f64> {
     let medians: Option<Vec<f64>> = cells
-        .iter()
+        .into_iter()
         .map(|cell| ratios(cell).map(|ratios| median(&ratios)))
         .collect();
     medians

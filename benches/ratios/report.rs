@@ -14,7 +14,10 @@ const NUMBER: usize = 25;
 pub(crate) fn print(record: &Record<'_>, subjects: &[&Subject]) {
     for (workload, cells) in record.workloads() {
         print_values(workload, cells, subjects);
-        if matches!(workload.value, Value::WallTime | Value::RoundTrip) {
+        if matches!(
+            workload.value,
+            Value::WallTime | Value::Program | Value::RoundTrip
+        ) {
             for own in subjects.iter().filter(|subject| subject.kind == Kind::Own) {
                 if cells.iter().any(|cell| cell.samples(own.name).is_some()) {
                     print_ratios(cells, own.name, subjects);
@@ -42,7 +45,7 @@ fn print_values(workload: &Workload, cells: &[CellRecord<'_>], subjects: &[&Subj
             Value::Allocations => print_numbers("  bytes", cells, |cell| {
                 cell.all(subject.name, |figures| figures.bytes)
             }),
-            Value::WallTime | Value::IdleCpu | Value::CpuPerJob => {}
+            Value::WallTime | Value::Program | Value::IdleCpu | Value::CpuPerJob => {}
         }
     }
 }

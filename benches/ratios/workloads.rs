@@ -5,6 +5,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use workcrew_bench::Capacity;
+use workcrew_bench::closures::drive::{Closures, Size, Start};
+use workcrew_bench::closures::program::Program;
 use workcrew_bench::drive::{Shape, Task};
 use workcrew_bench::job::{Speed, equal_jobs, heavy_tailed_jobs};
 use workcrew_bench::subject::{Kind, Subject};
@@ -65,7 +67,10 @@ impl Workload {
                 Kind::Own | Kind::Peer => true,
                 // Its allocations are not counted, and its runtime's own threads are in its CPU time.
                 Kind::Go => matches!(self.value, Value::WallTime | Value::RoundTrip),
-                Kind::PlainLoop => self.compares_cpu_time() || self.value == Value::IdleCpu,
+                Kind::PlainLoop => {
+                    self.compares_cpu_time()
+                        || matches!(self.value, Value::IdleCpu | Value::Program)
+                }
             }
     }
 }
@@ -111,10 +116,12 @@ pub(crate) fn cells(options: &Options, speed: Speed) -> Vec<Cell> {
     cells
 }
 
-fn workloads(quick: bool) -> Vec<Workload> {
-    let part = if quick { 4 } else { 1 };
-    let equal = |count, time| Jobs::Equal { count, time };
-    let row = |name: &str, value, shape, capacity, jobs| Workload {
+fn equal(count: u32, time: Duration) -> Jobs {
+    Jobs::Equal { count, time }
+}
+
+fn row(name: &str, value: Value, shape: Shape, capacity: Option<usize>, jobs: Jobs) -> Workload {
+    Workload {
         name: name.to_owned(),
         value,
         shape,
@@ -122,8 +129,11 @@ fn workloads(quick: bool) -> Vec<Workload> {
         jobs,
         workers: None,
         rounds_at_most: usize::MAX,
-    };
+    }
+}
 
+fn workloads(quick: bool) -> Vec<Workload> {
+    let part = if quick { 4 } else { 1 };
     let mut all = Vec::new();
     // A sample of about 20 ms, whatever a job costs.
     for (cost, time, count) in [
@@ -183,6 +193,7 @@ fn workloads(quick: bool) -> Vec<Workload> {
             equal(200 / part, Duration::ZERO),
         )
     });
+    all.extend(closures(part));
     // Not shortened: what is allocated once must not look like much per job.
     let jobs = equal(100_000, Duration::ZERO);
     for (name, shape, capacity) in [
@@ -193,6 +204,76 @@ fn workloads(quick: bool) -> Vec<Workload> {
             workers: Some(vec![2]),
             ..row(name, Value::Allocations, shape, capacity, jobs)
         });
+    }
+    let allocations = |name, shape, jobs| Workload {
+        workers: Some(vec![2]),
+        ..closures_row(name, Value::Allocations, shape, jobs)
+    };
+    for (name, size) in [
+        ("W9/closures-48B", Size::Inline),
+        ("W9/closures-64B", Size::Large),
+    ] {
+        let producers = 1;
+        let shape = Closures::Execute { producers, size };
+        all.push(allocations(name, shape, 100_000));
+    }
+    let batches = Closures::Spawn { batch: BATCH };
+    all.push(allocations("W9/handles", batches, 100_000));
+    all
+}
+
+/// Handles that are waited for together, in W3.
+const BATCH: usize = 1_000;
+
+/// A row about closures. They do nothing, and a queue that has a bound holds 1024 of them.
+fn closures_row(name: &str, value: Value, shape: Closures, jobs: u32) -> Workload {
+    let jobs = equal(jobs, Duration::ZERO);
+    row(name, value, Shape::Closures(shape), Some(1024), jobs)
+}
+
+fn closures(part: u32) -> Vec<Workload> {
+    let mut all = Vec::new();
+    for (name, producers) in [("W2-1", 1), ("W2-4", 4)] {
+        let size = Size::Job;
+        let shape = Closures::Execute { producers, size };
+        all.push(closures_row(name, Value::WallTime, shape, 200_000 / part));
+    }
+    let batches = Closures::Spawn { batch: BATCH };
+    all.push(closures_row("W3", Value::WallTime, batches, 100_000 / part));
+    for (name, pause, count) in [
+        ("W4-hot-handle", Duration::ZERO, 4_000),
+        ("W4-idle-handle", MILLISECOND, 100),
+    ] {
+        let shape = Closures::RoundTrips { pause };
+        all.push(closures_row(name, Value::RoundTrip, shape, count / part));
+    }
+    // All nodes of a tree whose leaves are 16 below the root.
+    let nodes = (1 << 17) - 1;
+    all.push(closures_row("W5", Value::WallTime, Closures::Nest, nodes));
+    for (name, program, start, count) in [
+        ("W6/fib-27", Program::Fib(27), Start::Inside, 10),
+        (
+            "W6/tree-1M",
+            Program::SumTree((1 << 20) - 1),
+            Start::Inside,
+            2,
+        ),
+        (
+            "W6/tree-1023-inside",
+            Program::SumTree(1_023),
+            Start::Inside,
+            4_000,
+        ),
+        (
+            "W6/tree-1023-outside",
+            Program::SumTree(1_023),
+            Start::Outside,
+            2_000,
+        ),
+    ] {
+        let shape = Closures::ForkJoin { program, start };
+        let count = (count / part).max(1);
+        all.push(closures_row(name, Value::Program, shape, count));
     }
     all
 }

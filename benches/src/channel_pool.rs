@@ -16,7 +16,7 @@ impl Message for u64 {}
 /// A kind of channel.
 pub trait Channel: 'static {
     /// The sending end.
-    type Sender<T: Message>: Clone + Send + 'static;
+    type Sender<T: Message>: Clone + Send + Sync + 'static;
     /// The receiving end, with one owner.
     type Receiver<T: Message>: Send + 'static;
     /// The receiving end as the workers share it.
@@ -73,7 +73,7 @@ impl<C: Channel> Crew for ChannelPool<C> {
 
     fn ends(&mut self) -> (impl Submitter + '_, impl Taker + '_) {
         (
-            // A sender need not be `Sync`, so the submitting thread gets one of its own.
+            // As channels are used: one for each thread that sends.
             ChannelSubmitter::<C>(self.jobs.clone()),
             ChannelTaker::<C>(&self.results),
         )

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::closures::drive::Closures;
 use crate::crew::{Capacity, Crew, Submitter, Taker};
 use crate::job::{Job, sum_in_a_plain_loop};
 use crate::reading::{Cost, Reading};
@@ -27,6 +28,8 @@ pub enum Shape {
         /// How long.
         time: Duration,
     },
+    /// Closures instead of typed jobs.
+    Closures(Closures),
 }
 
 impl Shape {
@@ -37,6 +40,7 @@ impl Shape {
             Self::FillThenDrain | Self::Stream => self,
             Self::RoundTrips { .. } => Self::RoundTrips { pause },
             Self::Idle { .. } => Self::Idle { time },
+            Self::Closures(shape) => Self::Closures(shape.without_waiting()),
         }
     }
 }
@@ -50,7 +54,7 @@ pub struct Task {
     pub capacity: Capacity,
     /// The jobs, in the order in which they are submitted.
     pub jobs: Vec<Job>,
-    /// The sum of their results.
+    /// What all of it gives.
     sum: u64,
 }
 
@@ -67,7 +71,11 @@ impl Task {
     /// States a task, and runs its jobs once in a plain loop to know what should come out.
     #[must_use]
     pub fn new(shape: Shape, capacity: Capacity, jobs: Vec<Job>) -> Self {
-        let sum = sum_in_a_plain_loop(&jobs);
+        let by_shape = match shape {
+            Shape::Closures(shape) => shape.sum(&jobs),
+            _ => None,
+        };
+        let sum = by_shape.unwrap_or_else(|| sum_in_a_plain_loop(&jobs));
         Self {
             shape,
             capacity,
@@ -113,6 +121,7 @@ pub fn pass<C: Crew>(
         Shape::Stream => stream(crew, jobs),
         Shape::RoundTrips { pause } => round_trips(crew, jobs, pause, note),
         Shape::Idle { time } => idle(crew, jobs, time),
+        Shape::Closures(_) => unreachable!("a crew runs typed jobs"),
     }
 }
 

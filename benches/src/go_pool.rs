@@ -59,7 +59,7 @@ pub fn sample(task: &Task) -> Sample {
         Shape::FillThenDrain => ("fill-then-drain", Duration::ZERO),
         Shape::Stream => ("stream", Duration::ZERO),
         Shape::RoundTrips { pause } => ("round-trips", pause),
-        Shape::Idle { .. } => unreachable!("the Go program has no such shape"),
+        Shape::Idle { .. } | Shape::Closures(_) => unreachable!("the Go program has no such shape"),
     };
     let mut child = Command::new(program)
         .arg(shape)

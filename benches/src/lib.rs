@@ -4,7 +4,7 @@
 //!
 //! - **One driver.** A pool is adapted by the few lines of [`Crew`]: start, submit one job, take one result, stop. The
 //!   measured loops stand once, in [`drive`], and are compiled for each adapter; no adapter owns a loop over jobs, but for
-//!   the one that submits in batches, which is the thing it measures.
+//!   the one that submits in batches, which is the thing it measures. The same for pools of closures, in [`closures`].
 //! - **One worker function.** [`job::work`] is never inlined: everybody runs the same machine code. The Go program
 //!   (`go/main.go`) states the same function and the same loops in Go.
 //! - **Warm.** Threads are started and one whole pass is made before the clock starts: no thread start, page fault or
@@ -22,11 +22,20 @@
 //! |------|------|
 //! | W1a | one thread submits all jobs, then takes all results; both queues hold all of them |
 //! | W1b-1024, W1b-64 | one thread submits while another takes; both queues hold 1024, or 64 |
+//! | W2-1, W2-4 | one or four threads submit closures, another waits until all have run |
+//! | W3 | closures with a handle, batches of 1000 |
 //! | W4-hot, W4-idle | one empty job and its result, back and forth; at once, or after 1 ms of idleness |
+//! | W4-hot-handle, W4-idle-handle | the same with a closure and its handle |
+//! | W5 | each closure submits two, 16 levels deep |
+//! | W6 | fib(27), and sums of trees, by fork and join down to the last call |
 //! | W7 | as W1a, with 10,000 jobs of a heavy-tailed cost, against the ideal schedule |
 //! | W8-idle, W8-trickle | CPU time of 8 workers without jobs, and with an empty job every 10 ms |
 //! | W8-futex | futex calls per job of 1 µs, streaming as in W1b-1024 |
 //! | W9 | heap allocations per job |
+//!
+//! Closures do nothing, and where a pool's queue has a bound it is 1024. A pool without handles of its own gets them from
+//! `oneshot`. In W6 as many threads work for each subject as the column says; a program that is started outside of the pool
+//! adds the thread that starts it.
 //!
 //! In W1 a job is empty or spins for 100 ns, 1 µs or 10 µs. From 1 µs on, the CPU time of the process is compared with
 //! that of the same jobs in a plain loop: a core that spins for the sake of speed shows there.
@@ -44,8 +53,11 @@
 //! `strace` for futex calls. Where a tool is missing, the bench says so and goes on.
 
 pub mod allocations;
+pub mod beekeeper_pool;
 pub mod channel_pool;
+pub mod closures;
 pub mod crew;
+mod deque_parts;
 pub mod deque_pool;
 pub mod drive;
 pub mod figures;

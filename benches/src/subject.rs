@@ -2,7 +2,20 @@
 
 use std::thread;
 
+use crate::beekeeper_pool::BeekeeperPool;
 use crate::channel_pool::{ChannelPool, Crossbeam, CrossbeamUnbounded, Flume, Kanal, StdMutex};
+use crate::closures::chili::ChiliPairs;
+use crate::closures::crossbeam_deque::DequeClosures;
+use crate::closures::drive::{self as closures, Closures};
+use crate::closures::one_channel::OneChannel;
+use crate::closures::one_shot::OneShot;
+use crate::closures::parkring::ParkringClosures;
+use crate::closures::plain::Plain;
+use crate::closures::rayon::{RayonClosures, RayonSpawn};
+use crate::closures::threadpool::ThreadpoolClosures;
+use crate::closures::tokio::TokioClosures;
+use crate::closures::{Execute, ForkJoin, Nest, Spawn, workcrew};
+use crate::crew::Crew;
 use crate::deque_pool::DequePool;
 use crate::drive::{self, Sample, Shape, Task};
 use crate::go_pool;
@@ -24,7 +37,7 @@ pub enum Kind {
     PlainLoop,
 }
 
-/// Where a subject can take part.
+/// Where a subject can take part with typed jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Everywhere,
@@ -36,79 +49,150 @@ enum Part {
     OnlyPasses,
 }
 
-/// One way of running typed jobs.
+/// Takes a sample.
+type Run = fn(&Task) -> Sample;
+
+/// One way of running jobs: typed ones, closures, or both.
 #[derive(Debug)]
 pub struct Subject {
     /// As it is called in tables and on the command line.
     pub name: &'static str,
     /// What it is to the comparison.
     pub kind: Kind,
-    part: Part,
-    sample: fn(&Task) -> Sample,
+    typed: Option<(Part, Run)>,
+    execute: Option<Run>,
+    spawn: Option<Run>,
+    nest: Option<Run>,
+    fork_join: Option<Run>,
 }
 
-/// `workcrew`, one job per call of the shared `submit`.
+/// `workcrew`, one job per call of the shared `submit`, one closure per call.
 pub const WORKCREW: &str = "workcrew";
 /// `workcrew`, one job per call of a submitter with its own lane.
 pub const WORKCREW_SUBMITTER: &str = "workcrew-submitter";
-/// `workcrew`, 64 jobs per call of `submit_all`.
+/// `workcrew`, 64 jobs per call of `submit_all`, all closures in one call of `execute_all`.
 pub const WORKCREW_BATCHES: &str = "workcrew-batches";
-/// The channel-based design, over two bounded channels of `crossbeam-channel`.
+/// The channel-based design, over two bounded channels of `crossbeam-channel`; for closures, over one.
 pub const CROSSBEAM_CHANNEL: &str = "crossbeam-channel";
-/// The jobs in a plain loop.
+/// Rayon; jobs that submit jobs do so in a scope.
+pub const RAYON: &str = "rayon";
+/// Chili.
+pub const CHILI: &str = "chili";
+/// The jobs in a plain loop, pairs as two calls.
 pub const PLAIN_LOOP: &str = "plain-loop";
 
 /// All subjects, in the order of the tables.
 pub const SUBJECTS: &[Subject] = &[
-    own(WORKCREW, drive::sample::<OneByOne>),
-    own(WORKCREW_SUBMITTER, drive::sample::<InLane>),
-    Subject {
-        part: Part::OnlyPasses,
-        ..own(WORKCREW_BATCHES, drive::sample::<Batched>)
-    },
-    peer(CROSSBEAM_CHANNEL, drive::sample::<ChannelPool<Crossbeam>>),
-    Subject {
-        part: Part::OnlyFillThenDrain,
-        ..peer(
-            "crossbeam-unbounded",
-            drive::sample::<ChannelPool<CrossbeamUnbounded>>,
-        )
-    },
-    peer("kanal", drive::sample::<ChannelPool<Kanal>>),
-    peer("flume", drive::sample::<ChannelPool<Flume>>),
-    peer("std-mutex", drive::sample::<ChannelPool<StdMutex>>),
-    peer("crossbeam-deque", drive::sample::<DequePool>),
-    Subject {
-        part: Part::NotInStreams,
-        ..peer("rayon", drive::sample::<RayonPool>)
-    },
-    Subject {
-        kind: Kind::Go,
-        ..peer("go", go_pool::sample)
-    },
-    Subject {
-        kind: Kind::PlainLoop,
-        ..peer(PLAIN_LOOP, plain_loop)
-    },
+    own(WORKCREW)
+        .typed::<OneByOne>(Part::Everywhere)
+        .executes::<workcrew::OneByOne>()
+        .spawns::<workcrew::OneByOne>()
+        .nests::<workcrew::OneByOne>()
+        .forks_and_joins::<workcrew::OneByOne>(),
+    own(WORKCREW_SUBMITTER).typed::<InLane>(Part::Everywhere),
+    own(WORKCREW_BATCHES)
+        .typed::<Batched>(Part::OnlyPasses)
+        .executes::<workcrew::Batched>(),
+    peer(CROSSBEAM_CHANNEL)
+        .typed::<ChannelPool<Crossbeam>>(Part::Everywhere)
+        .executes::<OneChannel<Crossbeam>>()
+        .spawns::<OneShot<OneChannel<Crossbeam>>>(),
+    peer("crossbeam-unbounded")
+        .typed::<ChannelPool<CrossbeamUnbounded>>(Part::OnlyFillThenDrain)
+        .executes::<OneChannel<CrossbeamUnbounded>>(),
+    peer("kanal")
+        .typed::<ChannelPool<Kanal>>(Part::Everywhere)
+        .executes::<OneChannel<Kanal>>()
+        .spawns::<OneShot<OneChannel<Kanal>>>(),
+    peer("flume")
+        .typed::<ChannelPool<Flume>>(Part::Everywhere)
+        .executes::<OneChannel<Flume>>()
+        .spawns::<OneShot<OneChannel<Flume>>>(),
+    peer("std-mutex")
+        .typed::<ChannelPool<StdMutex>>(Part::Everywhere)
+        .executes::<OneChannel<StdMutex>>()
+        .spawns::<OneShot<OneChannel<StdMutex>>>(),
+    peer("crossbeam-deque")
+        .typed::<DequePool>(Part::Everywhere)
+        .executes::<DequeClosures>()
+        .spawns::<OneShot<DequeClosures>>()
+        .nests::<DequeClosures>(),
+    peer(RAYON)
+        .typed::<RayonPool>(Part::NotInStreams)
+        .executes::<RayonClosures>()
+        .spawns::<OneShot<RayonClosures>>()
+        .nests::<RayonClosures>()
+        .forks_and_joins::<RayonClosures>(),
+    peer("rayon-spawn").nests::<RayonSpawn>(),
+    peer("threadpool")
+        .executes::<ThreadpoolClosures>()
+        .spawns::<OneShot<ThreadpoolClosures>>(),
+    peer("tokio")
+        .executes::<TokioClosures>()
+        .spawns::<TokioClosures>()
+        .nests::<TokioClosures>(),
+    peer("parkring")
+        .executes::<ParkringClosures>()
+        .spawns::<OneShot<ParkringClosures>>()
+        .forks_and_joins::<ParkringClosures>(),
+    peer("beekeeper").typed::<BeekeeperPool>(Part::NotInStreams),
+    peer(CHILI).forks_and_joins::<ChiliPairs>(),
+    subject("go", Kind::Go).typed_by(Part::Everywhere, go_pool::sample),
+    subject(PLAIN_LOOP, Kind::PlainLoop)
+        .typed_by(Part::Everywhere, plain_loop)
+        .forks_and_joins::<Plain>(),
 ];
 
-const fn own(name: &'static str, sample: fn(&Task) -> Sample) -> Subject {
+const fn subject(name: &'static str, kind: Kind) -> Subject {
     Subject {
         name,
-        kind: Kind::Own,
-        part: Part::Everywhere,
-        sample,
+        kind,
+        typed: None,
+        execute: None,
+        spawn: None,
+        nest: None,
+        fork_join: None,
     }
 }
 
-const fn peer(name: &'static str, sample: fn(&Task) -> Sample) -> Subject {
-    Subject {
-        kind: Kind::Peer,
-        ..own(name, sample)
-    }
+const fn own(name: &'static str) -> Subject {
+    subject(name, Kind::Own)
+}
+
+const fn peer(name: &'static str) -> Subject {
+    subject(name, Kind::Peer)
 }
 
 impl Subject {
+    const fn typed<C: Crew>(self, part: Part) -> Self {
+        self.typed_by(part, drive::sample::<C>)
+    }
+
+    const fn typed_by(mut self, part: Part, run: Run) -> Self {
+        self.typed = Some((part, run));
+        self
+    }
+
+    const fn executes<P: Execute>(mut self) -> Self {
+        self.execute = Some(closures::execute::<P>);
+        self
+    }
+
+    const fn spawns<P: Spawn>(mut self) -> Self {
+        self.spawn = Some(closures::spawn::<P>);
+        self
+    }
+
+    const fn nests<P: Nest>(mut self) -> Self {
+        self.nest = Some(closures::nest::<P>);
+        self
+    }
+
+    const fn forks_and_joins<P: ForkJoin>(mut self) -> Self {
+        self.fork_join = Some(closures::fork_join::<P>);
+        self
+    }
+
     /// The subject of that name.
     #[must_use]
     pub fn by_name(name: &str) -> Option<&'static Self> {
@@ -118,8 +202,28 @@ impl Subject {
     /// Whether this subject can run tasks of this shape.
     #[must_use]
     pub fn takes_part(&self, shape: Shape) -> bool {
+        self.run(shape).is_some()
+    }
+
+    /// What takes a sample of this shape.
+    fn run(&self, shape: Shape) -> Option<Run> {
+        match shape {
+            Shape::Closures(shape) => match shape {
+                Closures::Execute { .. } => self.execute,
+                Closures::Spawn { .. } | Closures::RoundTrips { .. } => self.spawn,
+                Closures::Nest => self.nest,
+                Closures::ForkJoin { .. } => self.fork_join,
+            },
+            shape => self
+                .typed
+                .filter(|&(part, _)| self.runs_typed(part, shape))
+                .map(|(_, run)| run),
+        }
+    }
+
+    fn runs_typed(&self, part: Part, shape: Shape) -> bool {
         let passes = matches!(shape, Shape::FillThenDrain | Shape::Stream);
-        let part = match self.part {
+        let part = match part {
             Part::Everywhere => true,
             Part::NotInStreams => shape != Shape::Stream,
             Part::OnlyFillThenDrain => shape == Shape::FillThenDrain,
@@ -137,10 +241,11 @@ impl Subject {
     ///
     /// # Panics
     ///
-    /// If a result was lost, doubled or wrong.
+    /// If a result was lost, doubled or wrong, or if this subject does not take part in this shape.
     #[must_use]
     pub fn sample(&self, task: &Task) -> Sample {
-        (self.sample)(task)
+        let run = self.run(task.shape).expect("it takes part");
+        run(task)
     }
 }
 
@@ -162,21 +267,28 @@ fn plain_loop(task: &Task) -> Sample {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Mutex, PoisonError};
     use std::time::Duration;
 
     use super::*;
+    use crate::closures::drive::{Size, Start};
+    use crate::closures::program::Program;
     use crate::crew::Capacity;
-    use crate::job::heavy_tailed_jobs;
+    use crate::job::{Job, equal_jobs, heavy_tailed_jobs};
+
+    /// All pools of closures count in one place.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
     /// [`Task::check`] does the asserting.
-    fn every_subject_returns_every_result(shape: Shape, jobs: u32, capacity: usize) {
+    fn every_subject_returns_every_result(shape: Shape, jobs: Vec<Job>, capacity: usize) {
+        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         for workers in [1, 3] {
             let capacity = Capacity {
                 workers,
                 jobs: capacity,
                 results: capacity,
             };
-            let task = Task::new(shape, capacity, heavy_tailed_jobs(jobs, 1, 1_000));
+            let task = Task::new(shape, capacity, jobs.clone());
             for subject in SUBJECTS {
                 let there = subject.kind != Kind::Go || go_pool::program().is_ok();
                 if there && subject.takes_part(shape) {
@@ -188,30 +300,74 @@ mod tests {
         }
     }
 
+    fn jobs(count: u32) -> Vec<Job> {
+        heavy_tailed_jobs(count, 1, 1_000)
+    }
+
     #[test]
     fn every_result_arrives_when_the_queues_hold_all_jobs() {
-        every_subject_returns_every_result(Shape::FillThenDrain, 5_000, 5_000);
+        every_subject_returns_every_result(Shape::FillThenDrain, jobs(5_000), 5_000);
     }
 
     #[test]
     fn every_result_arrives_through_queues_of_one() {
-        every_subject_returns_every_result(Shape::Stream, 5_000, 1);
+        every_subject_returns_every_result(Shape::Stream, jobs(5_000), 1);
     }
 
     #[test]
     fn every_result_arrives_through_small_queues() {
-        every_subject_returns_every_result(Shape::Stream, 5_000, 64);
+        every_subject_returns_every_result(Shape::Stream, jobs(5_000), 64);
     }
 
     #[test]
     fn every_round_trip_comes_back() {
         let pause = Duration::from_micros(200);
-        every_subject_returns_every_result(Shape::RoundTrips { pause }, 100, 8);
+        every_subject_returns_every_result(Shape::RoundTrips { pause }, jobs(100), 8);
+    }
+
+    #[test]
+    fn every_closure_runs_whoever_submits_it() {
+        for producers in [1, 4] {
+            for size in [Size::Job, Size::Inline, Size::Large] {
+                let shape = Closures::Execute { producers, size };
+                every_subject_returns_every_result(Shape::Closures(shape), jobs(5_000), 64);
+            }
+        }
+    }
+
+    #[test]
+    fn every_handle_has_its_result() {
+        let pause = Duration::from_micros(200);
+        for shape in [
+            Closures::Spawn { batch: 100 },
+            Closures::RoundTrips { pause },
+        ] {
+            every_subject_returns_every_result(Shape::Closures(shape), jobs(300), 64);
+        }
+    }
+
+    #[test]
+    fn every_job_that_a_job_submits_runs() {
+        every_subject_returns_every_result(
+            Shape::Closures(Closures::Nest),
+            equal_jobs(1_023, 0),
+            64,
+        );
+    }
+
+    #[test]
+    fn every_program_gives_what_it_gives_alone() {
+        for program in [Program::Fib(15), Program::SumTree(1_023)] {
+            for start in [Start::Inside, Start::Outside] {
+                let shape = Closures::ForkJoin { program, start };
+                every_subject_returns_every_result(Shape::Closures(shape), jobs(20), 64);
+            }
+        }
     }
 
     #[test]
     fn an_idle_crew_can_be_stopped() {
         let time = Duration::from_millis(5);
-        every_subject_returns_every_result(Shape::Idle { time }, 10, 8);
+        every_subject_returns_every_result(Shape::Idle { time }, jobs(10), 8);
     }
 }

@@ -55,6 +55,8 @@ impl<J> Engine<J> {
             });
             let submitted = self.submit_batch(&mut chunk[..drawn]);
             if let Err(panic) = end {
+                // Those that were not accepted, while nothing unwinds: their drops may panic.
+                unwind::drop_each_quietly(chunk);
                 std::panic::resume_unwind(panic);
             }
             match submitted {

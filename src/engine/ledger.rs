@@ -24,7 +24,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, Ordering};
 use crate::tally::WorkerStats;
 use crossbeam_utils::CachePadded;
 
@@ -43,6 +43,8 @@ pub(crate) struct Ledger {
     stolen: AtomicU64,
     parked: AtomicU64,
     woken: AtomicU64,
+    /// Whether the worker has left its loop.
+    has_left: AtomicBool,
 }
 
 /// How a job ended.
@@ -80,6 +82,7 @@ impl Ledger {
             stolen: zero(),
             parked: zero(),
             woken: zero(),
+            has_left: AtomicBool::new(false),
         }
     }
 
@@ -155,6 +158,16 @@ impl Ledger {
 
     pub(crate) fn wake(&self) {
         add(&self.woken, 1, Ordering::Relaxed);
+    }
+
+    /// The worker has left its loop, and counts no further job.
+    pub(crate) fn leave(&self) {
+        // Relaxed, here and below: asked by the one writer.
+        self.has_left.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_left(&self) -> bool {
+        self.has_left.load(Ordering::Relaxed)
     }
 
     fn stats(&self) -> WorkerStats {

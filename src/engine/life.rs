@@ -77,7 +77,8 @@ pub(crate) fn launch<'env, J: Send>(
 
 impl<J: Send> Berth<'_, J> {
     /// A worker's life: the start hook, the making of its runner, its jobs, `left`, the
-    /// stop hook. Returns the runner, if there ever was one. The caller's last deed is
+    /// stop hook (for whoever has come through the start hook). Returns the runner, if there
+    /// ever was one. The caller's last deed is
     /// [`Engine::thread_ends`].
     pub(crate) fn live<R: Run<J>>(
         self,
@@ -94,14 +95,19 @@ impl<J: Send> Berth<'_, J> {
         } = self;
         // The hooks are inside too.
         let _inside = Inside::new(engine.key(), worker);
-        let started = unwind::catch(|| {
-            if let Some(hook) = on_start {
-                hook(worker);
+        let started = call(on_start, worker);
+        let stop = || {
+            if let Err(payload) = call(on_stop, worker) {
+                unwind::drop_quietly(payload);
             }
-        });
+        };
+        let has_begun = started.is_ok();
         let mut runner = match started.and_then(|()| runner(worker)) {
             Ok(runner) => runner,
             Err(payload) => {
+                if has_begun {
+                    stop();
+                }
                 startup.report(worker, Err(payload));
                 return None;
             }
@@ -110,17 +116,25 @@ impl<J: Send> Berth<'_, J> {
             startup.report(worker, Ok(()));
         }
         let exit = Worker::new(&engine, worker, local).work(&mut runner);
-        let last_of_the_abandoned = engine.leave();
+        let last_of_the_abandoned = engine.leave(worker);
         left(match exit {
             Exit::Drained => Left::Drained,
             Exit::Halted if last_of_the_abandoned && !engine.is_forked() => Left::Last,
             Exit::Halted => Left::Halted,
         });
-        if let Some(hook) = on_stop {
-            if let Err(payload) = unwind::catch(move || hook(worker)) {
-                unwind::drop_quietly(payload);
-            }
-        }
+        stop();
         Some(runner)
     }
+}
+
+/// Calls a hook, if there is one, and then drops this worker's share of it: not as the hook's
+/// panic unwinds, for its drop may panic too.
+fn call(hook: Option<Hook<'_>>, worker: usize) -> Result<(), Payload> {
+    let called = unwind::catch(|| {
+        if let Some(hook) = &hook {
+            hook(worker);
+        }
+    });
+    unwind::drop_quietly(hook);
+    called
 }

@@ -36,6 +36,10 @@ mod recall;
 mod settings;
 mod worker;
 
+#[cfg(all(test, not(workcrew_loom)))]
+#[path = "../../tests/common/hooks.rs"]
+pub(crate) mod hooks;
+
 pub(crate) use crate::idle::{Hunger, MAX_WORKERS};
 #[cfg(not(workcrew_loom))]
 pub(crate) use crew::Legacy;
@@ -368,13 +372,18 @@ impl<J> Engine<J> {
     ///
     /// # Errors
     ///
-    /// Hands the job back if millions wait.
-    pub(crate) fn push_inside(&self, worker: usize, job: J) -> Result<(), J> {
-        // Counted before it can be seen, so that no moment looks drained.
+    /// Hands the job back: as `Closed` if the worker has left its loop (it runs the stop hook),
+    /// since it may be the last, and nobody would ever run the job; as `Full` if millions wait.
+    pub(crate) fn push_inside(&self, worker: usize, job: J) -> Result<(), Rejected<J>> {
         let ledger = self.ledgers.of(worker);
+        if ledger.has_left() {
+            return Err(Rejected::Closed(job));
+        }
+        // Counted before it can be seen, so that no moment looks drained.
         ledger.push();
         let origin = Origin::submitted(0).follow_up();
-        self.overflow(ledger, Entry { job, origin })?;
+        self.overflow(ledger, Entry { job, origin })
+            .map_err(Rejected::Full)?;
         self.idle.notify();
         Ok(())
     }
@@ -567,10 +576,11 @@ impl<J> Engine<J> {
         true
     }
 
-    /// A worker has left its loop. Returns whether it was the last of a crew that
+    /// The calling worker has left its loop. Returns whether it was the last of a crew that
     /// nobody will join.
     #[must_use]
-    pub(crate) fn leave(&self) -> bool {
+    pub(crate) fn leave(&self, worker: usize) -> bool {
+        self.ledgers.of(worker).leave();
         // AcqRel: the last one sees what the others did, and may use their ledgers.
         self.present.fetch_sub(1, Ordering::AcqRel) == 1 && self.is_abandoned()
     }

@@ -56,6 +56,7 @@
 //! |------------|----------------------------------|-----------------------------------|-----------------------------|---------------------------------|
 //! | `cell`     | [`Injector::publish`], `decided` | [`Injector::pop`], `decided`      | the item                    | `consumer_sees_the_item`        |
 //! | `drained`  | [`Injector::count`], `drained`   | [`Injector::count`], `drained`    | all visits of the segment   | `recycled_segment_is_clean`     |
+//! | `clean`    | [`Injector::count`], `decided`   | every look at `decided`           | that the head has moved on  | `look_that_was_overtaken_is_no_answer`, `look_behind_that_was_overtaken_is_no_answer` |
 //! | `install`  | [`Injector::install`], directory | every look at the directory       | the clean segment           | `segment_made_by_another`       |
 //! | `head`     | every claim to read, `head`      | [`Injector::head`], [`Injector::pop`]              | what the claimant wrote before | `announcement_is_seen_with_the_head`, `owner_leaves_after_the_last_job` |
 //! | `contested` | [`Injector::contest`], then a light barrier | [`Injector::has_published`], after a heavy one | that the head is to be passed over | `contested_place_is_passed_over` |
@@ -86,7 +87,14 @@ const CLOSED: u64 = 1;
 /// has not finished its two stores is spared a second round.
 const PATIENCE: usize = if cfg!(workcrew_loom) { 0 } else { 64 };
 /// Directory entries of an injector without a bound of its own.
-const ENTRIES_UNBOUNDED: usize = if cfg!(workcrew_loom) { 8 } else { 1 << 16 };
+const ENTRIES_UNBOUNDED: usize = if cfg!(workcrew_loom) {
+    8
+} else if cfg!(miri) {
+    // Memory that Miri zeroes byte by byte.
+    1 << 8
+} else {
+    1 << 16
+};
 
 /// A multi-producer, multi-consumer queue. See the module's page.
 pub(crate) struct Injector<T> {
@@ -629,7 +637,7 @@ impl<T> Injector<T> {
         let (mut group, mut cell) = place(head);
         let mut run = 0;
         while run < most && group < GROUPS {
-            // [cell] Acquire: a set bit brings the item.
+            // [cell] Acquire: a set bit brings the item. [clean] A clear one may bring the head.
             let decided = segment.groups[group].decided.load(Ordering::Acquire);
             let ahead = ((decided >> cell).trailing_ones() as usize).min(GROUP - cell);
             run += ahead;
@@ -688,10 +696,10 @@ impl<T> Injector<T> {
             let (group, cell) = place(position);
             let in_group = (GROUP - cell).min((tail - position) as usize);
             if age(entry, number) == 0 {
-                // Relaxed: it is a reason to poison, no item is read.
+                // [clean] Acquire: as in `look`.
                 let decided = self.segments.get(id_of(entry)).groups[group]
                     .decided
-                    .load(Ordering::Relaxed);
+                    .load(Ordering::Acquire);
                 if decided & bits(cell, in_group) != 0 {
                     return true;
                 }
@@ -789,8 +797,9 @@ impl<T> Injector<T> {
         if before + positions == SEGMENT as u32 {
             probe!("injector: last visitor, not recycled");
             for group in &segment.groups {
-                // Relaxed: alone here; `give` and [install] publish it.
-                group.decided.store(0, Ordering::Relaxed);
+                // [clean] Release: who still looks here for an older position shall see that
+                // the head has left it behind. Its next users learn of it by [install].
+                group.decided.store(0, Ordering::Release);
             }
             segment.drained.store(0, Ordering::Relaxed);
             probe!("injector: segment clean, not given back");

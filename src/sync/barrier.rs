@@ -81,13 +81,18 @@ mod imp {
         let _ = MODE.compare_exchange(UNKNOWN, mode, Ordering::Relaxed, Ordering::Relaxed);
     }
 
+    #[cfg(test)]
+    pub(super) fn is_asymmetric() -> bool {
+        MODE.load(Ordering::Relaxed) == ASYMMETRIC
+    }
+
     fn membarrier(command: libc::c_int) -> bool {
         // SAFETY: membarrier takes three integers and touches no memory of ours.
         unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
     }
 }
 
-#[cfg(workcrew_loom)]
+#[cfg(all(workcrew_loom, not(workcrew_shuttle)))]
 mod imp {
     use loom::sync::atomic::{AtomicU32, Ordering, fence};
 
@@ -122,7 +127,10 @@ mod imp {
     }
 }
 
-#[cfg(all(not(workcrew_loom), any(not(target_os = "linux"), miri)))]
+#[cfg(any(
+    workcrew_shuttle,
+    all(not(workcrew_loom), any(not(target_os = "linux"), miri))
+))]
 mod imp {
     use crate::sync::{Ordering, fence};
 
@@ -152,3 +160,7 @@ pub(crate) fn full() {
 
 /// Registers the process with the kernel. Called once for each pool that is built.
 pub(crate) use imp::prepare;
+
+#[cfg(all(test, target_os = "linux", not(workcrew_loom), not(miri)))]
+#[path = "../../tests/unit/barrier.rs"]
+mod tests;

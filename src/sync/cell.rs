@@ -3,15 +3,15 @@
 
 #![forbid(unsafe_code)]
 
-#[cfg(workcrew_loom)]
+#[cfg(all(workcrew_loom, not(workcrew_shuttle)))]
 pub(crate) use loom::cell::UnsafeCell;
 
-#[cfg(not(workcrew_loom))]
+#[cfg(any(not(workcrew_loom), workcrew_shuttle))]
 #[derive(Debug)]
 #[repr(transparent)]
 pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
 
-#[cfg(not(workcrew_loom))]
+#[cfg(any(not(workcrew_loom), workcrew_shuttle))]
 impl<T> UnsafeCell<T> {
     #[inline]
     pub(crate) const fn new(value: T) -> Self {

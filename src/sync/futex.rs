@@ -39,7 +39,8 @@ impl Futex {
     pub(crate) fn wait(&self, expected: u32, limit: Duration) {
         let limit = libc::timespec {
             tv_sec: limit.as_secs().try_into().unwrap_or(libc::time_t::MAX),
-            tv_nsec: limit.subsec_nanos().into(),
+            // The field's type differs, but a second's nanoseconds fit in all.
+            tv_nsec: limit.subsec_nanos() as _,
         };
         // SAFETY: the word and the timespec live for the whole call; FUTEX_WAIT
         // reads them and writes nothing. All its errors (changed word, time out,

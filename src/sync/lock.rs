@@ -1,49 +1,71 @@
-//! loom's mutex and condition variable in the shape of parking_lot's.
+//! A mutex and a condition variable in the shape of parking_lot's: loom's (or shuttle's),
+//! and under Miri std's, since parking_lot keeps pointers in integers, which strict
+//! provenance forbids.
 
+#[cfg(workcrew_loom)]
+use super::checker::sync;
+#[cfg(not(workcrew_loom))]
+use std::sync;
+use std::sync::{PoisonError, TryLockError};
 use std::time::Duration;
 
 #[derive(Debug, Default)]
-pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+pub(crate) struct Mutex<T>(sync::Mutex<T>);
 
-pub(crate) type MutexGuard<'a, T> = loom::sync::MutexGuard<'a, T>;
+pub(crate) type MutexGuard<'a, T> = sync::MutexGuard<'a, T>;
 
+// parking_lot knows no poison either.
 impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self(loom::sync::Mutex::new(value))
+        Self(sync::Mutex::new(value))
     }
 
     pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        self.0.try_lock().ok()
+        match self.0.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        self.0.lock().expect("loom fails a model that panics")
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn into_inner(self) -> T {
-        self.0.into_inner().expect("loom fails a model that panics")
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Condvar(loom::sync::Condvar);
+pub(crate) struct Condvar(sync::Condvar);
 
 impl Condvar {
     pub(crate) fn new() -> Self {
-        Self(loom::sync::Condvar::new())
+        Self(sync::Condvar::new())
     }
 
     /// Waits like parking_lot's: the guard is lent, not given away.
     pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
-        // loom's `wait` takes the guard by value and returns it.
+        // The inner `wait` takes the guard by value and returns it.
         replace_with(guard, |guard| {
-            self.0.wait(guard).expect("loom fails a model that panics")
+            self.0.wait(guard).unwrap_or_else(PoisonError::into_inner)
         });
     }
 
     /// loom's clock never runs out.
+    #[cfg(workcrew_loom)]
     pub(crate) fn wait_for<T>(&self, guard: &mut MutexGuard<'_, T>, _limit: Duration) {
         self.wait(guard);
+    }
+
+    #[cfg(not(workcrew_loom))]
+    #[cfg_attr(target_os = "linux", expect(dead_code, reason = "there is a futex"))]
+    pub(crate) fn wait_for<T>(&self, guard: &mut MutexGuard<'_, T>, limit: Duration) {
+        replace_with(guard, |guard| {
+            let waited = self.0.wait_timeout(guard, limit);
+            waited.unwrap_or_else(PoisonError::into_inner).0
+        });
     }
 
     pub(crate) fn notify_one(&self) {
@@ -56,7 +78,7 @@ impl Condvar {
 }
 
 /// Replaces `*place` by `change(*place)`. A panic inside would leave nothing in
-/// `place`, so it ends the process; loom fails such a model anyway.
+/// `place`, so it ends the process.
 fn replace_with<T>(place: &mut T, change: impl FnOnce(T) -> T) {
     struct Abort;
     impl Drop for Abort {

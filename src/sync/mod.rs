@@ -11,6 +11,9 @@
 //! | [`Home`] | a handler that runs in each forked child, on Linux | nothing |
 //! | [`Futex`] | the Linux futex call, else a mutex and a condition variable | the mutex and the condition variable |
 //! | [`NAP`], [`WATCH`], [`give_way`] | timed waits and polite retries | none: every protocol must do without |
+//!
+//! With `--cfg workcrew_shuttle` beside it shuttle stands in for loom: the same code, in
+//! schedules by chance instead of all, and as if every ordering were `SeqCst`.
 
 #![cfg_attr(
     not(workcrew_loom),
@@ -25,9 +28,9 @@ pub(crate) mod barrier;
 mod cell;
 mod fork;
 mod futex;
-#[cfg(workcrew_loom)]
+#[cfg(any(workcrew_loom, miri))]
 mod lock;
-#[cfg(workcrew_loom)]
+#[cfg(all(workcrew_loom, not(workcrew_shuttle)))]
 mod watched;
 
 use std::num::NonZero;
@@ -51,13 +54,19 @@ pub(crate) use std::{
 #[cfg(not(workcrew_loom))]
 use std::sync::atomic::fence;
 
-#[cfg(not(workcrew_loom))]
+#[cfg(any(workcrew_loom, miri))]
+pub(crate) use lock::{Condvar, Mutex};
+#[cfg(not(any(workcrew_loom, miri)))]
 pub(crate) use parking_lot::{Condvar, Mutex};
 
+/// Who runs the threads of a model, and decides which goes on.
+#[cfg(all(workcrew_loom, not(workcrew_shuttle)))]
+use loom as checker;
+#[cfg(workcrew_shuttle)]
+use shuttle as checker;
+
 #[cfg(workcrew_loom)]
-pub(crate) use lock::{Condvar, Mutex};
-#[cfg(workcrew_loom)]
-pub(crate) use loom::{
+pub(crate) use checker::{
     hint::spin_loop,
     sync::{
         Arc,
@@ -65,7 +74,9 @@ pub(crate) use loom::{
     },
     thread::{self, yield_now},
 };
-#[cfg(workcrew_loom)]
+#[cfg(workcrew_shuttle)]
+pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
+#[cfg(all(workcrew_loom, not(workcrew_shuttle)))]
 pub(crate) use watched::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
 
 /// How long a sleeper trusts the others: after this time it looks again by itself. (A
@@ -92,9 +103,13 @@ pub(crate) const NAP: Duration = Duration::from_micros(150);
 /// loom's `Arc` a `dyn Trait` is strange.)
 pub(crate) type Object<T> = std::sync::Arc<T>;
 
-/// The parallelism that the system offers, or 1.
+/// The parallelism that the system offers, or 1. The models are the same on every machine.
 pub(crate) fn available_parallelism() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZero::get)
+    if cfg!(workcrew_loom) {
+        2
+    } else {
+        std::thread::available_parallelism().map_or(1, NonZero::get)
+    }
 }
 
 /// Whether the calling thread unwinds. A model that panics has failed already.

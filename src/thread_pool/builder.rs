@@ -3,11 +3,13 @@
 #![forbid(unsafe_code)]
 
 use super::runner::{PanicHandler, Runner};
+use super::task::Task;
 use super::{ThreadPool, ThreadPoolHandle};
-use crate::engine::{Crew, Left, Settings, join_each, launch, settings_methods};
+use crate::engine::{Berth, Crew, Left, Settings, join_each, launch, settings_methods};
 use crate::error::{BuildError, JobPanic};
-use crate::sync::thread::JoinHandle;
+use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{Arc, Object};
+use crate::unwind;
 use std::fmt;
 
 /// Configures a [`ThreadPool`]; made by [`ThreadPool::builder`].
@@ -45,12 +47,11 @@ impl ThreadPoolBuilder {
     /// A number out of its range, a thread that the system refuses, a panic in the start
     /// hook. Threads that had started are joined.
     pub fn build(self) -> Result<ThreadPool, BuildError> {
-        self.settings.check()?;
         let identity = Arc::new(());
         // Each handle and each thread has a share of it, so no other pool gets this key.
         let key = Arc::as_ptr(&identity).addr();
         let mut threads = Vec::new();
-        let launched = launch(&self.settings, key, |thread, berth| {
+        let spawn = |thread: thread::Builder, berth: Berth<'static, Task>| {
             let engine = Arc::clone(&berth.engine);
             let identity = Arc::clone(&identity);
             let on_panic = self.on_panic.clone();
@@ -64,14 +65,15 @@ impl ThreadPoolBuilder {
                     },
                 );
                 if let Some(Runner { on_panic, .. }) = runner {
-                    crate::unwind::drop_quietly(on_panic);
+                    unwind::drop_quietly(on_panic);
                 }
                 engine.thread_ends();
                 drop(identity);
             })?);
             Ok(())
-        });
-        match launched {
+        };
+        let checked = self.settings.check();
+        let built = match checked.and_then(|()| launch(&self.settings, key, spawn)) {
             Ok(engine) => Ok(ThreadPool {
                 handle: ThreadPoolHandle { engine, identity },
                 crew: Some(Crew::Owned(threads)),
@@ -80,7 +82,10 @@ impl ThreadPoolBuilder {
                 join_each(threads, JoinHandle::join);
                 Err(error)
             }
-        }
+        };
+        unwind::drop_quietly(self.on_panic);
+        self.settings.discard();
+        built
     }
 }
 

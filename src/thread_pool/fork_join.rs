@@ -310,11 +310,9 @@ impl<'a> Strand<'a> {
         if !PULSE.with(|pulse| pulse.may_feed(asleep)) {
             return;
         }
-        let offer = self.offer();
         match root {
-            // If not, the part is taken back.
-            Some(root) => drop(root.feed(&offer)),
-            None => self.submit(offer),
+            Some(root) => root.feed(|| self.offer()),
+            None => self.submit(self.offer()),
         }
     }
 

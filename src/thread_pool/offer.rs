@@ -101,20 +101,19 @@ impl Offer {
         self.owner.waiting() > 0
     }
 
-    /// The taker, while it runs the part, offers a part of it to the owner. Returns whether the
-    /// owner will see it, if it waits long enough.
-    pub(crate) fn feed(&self, part: &Arc<Self>) -> bool {
+    /// The taker, while it runs the part, offers a part of it to the owner, who will see it if
+    /// it waits long enough. If the owner is looking at this moment no part is asked for.
+    pub(crate) fn feed(&self, part: impl FnOnce() -> Arc<Self>) {
         let Some(mut hand) = self.hand.try_lock() else {
-            return false;
+            return;
         };
         // Relaxed: a hint.
         self.hungry.store(false, Ordering::Relaxed);
-        let old = hand.replace(Arc::clone(part));
+        let old = hand.replace(part());
         drop(hand);
         drop(old);
         probe!("offer feed: in the hand, owner not told");
         self.owner.notify(1);
-        true
     }
 
     /// The owner waits until the part that another has claimed has ended, and runs by `run`

@@ -8,12 +8,17 @@ use super::task::{Task, Work};
 use crate::engine::{Ended, Refused, is_inside};
 use crate::error::{JobError, JobPanic, SubmitError};
 use crate::oneshot::{Claim, Oneshot};
+use crate::pace::Waits;
 use crate::sync::{Home, Object};
 use crate::unwind;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+
+thread_local! {
+    static WAITS: Waits = const { Waits::new() };
+}
 
 /// What becomes of a job.
 type Outcome<T> = Result<T, JobError>;
@@ -108,7 +113,7 @@ impl<F: Job<T>, T: Send> Promise<T> for Place<F, T> {
     }
 
     fn wait(&self, deadline: Option<Instant>) -> Option<Outcome<T>> {
-        Oneshot::wait(self, deadline)
+        WAITS.with(|waits| waits.wait(|| self.take(), || Oneshot::wait(self, deadline)))
     }
 
     fn poll(&self, context: &mut Context<'_>) -> Poll<Outcome<T>> {

@@ -76,10 +76,11 @@ impl<'env, J, R, S> Builder<'env, J, R, S> {
     ///
     /// # Errors
     ///
-    /// As [`Builder::build`]. Threads that had started end; the caller joins them.
+    /// As [`Builder::build`]. Threads that had started end; the caller joins them, and then
+    /// [discards](Self::discard) the builder.
     pub(super) fn start<F>(
-        self,
-        function: F,
+        &self,
+        function: &Arc<F>,
         mut spawn: impl FnMut(thread::Builder, Seat<'env, J, R, S, F>) -> io::Result<()>,
     ) -> Result<(Handle<J, R>, Results<R>), BuildError>
     where
@@ -90,7 +91,6 @@ impl<'env, J, R, S> Builder<'env, J, R, S> {
         let (outbox, outlets) = Outbox::new(self.settings.workers, self.result_capacity);
         let outbox = Arc::new(outbox);
         let key = Arc::as_ptr(&outbox) as usize;
-        let function = Arc::new(function);
         let mut outlets = outlets.into_iter();
         let engine = launch(&self.settings, key, |thread, berth| {
             let seat = Seat {
@@ -98,12 +98,20 @@ impl<'env, J, R, S> Builder<'env, J, R, S> {
                 outlet: outlets.next().expect("one for each worker"),
                 outbox: Arc::clone(&outbox),
                 init: Object::clone(&self.init),
-                function: Arc::clone(&function),
+                function: Arc::clone(function),
             };
             spawn(thread, seat)
         })?;
         let taker = Results::new(Arc::clone(&outbox));
         Ok((Handle { engine, outbox }, taker))
+    }
+
+    /// The builder's shares of the user's functions go, quietly. After a build that failed no
+    /// thread has one any more, so that none of them is the last.
+    pub(super) fn discard<F>(self, function: Arc<F>) {
+        unwind::drop_quietly(function);
+        unwind::drop_quietly(self.init);
+        self.settings.discard();
     }
 
     fn check(&self) -> Result<(), BuildError> {
@@ -138,11 +146,12 @@ impl<J, R, S> Builder<'static, J, R, S> {
         F: Fn(J, &mut Context<'_, J, S>) -> R + Send + Sync + 'static,
     {
         let mut threads = Vec::new();
-        let started = self.start(function, |thread, seat| {
+        let function = Arc::new(function);
+        let started = self.start(&function, |thread, seat| {
             threads.push(thread.spawn(move || seat.work(|_, state| state))?);
             Ok(())
         });
-        match started {
+        let built = match started {
             Ok((handle, results)) => {
                 let crew = Some(Crew::Owned(threads));
                 Ok((WorkerPool { handle, crew }, results))
@@ -151,7 +160,9 @@ impl<J, R, S> Builder<'static, J, R, S> {
                 unwind::drop_each_quietly(join_each(threads, JoinHandle::join));
                 Err(error)
             }
-        }
+        };
+        self.discard(function);
+        built
     }
 }
 

@@ -90,7 +90,8 @@ impl<'env, J, R, S> Builder<'env, J, R, S> {
         let legacy = Arc::new(Legacy::new());
         thread::scope(|scope| {
             let mut threads = Vec::new();
-            let started = self.start(function, |thread, seat| {
+            let function = Arc::new(function);
+            let started = self.start(&function, |thread, seat| {
                 let legacy = Arc::clone(&legacy);
                 let work = move || seat.work(|worker, state| legacy.leave(worker, state));
                 threads.push(thread.spawn_scoped(scope, work)?);
@@ -98,6 +99,7 @@ impl<'env, J, R, S> Builder<'env, J, R, S> {
             });
             match started {
                 Ok((handle, results)) => {
+                    self.discard(function);
                     let crew = Some(Crew::Scoped(legacy));
                     let _end = End {
                         handle: handle.clone(),
@@ -108,6 +110,7 @@ impl<'env, J, R, S> Builder<'env, J, R, S> {
                 Err(error) => {
                     join_each(threads, ScopedJoinHandle::join);
                     unwind::drop_each_quietly(legacy.take());
+                    self.discard(function);
                     Err(error)
                 }
             }

@@ -227,6 +227,16 @@ impl Drop for PanicsOnDrop {
     }
 }
 
+/// Panics when it is dropped: where something unwinds already, that ends the process.
+#[derive(Debug)]
+pub(crate) struct AlwaysPanicsOnDrop;
+
+impl Drop for AlwaysPanicsOnDrop {
+    fn drop(&mut self) {
+        panic!("a drop that panics");
+    }
+}
+
 /// The end of what [`take_time`] takes.
 pub(crate) const LONGEST: u64 = 16;
 

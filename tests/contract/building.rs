@@ -1,12 +1,17 @@
 //! Building is all or nothing, and says what was wrong.
 
-use crate::common::{PanicsOnDrop, watchdog};
+use crate::common::{AlwaysPanicsOnDrop, PanicsOnDrop, watchdog};
 use std::io;
 use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use workcrew::{BuildError, Builder, WorkerPool};
+use workcrew::{BuildError, Builder, Context, WorkerPool};
+
+#[path = "../common/hooks.rs"]
+mod hooks;
+
+use hooks::Hooked;
 
 fn builder() -> Builder<'static, u64, u64> {
     WorkerPool::<u64, u64>::builder().workers(2)
@@ -228,5 +233,83 @@ fn a_build_in_which_all_workers_panic_reports_one_and_swallows_the_others() {
             panic!("{error:?}")
         };
         std::mem::forget(panic);
+    }
+}
+
+/// What makes a build fail.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Fault {
+    NoWorkers,
+    NoThread,
+    StartHook,
+    Init,
+}
+
+/// Hooks, `init` and function go with the build, and in which thread does not matter.
+#[test]
+fn a_build_that_fails_swallows_panics_of_the_functions_drops() {
+    let _watchdog = watchdog();
+    let build = |fault: Fault, in_scope: bool| {
+        let own = |_: &AlwaysPanicsOnDrop| ();
+        let [start, stop, init, function] = [(); 4].map(|()| AlwaysPanicsOnDrop);
+        let mut builder = builder()
+            .workers(if fault == Fault::NoWorkers { 0 } else { 4 })
+            .on_start(move |_| {
+                own(&start);
+                assert!(fault != Fault::StartHook, "no start");
+            })
+            .on_stop(move |_| own(&stop))
+            .init(move |_| {
+                own(&init);
+                assert!(fault != Fault::Init, "no state");
+            });
+        if fault == Fault::NoThread {
+            builder = builder.stack_size(1 << 46);
+        }
+        let function = move |job, _: &mut Context<'_, u64>| {
+            own(&function);
+            job
+        };
+        if in_scope {
+            builder.scope(function, |_, _| ()).map_err(drop)
+        } else {
+            builder.build(function).map(drop).map_err(drop)
+        }
+    };
+    for fault in [
+        Fault::NoWorkers,
+        Fault::NoThread,
+        Fault::StartHook,
+        Fault::Init,
+    ] {
+        for in_scope in [false, true] {
+            // Now this thread is the last, now another.
+            for _ in 0..10 {
+                assert_eq!(build(fault, in_scope), Err(()));
+            }
+        }
+    }
+}
+
+/// What a start hook has set up, the stop hook takes down.
+#[test]
+fn if_init_panics_the_stop_hook_is_called_where_the_start_hook_was() {
+    let _watchdog = watchdog();
+    for bad in 0..4 {
+        for in_scope in [false, true] {
+            let hooked = Hooked::default();
+            let builder = WorkerPool::<u64, u64>::builder()
+                .workers(4)
+                .on_start(hooked.start())
+                .on_stop(hooked.stop())
+                .init(move |worker| assert_ne!(worker, bad, "no state"));
+            let failed = if in_scope {
+                builder.scope(|job, _| job, |_, _| ()).is_err()
+            } else {
+                builder.build(|job, _| job).is_err()
+            };
+            assert!(failed);
+            hooked.assert_balanced(4);
+        }
     }
 }

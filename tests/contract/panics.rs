@@ -1,6 +1,8 @@
 //! Whatever the user's code panics in, the pool lives on and every job has its outcome.
 
-use crate::common::{Door, PanicsOnDrop, assert_conserved, crew, value, watchdog};
+use crate::common::{
+    AlwaysPanicsOnDrop, Door, PanicsOnDrop, assert_conserved, crew, value, watchdog,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use workcrew::{Context, JobError, Outcome, WorkerPool};
@@ -392,4 +394,44 @@ fn a_panic_after_follow_ups_were_pushed_does_not_lose_them() {
         (100, 101)
     );
     assert_eq!(results.count(), 201);
+}
+
+/// Else what the hook holds would be dropped as the hook's panic unwinds, and end the process.
+#[test]
+fn a_hook_that_panics_and_whose_drop_panics_does_no_harm() {
+    let _watchdog = watchdog();
+    let own = |_: &AlwaysPanicsOnDrop| ();
+    let (start, stop) = (AlwaysPanicsOnDrop, AlwaysPanicsOnDrop);
+    let (pool, results) = WorkerPool::<u64, u64>::builder()
+        .workers(2)
+        .on_start(move |_| own(&start))
+        .on_stop(move |_| {
+            own(&stop);
+            panic!("in the stop hook");
+        })
+        .build(|job, _| job)
+        .unwrap();
+    pool.submit_all(0..10).unwrap();
+    pool.join().unwrap();
+    assert_eq!(results.count(), 10);
+}
+
+/// Else they would be dropped as the iterator's panic unwinds, and end the process.
+#[test]
+fn what_a_panicking_iterator_gave_to_a_closed_pool_is_dropped_before_the_panic_goes_on() {
+    let _watchdog = watchdog();
+    let (pool, results) = WorkerPool::<AlwaysPanicsOnDrop, ()>::builder()
+        .workers(1)
+        .build(|job, _| std::mem::forget(job))
+        .unwrap();
+    pool.close();
+    let jobs = (0..).map(|n| match n {
+        3 => panic!("no more jobs"),
+        _ => AlwaysPanicsOnDrop,
+    });
+    let submit = std::panic::AssertUnwindSafe(|| pool.submit_all(jobs).is_ok());
+    let panic = std::panic::catch_unwind(submit).unwrap_err();
+    assert_eq!(panic.downcast_ref(), Some(&"no more jobs"));
+    pool.join().unwrap();
+    assert_eq!(results.count(), 0);
 }

@@ -1,12 +1,12 @@
 //! How a pool of closures ends: the words and rules of `WorkerPool`.
 
-use crate::common::{Door, OpenAtEnd, drop_while_panicking, eventually, watchdog};
+use crate::common::{Door, OpenAtEnd, PATIENCE, drop_while_panicking, eventually, watchdog};
 use crate::{assert_conserved, busy};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
-use workcrew::{JoinError, ThreadPool, WaitError, WaitTimeoutError};
+use workcrew::{JoinError, ThreadPool, ThreadPoolHandle, WaitError, WaitTimeoutError};
 
 /// A closure that counts its runs, and whose `counted` counts itself.
 fn counting(counted: &Arc<AtomicUsize>) -> impl FnOnce() + Send + 'static + use<> {
@@ -159,5 +159,68 @@ fn a_job_that_ends_its_own_pool_is_told_and_the_pool_ends_by_itself() {
             assert_conserved(&stats);
             stats.queued == 0 && stats.running == 0
         });
+    }
+}
+
+/// Whose workers, in their last hook, spread out so many calls of `count` each.
+fn spreads_out_in_its_stop_hooks(
+    workers: usize,
+    count: impl Fn() + Send + Sync + 'static,
+) -> (ThreadPool, usize) {
+    let own = Arc::new(OnceLock::<ThreadPoolHandle>::new());
+    let hook = Arc::clone(&own);
+    let pool = ThreadPool::builder()
+        .workers(workers)
+        .on_stop(move |_| {
+            let pool = hook.get().unwrap();
+            let fallible = || {
+                count();
+                Ok::<(), ()>(())
+            };
+            pool.scope(|scope| (0..3).for_each(|_| scope.spawn(&count)));
+            pool.for_each(&[(); 5], |()| count());
+            pool.fork_join(&count, &count);
+            let group = pool.group(|group| {
+                (0..3).for_each(|_| _ = group.spawn(fallible));
+            });
+            let limited = pool.limited_group(1, |group| {
+                (0..3).for_each(|_| _ = group.spawn(fallible));
+            });
+            assert!(group.is_ok() && limited.is_ok());
+            // Each item is a job, and for these it is too late.
+            let mut items = pool.map_iter(0..3, |n| n);
+            assert!(items.next().is_none());
+            assert!(items.into_items().eq(0..3));
+            // Nobody hears of a panic in a hook, but this is counted.
+            count();
+        })
+        .build()
+        .unwrap();
+    own.set(pool.handle()).unwrap();
+    (pool, 3 + 5 + 2 + 3 + 3 + 1)
+}
+
+/// There may be no other worker any more, and tickets would lie in the queue for ever.
+#[test]
+fn what_a_stop_hook_spreads_out_it_runs_itself_and_leaves_nothing_queued() {
+    let _watchdog = watchdog();
+    for workers in [1, 3] {
+        for now in [false, true] {
+            let ran = Arc::new(AtomicUsize::new(0));
+            let count = Arc::clone(&ran);
+            let (mut pool, each) = spreads_out_in_its_stop_hooks(workers, move || {
+                count.fetch_add(1, Relaxed);
+            });
+            let handle = pool.handle();
+            if now {
+                assert!(pool.shutdown_now().unwrap().is_empty());
+            } else {
+                pool.join_timeout(PATIENCE).unwrap();
+                // No time is needed: nothing is there to be waited for.
+                pool.wait_idle_timeout(Duration::ZERO).unwrap();
+            }
+            assert_eq!(ran.load(Relaxed), workers * each);
+            assert_eq!(handle.stats().accepted, 0);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Pairs of closures: two results for the price of two calls, and nothing but the pair's own
 //! parts while it waits.
 
-use crate::common::{Door, OpenAtEnd, PanicsOnDrop, watchdog};
+use crate::common::{AlwaysPanicsOnDrop, Door, OpenAtEnd, PanicsOnDrop, watchdog};
 use crate::{assert_conserved, busy};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -197,7 +197,15 @@ fn who_waits_meets_no_stranger() {
     let (inner, guest) = (handle.clone(), door.clone());
     let job = pool.spawn(move || {
         IN_A_PAIR.set(true);
-        split(&inner, || (), || guest.pass());
+        let second = || {
+            // The owner, which waits for this closure, is the only one to run the halves of these.
+            let feed_owner = || split(&inner, || (), || ());
+            feed_owner();
+            guest.pass();
+            // Strangers are queued by now, and between two meals it could look around.
+            (0..10).for_each(|_| feed_owner());
+        };
+        split(&inner, || (), second);
         IN_A_PAIR.set(false);
     });
     let job = job.unwrap();
@@ -220,16 +228,9 @@ fn the_first_panic_drops_the_second_unstarted() {
     let pool = busy(1, 1, &door);
     let _open = OpenAtEnd(&door);
     let started = AtomicBool::new(false);
-    /// In a thread that panics already it would end the process.
-    struct AlwaysPanics;
-    impl Drop for AlwaysPanics {
-        fn drop(&mut self) {
-            panic!("a drop that panics");
-        }
-    }
     // Linked or not: within so many pairs are both kinds.
     fn deep(pool: &ThreadPoolHandle, depth: u32, started: &AtomicBool) {
-        let noisy = AlwaysPanics;
+        let noisy = AlwaysPanicsOnDrop;
         pool.fork_join(
             || match depth {
                 0 => panic!("the first"),

@@ -1,10 +1,13 @@
 //! Whatever the user's code panics in, the pool lives on.
 
-use crate::assert_conserved;
-use crate::common::{PanicsOnDrop, eventually, watchdog};
+use crate::common::{AlwaysPanicsOnDrop, Door, OpenAtEnd, PanicsOnDrop, eventually, watchdog};
+use crate::{assert_conserved, busy};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use workcrew::{BuildError, ThreadPool};
+use std::task::{Context, Wake, Waker};
+use workcrew::{BuildError, JobError, JobHandle, ThreadPool};
 
 #[test]
 fn the_handler_is_told_of_each_panic_and_by_whom() {
@@ -114,4 +117,171 @@ fn a_panic_in_the_start_hook_fails_the_build_and_one_in_the_stop_hook_is_swallow
         .unwrap();
     pool.join().unwrap();
     eventually("stopped", || stopped.load(Relaxed));
+}
+
+/// Hooks and handler go with the build, and in which thread does not matter.
+#[test]
+fn a_build_that_fails_swallows_panics_of_the_hooks_drops() {
+    let _watchdog = watchdog();
+    let own = |_: &AlwaysPanicsOnDrop| ();
+    for round in 0..30 {
+        let [start, stop, handler] = [(); 3].map(|()| AlwaysPanicsOnDrop);
+        let mut builder = ThreadPool::builder()
+            .workers(if round % 3 == 0 { 0 } else { 4 })
+            .on_start(move |_| {
+                own(&start);
+                assert_ne!(round % 3, 1, "no start");
+            })
+            .on_stop(move |_| own(&stop))
+            .on_panic(move |_, _| own(&handler));
+        if round % 3 == 2 {
+            builder = builder.stack_size(1 << 46);
+        }
+        assert!(builder.build().is_err());
+    }
+}
+
+/// Else what the hook holds would be dropped as the hook's panic unwinds, and end the process.
+#[test]
+fn a_hook_of_a_pool_of_closures_may_panic_and_its_drop_too() {
+    let _watchdog = watchdog();
+    let own = |_: &AlwaysPanicsOnDrop| ();
+    let (start, stop) = (AlwaysPanicsOnDrop, AlwaysPanicsOnDrop);
+    let pool = ThreadPool::builder()
+        .workers(2)
+        .on_start(move |_| own(&start))
+        .on_stop(move |_| {
+            own(&stop);
+            panic!("in the stop hook");
+        })
+        .build()
+        .unwrap();
+    pool.execute(|| ()).unwrap();
+    pool.join().unwrap();
+}
+
+/// Whether it is woken, or stays behind when the handle goes: nobody mistakes its panic for the
+/// job's.
+#[test]
+fn a_waker_whose_drop_panics_does_no_harm() {
+    struct Bad {
+        _bad: AlwaysPanicsOnDrop,
+    }
+    impl Wake for Bad {
+        fn wake(self: Arc<Self>) {}
+    }
+    let _watchdog = watchdog();
+    for leaves in [false, true] {
+        let door = Door::new();
+        let _open = OpenAtEnd(&door);
+        let pool = ThreadPool::new(1).unwrap();
+        let inside = door.clone();
+        let mut job = pool.spawn(move || inside.pass()).unwrap();
+        let bad = Bad {
+            _bad: AlwaysPanicsOnDrop,
+        };
+        let waker = Waker::from(Arc::new(bad));
+        let poll = pin!(&mut job).poll(&mut Context::from_waker(&waker));
+        assert!(poll.is_pending());
+        // The place has the last share.
+        drop(waker);
+        if leaves {
+            drop(job);
+            door.open();
+        } else {
+            door.open();
+            job.join().unwrap();
+        }
+        pool.wait_idle().unwrap();
+        let stats = pool.stats();
+        assert_eq!((stats.completed, stats.panicked), (1, 0));
+    }
+}
+
+#[test]
+fn items_of_a_map_whose_drops_panic_are_cancelled_as_others() {
+    let _watchdog = watchdog();
+    for ordered in [false, true] {
+        let door = Door::new();
+        let _open = OpenAtEnd(&door);
+        let pool = busy(1, 10, &door);
+        let items = || (0..).map(|_| AlwaysPanicsOnDrop);
+        let run = |item| std::mem::forget::<AlwaysPanicsOnDrop>(item);
+        let handle = pool.handle();
+        let maps = std::thread::spawn(move || {
+            // The first outcome comes when the door is open.
+            if ordered {
+                let mut map = handle.map_iter_ordered(items(), run).window(5);
+                map.next().unwrap().unwrap();
+            } else {
+                let mut map = handle.map_iter(items(), run).window(5);
+                map.next().unwrap().unwrap();
+            }
+        });
+        eventually("five are queued", || pool.stats().queued == 5);
+        door.open();
+        maps.join().expect("nothing unwinds");
+        let handle = pool.handle();
+        pool.join().unwrap();
+        let stats = handle.stats();
+        assert_eq!((stats.panicked, stats.queued), (0, 0));
+        assert_conserved(&stats);
+    }
+}
+
+#[test]
+fn errors_whose_drops_panic_go_quietly_where_a_panic_goes_on() {
+    let _watchdog = watchdog();
+    let pool = ThreadPool::new(1).unwrap();
+    let message = |unwound: std::thread::Result<()>| {
+        let payload = unwound.expect_err("it panics");
+        *payload.downcast::<&'static str>().unwrap()
+    };
+    // A group whose body panics after a job has failed.
+    let group = || {
+        let _ = pool.group::<_, (), _>(|group| {
+            group.spawn(|| Err(AlwaysPanicsOnDrop));
+            eventually("failed", || group.is_cancelled());
+            std::panic::resume_unwind(Box::new("the body's"));
+        });
+    };
+    assert_eq!(message(catch_unwind(AssertUnwindSafe(group))), "the body's");
+    // A slice where one call panics when another, which fails, has begun.
+    let pool = ThreadPool::new(2).unwrap();
+    let begun = Door::new();
+    begun.open();
+    let call = |n: &u32| -> Result<(), AlwaysPanicsOnDrop> {
+        if *n == 0 {
+            begun.wait_for(1);
+            std::panic::resume_unwind(Box::new("a call's"));
+        }
+        begun.pass();
+        Err(AlwaysPanicsOnDrop)
+    };
+    let map = || drop(pool.try_map(&[0, 1], call).map_err(std::mem::forget));
+    assert_eq!(message(catch_unwind(AssertUnwindSafe(map))), "a call's");
+}
+
+#[test]
+fn a_queued_job_that_panics_does_so_where_it_is_run() {
+    let _watchdog = watchdog();
+    let door = Door::new();
+    let _open = OpenAtEnd(&door);
+    let pool = busy(1, 10, &door);
+    let spawned = || std::panic::resume_unwind(Box::new("spawned"));
+    let job: JobHandle<()> = pool.spawn(spawned).unwrap();
+    pool.execute(|| std::panic::resume_unwind(Box::new("detached")))
+        .unwrap();
+    let handle = pool.handle();
+    let ends = std::thread::spawn(move || pool.shutdown_now().unwrap());
+    eventually("closed", || handle.is_closed());
+    door.open();
+    let mut queued = ends.join().unwrap().into_iter();
+    // Its panic is for whoever joins it.
+    queued.next().unwrap().run();
+    assert!(matches!(job.join(), Err(JobError::Panicked(panic)) if panic.message() == "spawned"));
+    let detached = queued.next().unwrap();
+    let panic = catch_unwind(AssertUnwindSafe(|| detached.run())).unwrap_err();
+    assert_eq!(panic.downcast_ref(), Some(&"detached"));
+    assert!(queued.next().is_none());
 }

@@ -12,7 +12,7 @@ const STARTS: [u64; 5] = [0, 1, u64::MAX - 3, u64::MAX - 17, 1 << 40];
 
 fn config() -> ProptestConfig {
     ProptestConfig {
-        cases: if cfg!(miri) { 6 } else { 512 },
+        cases: if cfg!(miri) { 3 } else { 512 },
         failure_persistence: None,
         ..ProptestConfig::default()
     }

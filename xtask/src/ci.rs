@@ -1,12 +1,14 @@
 //! `cargo xtask ci`: all that must hold before a change is merged.
 
 use crate::loom::{self, cargo_loom};
+use crate::mutants;
 use crate::process::{self, cargo, run_cargo, target_dir};
 use crate::{Outcome, USAGE};
 use std::collections::BTreeSet;
 use std::env::consts::EXE_SUFFIX;
 use std::fs;
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// A name and what to do.
@@ -23,6 +25,7 @@ const STEPS: &[Step] = &[
     ("msrv", msrv),
     ("examples", examples),
     ("loom", loom),
+    ("mutants", mutants),
     ("miri", miri),
 ];
 
@@ -38,14 +41,17 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("checksum", &["--workers", "2", "src"]),
     ("fetch", &["README.md", "src/lib.rs"]),
     ("grep", &["fn [a-z]+", "src"]),
+    ("merge_sort", &["CHANGELOG.md", "src/lib.rs"]),
     ("word_count", &["src"]),
     ("word_count_map", &["src"]),
     ("worker_pool", &[]),
 ];
 
-/// Every seed is another schedule. Isolation would forbid the clock, and strict
-/// provenance would forbid parking_lot, which keeps pointers in integers.
-const MIRI_FLAGS: &str = "-Zmiri-disable-isolation -Zmiri-permissive-provenance";
+/// Every seed is another schedule. Isolation would forbid the clock.
+pub(crate) const MIRI_FLAGS: &str = "-Zmiri-disable-isolation -Zmiri-strict-provenance";
+
+/// How long mutants are tried, beside building them.
+const MUTANTS_LIMIT: Duration = Duration::from_secs(90);
 
 /// How long one example may take: a hang must not stop CI for ever.
 const EXAMPLE_LIMIT: Duration = Duration::from_secs(60);
@@ -165,18 +171,39 @@ fn loom() -> Outcome {
     loom::run(&[])
 }
 
-/// The unit tests in Miri.
+/// Those of the files that changed since all were swept; survivors are a matter of minutes.
+fn mutants() -> Outcome {
+    mutants::run_changed(MUTANTS_LIMIT)
+}
+
+/// The unit tests in Miri, which uses one core: so in as many processes as there are parts.
 fn miri() -> Outcome {
     let install = "toolchain install nightly --profile minimal -c miri -c rust-src";
     if !have("+nightly miri --version", install) {
         return Err("Miri cannot be had here. Nothing else looks for undefined behaviour".into());
     }
-    let test = "+nightly miri test --package workcrew --lib";
-    process::run(cargo(test).env("MIRIFLAGS", MIRI_FLAGS))
+    let test = |rest: &str| {
+        let mut test = cargo("+nightly miri test --package workcrew --lib");
+        test.args(rest.split_whitespace())
+            .env("MIRIFLAGS", MIRI_FLAGS);
+        test
+    };
+    process::run(&mut test("--no-run"))?;
+    // Of about the same length.
+    let parts = [
+        "-- deque thread_pool worker_pool",
+        "-- --skip deque --skip thread_pool --skip worker_pool",
+    ];
+    let outcomes = Mutex::new(Vec::new());
+    process::for_each_at_once(&parts, |_, part| {
+        let outcome = process::run_aside(&mut test(part));
+        outcomes.lock().unwrap().push(outcome);
+    });
+    outcomes.into_inner().unwrap().into_iter().collect()
 }
 
 /// Whether `cargo` can do `check`, if need be after `rustup` did `install`.
-fn have(check: &str, install: &str) -> bool {
+pub(crate) fn have(check: &str, install: &str) -> bool {
     process::have(
         check,
         Command::new("rustup").args(install.split_whitespace()),

@@ -6,6 +6,7 @@ mod loom;
 mod mutants;
 mod process;
 mod soak;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -14,11 +15,18 @@ Usage:
   cargo loom [FILTER] [--timeout SECONDS]
       Runs the loom models whose `file::name` contains FILTER, each in a process of its own.
       With LOOM_DEEP=1 in the environment every bound is one preemption deeper (hours).
-  cargo xtask mutants [FILTER]
+  cargo xtask mutants [FILTER | --shard K/N]
       Runs the models against each mutant whose text (file | function | change) contains FILTER
       (or one of several, with commas between them), `hints` against all hints left out.
       A mutant is a weaker ordering, or a line left out. Fails if one survives that is not in
-      loom-tests/survivors.txt.
+      loom-tests/survivors.txt. Goes on where an earlier run was stopped.
+  cargo xtask miri [--seeds N] [--tree-borrows] [--target TRIPLE] [--tests]
+      Runs the unit tests in Miri with N schedules (8), and the examples in the docs with one.
+      --tests adds the integration tests, in small sizes. TRIPLE plays another machine.
+  cargo shuttle [FILTER] [--schedules N]
+      Runs each test whose name contains FILTER in N schedules (10000) that chance decides.
+  cargo xtask sanitize address|leak|thread
+      Runs the unit and integration tests under a sanitizer of the compiler.
   cargo xtask fuzz --minutes N
       Plays random programs against their models, drawn by libFuzzer, and keeps those that fail.
   cargo xtask soak --minutes N [--seed S]
@@ -38,6 +46,9 @@ fn main() -> ExitCode {
         Some((&"mutants", rest)) => mutants::run(rest),
         Some((&"fuzz", rest)) => fuzz::run(rest),
         Some((&"soak", rest)) => soak::run(rest),
+        Some((&"miri", rest)) => tools::miri(rest),
+        Some((&"sanitize", rest)) => tools::sanitize(rest),
+        Some((&"shuttle", rest)) => tools::shuttle(rest),
         Some((&"ci", rest)) => ci::run(rest),
         _ => Err(format!("{USAGE}\n  STEP is one of: {}", ci::step_names())),
     });

@@ -11,19 +11,23 @@
 //! a timeout is believed only if it comes twice and the model is quick without the
 //! mutant in between; it is called a timeout, and a red model is looked for all the same.
 //!
-//! Lines that only save time are no mutants, if they say so: see [`instrument`].
+//! Lines that only save time are no mutants, if they say so: see [`instrument`]. What one run
+//! has found the next one knows: see [`record`].
 
 mod instrument;
+mod record;
 
 use crate::loom::{CANARY, Failure, Test, build_and_list};
 use crate::process::{for_each_at_once, target_dir};
 use crate::{Outcome, USAGE};
 use instrument::{ALL_HINTS, Edge, Mutant};
+use record::Trials;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use std::{fs, thread};
+use std::{fs, mem, thread};
 
 /// The variable that names the mutant.
 const VARIABLE: &str = "WORKCREW_MUTANT";
@@ -67,7 +71,7 @@ struct Model {
     vacuous: bool,
 }
 
-#[derive(Clone, Copy, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Verdict {
     Green,
     Red,
@@ -79,13 +83,39 @@ enum Verdict {
     Vacuous,
 }
 
+impl Verdict {
+    /// What `Debug` has written.
+    fn parse(text: &str) -> Option<Self> {
+        let all = [
+            Self::Green,
+            Self::Red,
+            Self::TimedOut,
+            Self::Slow,
+            Self::Vacuous,
+        ];
+        all.into_iter()
+            .find(|verdict| format!("{verdict:?}") == text)
+    }
+}
+
+/// How close a model is to a mutant.
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+enum Distance {
+    /// An edge of the mutant names it.
+    Edge,
+    /// Of the same module.
+    Near,
+    Far,
+}
+
 /// What the models, by their number, said of a mutant.
 type Trial = BTreeMap<usize, Verdict>;
 
 pub(crate) fn run(args: &[&str]) -> Outcome {
-    let filter = match args {
-        [] => "",
-        [filter] if !filter.starts_with('-') => filter,
+    let (filter, shard) = match args {
+        [] => ("", None),
+        ["--shard", shard] => ("", Some(parse_shard(shard)?)),
+        [filter] if !filter.starts_with('-') => (*filter, None),
         _ => return Err(USAGE.into()),
     };
     let work = target_dir("mutants");
@@ -94,118 +124,231 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
     let chosen = |mutant: &&Mutant| {
         let name = mutant.to_string();
         filter.split(',').any(|part| name.contains(part))
+            && shard.is_none_or(|(number, of)| mutant.id % of == number)
     };
     let chosen: Vec<&Mutant> = mutants.iter().filter(chosen).collect();
     if chosen.is_empty() && filter != HINTS {
         return Err(format!("no mutant contains `{filter}`"));
     }
     println!("{} mutants, {} of them chosen", mutants.len(), chosen.len());
-
-    let start = Instant::now();
-    let models = measure(build_and_list(&copy, &work.join("target"))?, &work)?;
-    println!(
-        "built, and timed {} models: {:?}",
-        models.len(),
-        start.elapsed()
-    );
-
-    if filter.is_empty() || filter == HINTS {
+    let models = build_and_list(&copy, &work.join("target"))?;
+    let models = measure(models, &work)?;
+    let whole = filter.is_empty() && shard.is_none();
+    if whole || filter == HINTS {
         try_without_hints(&models, &work)?;
     }
     if chosen.is_empty() {
         return Ok(());
     }
 
-    let start = Instant::now();
-    let allowed = read_allowed()?;
-    let mut used = BTreeSet::new();
-    let mut bad = Vec::new();
-    let trials = Mutex::new(BTreeMap::new());
-    for_each_at_once(&chosen, |_, mutant| {
-        let trial = try_out(mutant, &edges, &models, &work);
-        let verdict = match &trial {
-            Ok(trial) => describe(trial, &models),
-            Err(why) => why.clone(),
-        };
-        let reason = allowed.get(&mutant.key()).map_or("", |reason| reason);
-        println!("{mutant} | {verdict} {reason}");
-        trials.lock().unwrap().insert(mutant.id, trial);
-    });
-    let trials: BTreeMap<usize, Trial> = trials
-        .into_inner()
-        .unwrap()
-        .into_iter()
-        .map(|(id, trial)| Ok((id, trial?)))
-        .collect::<Outcome<_>>()?;
+    let mut report = Report::new()?;
+    let known = Trials::open(&work, &mutants, &models)?;
+    let trials = try_all(&chosen, &edges, &models, &work, known, None)?;
+    report.judge(&chosen, &trials);
+    if whole {
+        report.look_for_stale_entries();
+    }
+    print_edges(&edges, &chosen, &models, &trials, &work, &mut report.bad)?;
+    report.print();
+    report.outcome()?;
+    if whole {
+        record::set_swept(mutants.iter().map(|mutant| &*mutant.file))?;
+    }
+    Ok(())
+}
 
-    let (mut survivors, mut timeouts) = (0, 0);
-    for mutant in &chosen {
-        match killer(&trials[&mutant.id]) {
-            Some((_, Verdict::TimedOut)) => timeouts += 1,
-            Some(_) => {}
-            None => {
-                survivors += 1;
-                match allowed.get(&mutant.key()) {
-                    Some(reason) => {
-                        used.insert(mutant.key());
-                        if reason.contains(OPEN) {
-                            bad.push(format!("NO REASON YET {mutant}"));
+/// `K/N`, the K from 1 to N, as a remainder.
+fn parse_shard(shard: &str) -> Outcome<(usize, usize)> {
+    let parts = shard.split_once('/');
+    let parts = parts.and_then(|(k, n)| Some((k.parse().ok()?, n.parse().ok()?)));
+    match parts {
+        Some((k, n)) if (1..=n).contains(&k) => Ok((k - 1, n)),
+        _ => Err(format!("--shard {shard}: K/N is meant, with K from 1 to N")),
+    }
+}
+
+/// For CI: the mutants of the files that changed since the last whole run, until the time is over.
+pub(crate) fn run_changed(limit: Duration) -> Outcome {
+    let work = target_dir("mutants");
+    let copy = work.join("copy");
+    let (mutants, edges) = instrument::copy_to(&copy)?;
+    let changed = record::changed(mutants.iter().map(|mutant| &*mutant.file))?;
+    let mut report = Report::new()?;
+    // Those that may survive would take the longest.
+    let is_chosen = |mutant: &&Mutant| {
+        changed.contains(&*mutant.file) && !report.allowed.contains_key(&mutant.key())
+    };
+    let chosen: Vec<&Mutant> = mutants.iter().filter(is_chosen).collect();
+    if chosen.is_empty() {
+        println!("no file has changed since the last `cargo xtask mutants`");
+        return Ok(());
+    }
+    println!("changed: {}", Vec::from_iter(changed).join(", "));
+    let models = build_and_list(&copy, &work.join("target"))?;
+    let models = measure(models, &work)?;
+    let deadline = Instant::now() + limit;
+    let known = Trials::open(&work, &mutants, &models)?;
+    let trials = try_all(&chosen, &edges, &models, &work, known, Some(deadline))?;
+    report.judge(&chosen, &trials);
+    report.print();
+    report.outcome()
+}
+
+/// What is known of the mutants already, and trials of the others, up to the deadline.
+fn try_all(
+    chosen: &[&Mutant],
+    edges: &[Edge],
+    models: &[Model],
+    work: &Path,
+    mut record: Trials,
+    deadline: Option<Instant>,
+) -> Outcome<BTreeMap<usize, Trial>> {
+    let known = mem::take(&mut record.known);
+    let untried = |mutant: &&Mutant| !known.contains_key(&mutant.id);
+    let mut open: Vec<&Mutant> = chosen.iter().copied().filter(untried).collect();
+    println!(
+        "{} of them are known from an earlier run",
+        chosen.len() - open.len()
+    );
+    // If the time is not enough, each file gets its share of it.
+    open.sort_by_key(|mutant| mutant.id % 17);
+    let trials = Mutex::new(known);
+    let wrong = Mutex::new(Vec::new());
+    let left = AtomicUsize::new(0);
+    for_each_at_once(&open, |_, mutant| {
+        if deadline.is_some_and(|deadline| Instant::now() > deadline) {
+            // Relaxed: only a count.
+            left.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let trial = try_out(mutant, edges, models, work).and_then(|trial| {
+            record.add(mutant.id, &trial, models)?;
+            Ok(trial)
+        });
+        match trial {
+            Ok(trial) => {
+                println!("{mutant} | {}", describe(&trial, models));
+                trials.lock().unwrap().insert(mutant.id, trial);
+            }
+            Err(why) => wrong.lock().unwrap().push(why),
+        }
+    });
+    if let Some(why) = wrong.into_inner().unwrap().first() {
+        return Err(why.clone());
+    }
+    match left.into_inner() {
+        0 => {}
+        left => println!("{left} were not tried: the time was over"),
+    }
+    Ok(trials.into_inner().unwrap())
+}
+
+/// What the trials come to.
+struct Report {
+    /// Mutants that may survive, and reasons.
+    allowed: BTreeMap<String, String>,
+    used: BTreeSet<String>,
+    /// By file: killed, of these by a timeout, and survivors.
+    files: BTreeMap<String, [usize; 3]>,
+    bad: Vec<String>,
+}
+
+impl Report {
+    fn new() -> Outcome<Self> {
+        Ok(Self {
+            allowed: read_allowed()?,
+            used: BTreeSet::new(),
+            files: BTreeMap::new(),
+            bad: Vec::new(),
+        })
+    }
+
+    fn judge(&mut self, mutants: &[&Mutant], trials: &BTreeMap<usize, Trial>) {
+        for mutant in mutants {
+            let Some(trial) = trials.get(&mutant.id) else {
+                continue;
+            };
+            let [killed, timeouts, survivors] = self.files.entry(mutant.file.clone()).or_default();
+            match killer(trial) {
+                Some((_, verdict)) => {
+                    *killed += 1;
+                    *timeouts += usize::from(verdict == Verdict::TimedOut);
+                }
+                None => {
+                    *survivors += 1;
+                    match self.allowed.get(&mutant.key()) {
+                        Some(reason) => {
+                            self.used.insert(mutant.key());
+                            if reason.starts_with(OPEN) {
+                                self.bad.push(format!("NO REASON YET {mutant}"));
+                            }
                         }
+                        None => self.bad.push(format!("SURVIVED {mutant}")),
                     }
-                    None => bad.push(format!("SURVIVED {mutant}")),
                 }
             }
         }
     }
-    let stale = allowed
-        .keys()
-        .filter(|key| filter.is_empty() && !used.contains(*key));
-    bad.extend(stale.map(|key| format!("STALE in {ALLOWED}: {key}")));
-    print_edges(&edges, &chosen, &models, &trials, &work, &mut bad)?;
 
-    println!(
-        "\n{} mutants: {} killed ({timeouts} by a timeout), {survivors} survived \
-         ({} allowed); {:?}",
-        chosen.len(),
-        chosen.len() - survivors,
-        used.len(),
-        start.elapsed(),
-    );
-    if bad.is_empty() {
-        Ok(())
-    } else {
-        Err(format!("{}\nmutants: {} faults", bad.join("\n"), bad.len()))
+    fn look_for_stale_entries(&mut self) {
+        let stale = self.allowed.keys().filter(|key| !self.used.contains(*key));
+        let stale = stale.map(|key| format!("STALE in {ALLOWED}: {key}"));
+        self.bad.extend(stale);
+    }
+
+    fn print(&self) {
+        println!("\nfile | killed | of these by a timeout | survived");
+        let mut sums = [0; 3];
+        for (file, counts) in &self.files {
+            let [killed, timeouts, survivors] = counts;
+            println!("{file} | {killed} | {timeouts} | {survivors}");
+            sums = std::array::from_fn(|column| sums[column] + counts[column]);
+        }
+        let [killed, timeouts, survivors] = sums;
+        println!(
+            "\n{} mutants: {killed} killed ({timeouts} by a timeout), {survivors} survived \
+             ({} allowed)",
+            killed + survivors,
+            self.used.len(),
+        );
+    }
+
+    fn outcome(&self) -> Outcome {
+        if self.bad.is_empty() {
+            return Ok(());
+        }
+        let (bad, count) = (self.bad.join("\n"), self.bad.len());
+        Err(format!("{bad}\nmutants: {count} faults"))
     }
 }
 
 /// The models that are fast enough, the fastest first. What was measured once is kept in
 /// a file, since it only decides the order, and see `judge_again`.
-fn measure(tests: Vec<Test>, work: &Path) -> Outcome<Vec<Model>> {
+fn measure(mut tests: Vec<Test>, work: &Path) -> Outcome<Vec<Model>> {
     let file = work.join("times");
     let known = fs::read_to_string(&file).unwrap_or_default();
     let known: BTreeMap<_, _> = known
         .lines()
         .filter_map(|line| line.split_once(' '))
         .collect();
+    tests.retain(|test| !test.to_string().starts_with(CANARY));
+    let measured = Mutex::new(BTreeMap::new());
+    for_each_at_once(&tests, |number, test| {
+        let known = known.get(test.to_string().as_str());
+        let time = match known.and_then(|known| parse(known)) {
+            Some(known) => Ok(known),
+            None => time(test, work),
+        };
+        measured.lock().unwrap().insert(number, time);
+    });
     let mut models = Vec::new();
     let mut times = String::new();
-    for test in tests {
-        let name = test.to_string();
-        if name.starts_with(CANARY) {
-            continue;
-        }
-        let (time, vacuous) = match known.get(name.as_str()).and_then(|known| parse(known)) {
-            Some(known) => known,
-            None => {
-                let start = Instant::now();
-                let verdict = judge(&test, None, SLOW, work, false)?;
-                if verdict == Verdict::Red {
-                    return Err(format!("{name} fails without a mutant: try `cargo loom`"));
-                }
-                (start.elapsed(), verdict == Verdict::Vacuous)
-            }
-        };
-        times += &format!("{name} {} {vacuous}\n", time.as_millis());
+    for (test, time) in tests
+        .into_iter()
+        .zip(measured.into_inner().unwrap().into_values())
+    {
+        let (time, vacuous) = time?;
+        times += &format!("{test} {} {vacuous}\n", time.as_millis());
         if time < SLOW {
             models.push(Model {
                 test,
@@ -213,12 +356,21 @@ fn measure(tests: Vec<Test>, work: &Path) -> Outcome<Vec<Model>> {
                 vacuous,
             });
         } else {
-            println!("not used: {name} takes more than {SLOW:?}");
+            println!("not used: {test} takes more than {SLOW:?}");
         }
     }
     fs::write(&file, times).map_err(|error| format!("{}: {error}", file.display()))?;
     models.sort_by_key(|model| model.time);
     Ok(models)
+}
+
+/// How long a model takes with no mutant, and whether it is vacuous.
+fn time(test: &Test, work: &Path) -> Outcome<(Duration, bool)> {
+    let start = Instant::now();
+    match judge(test, None, SLOW, work, false)? {
+        Verdict::Red => Err(format!("{test} fails without a mutant: try `cargo loom`")),
+        verdict => Ok((start.elapsed(), verdict == Verdict::Vacuous)),
+    }
 }
 
 /// Milliseconds, and whether the model is vacuous.
@@ -286,25 +438,14 @@ fn judge_value(
 /// Runs the models until one is red: first those that the mutant's edges name, then
 /// those of its file, then small ones of others.
 fn try_out(mutant: &Mutant, edges: &[Edge], models: &[Model], work: &Path) -> Outcome<Trial> {
-    let of_edge: Vec<&String> = edges
-        .iter()
-        .filter(|edge| mutant.is_on(edge))
-        .flat_map(|edge| &edge.models)
-        .collect();
-    let distance = |number: &usize| {
-        let name = models[*number].test.to_string();
-        let (file, model) = name.split_once("::").unwrap_or(("", &name));
-        if of_edge.iter().any(|named| *named == model) {
-            0
-        } else if mutant.file.contains(file) {
-            1
-        } else {
-            2
-        }
-    };
+    let distance = |number: &usize| distance(mutant, edges, &models[*number].test.to_string());
     let mut order: Vec<usize> = (0..models.len())
         .filter(|number| {
-            let limit = [SLOW, NEAR, FAR][distance(number)];
+            let limit = match distance(number) {
+                Distance::Edge => SLOW,
+                Distance::Near => NEAR,
+                Distance::Far => FAR,
+            };
             models[*number].time < limit
         })
         .collect();
@@ -323,7 +464,7 @@ fn try_out(mutant: &Mutant, edges: &[Edge], models: &[Model], work: &Path) -> Ou
     }
     // Some need as many preemptions as the model of their edge allows.
     for (number, model) in models.iter().enumerate() {
-        if distance(&number) == 0
+        if distance(&number) == Distance::Edge
             && judge(&model.test, Some(mutant), THOROUGH, work, true)? == Verdict::Red
         {
             trial.insert(number, Verdict::Red);
@@ -331,6 +472,19 @@ fn try_out(mutant: &Mutant, edges: &[Edge], models: &[Model], work: &Path) -> Ou
         }
     }
     Ok(trial)
+}
+
+/// From a mutant to the model `file::name`.
+fn distance(mutant: &Mutant, edges: &[Edge], model: &str) -> Distance {
+    let (file, name) = model.split_once("::").unwrap_or(("", model));
+    let mut own = edges.iter().filter(|edge| mutant.is_on(edge));
+    if own.any(|edge| edge.models.iter().any(|model| model == name)) {
+        Distance::Edge
+    } else if mutant.file.contains(file) {
+        Distance::Near
+    } else {
+        Distance::Far
+    }
 }
 
 /// As [`judge`], but does not believe a first timeout.
@@ -449,7 +603,7 @@ fn read_allowed() -> Outcome<BTreeMap<String, String>> {
         .filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines
         .map(|line| match line.rsplit_once(" | ") {
-            Some((key, reason)) => Ok((key.to_owned(), format!("(allowed: {reason})"))),
+            Some((key, reason)) => Ok((key.to_owned(), reason.to_owned())),
             None => Err(format!("{ALLOWED}: no reason in `{line}`")),
         })
         .collect()

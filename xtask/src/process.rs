@@ -2,6 +2,7 @@
 
 use crate::Outcome;
 use std::fmt::Display;
+use std::io::{BufRead, BufReader};
 use std::path::{self, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::str::FromStr;
@@ -41,11 +42,41 @@ pub(crate) fn run(command: &mut Command) -> Outcome {
     let status = command
         .status()
         .map_err(|error| format!("cannot start `{}`: {error}", show(command)))?;
+    check(command, status)
+}
+
+fn check(command: &Command, status: ExitStatus) -> Outcome {
     if status.success() {
         Ok(())
     } else {
         Err(format!("`{}` failed ({status})", show(command)))
     }
+}
+
+/// As [`run`], for one of several commands at once: the output is printed at the end.
+pub(crate) fn run_aside(command: &mut Command) -> Outcome {
+    let output = command
+        .output()
+        .map_err(|error| format!("cannot start `{}`: {error}", show(command)))?;
+    let text =
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    println!("$ {}\n{}", show(command), text.concat());
+    check(command, output.status)
+}
+
+/// Runs `command` to its end; what it prints to stdout goes to `hear` and on ours, line by
+/// line.
+pub(crate) fn run_and_hear(command: &mut Command, mut hear: impl FnMut(&str)) -> Outcome {
+    let shown = show(command);
+    println!("$ {shown}");
+    let failed = |error| format!("cannot run `{shown}`: {error}");
+    let mut child = command.stdout(Stdio::piped()).spawn().map_err(failed)?;
+    for line in BufReader::new(child.stdout.take().expect("piped")).lines() {
+        let line = line.map_err(failed)?;
+        println!("{line}");
+        hear(&line);
+    }
+    check(command, child.wait().map_err(failed)?)
 }
 
 /// Runs `command` to its end and returns what it prints to stdout.

@@ -57,7 +57,12 @@ pub(super) fn play(point: &Point, role: Role) -> bool {
                 wait_until("the owner is hungry", || whole.is_hungry());
                 scope.spawn(|| {
                     stall.watch();
-                    while !whole.feed(&part) {
+                    let mut asked = false;
+                    while !asked {
+                        whole.feed(|| {
+                            asked = true;
+                            Arc::clone(&part)
+                        });
                         yield_now();
                     }
                     whole.run();

@@ -1,8 +1,9 @@
 //! Whole pools: a submitter, a worker, a taker or a closer stands somewhere, and all
 //! that others submit must still run and arrive.
 
-use super::{Point, Release, queues, wait_or_dump, wait_until};
+use super::{Point, Release, demand, queues, wait_or_dump, wait_until};
 use crate::probe::Stall;
+use crate::worker_pool::lease;
 use crate::{Context, Handle, Outcome, Results, Submitter, TrySubmitError, WorkerPool};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -22,6 +23,9 @@ pub(super) enum Role {
     AnyWorker,
     /// All workers but one.
     AllButOneWorker,
+    /// The first worker that finds no room since another, which stands beside, has a lease. For
+    /// so long nobody takes results.
+    OutOfRoom,
     /// A thread that takes results, and now and then drops what it has in hand.
     Taker,
     /// The thread that closes the pool while others are blocked in `submit`.
@@ -35,13 +39,13 @@ pub(super) enum Role {
 }
 
 /// The most that a thread may have claimed: 64 jobs, or 64 results.
-const CLAIM: usize = 64;
+pub(super) const CLAIM: usize = 64;
 
 /// More than one deque holds of these jobs, so that some go to the overflow.
 const FAMILY: usize = 40;
 
 /// Large, so that a deque has few slots.
-struct Job {
+pub(super) struct Job {
     id: usize,
     children: usize,
     /// Runs until the book is opened.
@@ -51,7 +55,7 @@ struct Job {
 
 /// What became of each job.
 #[derive(Default)]
-struct Book {
+pub(super) struct Book {
     pages: Mutex<Vec<Page>>,
     open: AtomicBool,
     /// The index of an outcome that has arrived, plus one.
@@ -59,12 +63,12 @@ struct Book {
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Page {
-    accepted: bool,
+pub(super) struct Page {
+    pub(super) accepted: bool,
     /// Submitted when the thread was already suspended.
-    late: bool,
-    ran: u8,
-    arrived: u8,
+    pub(super) late: bool,
+    pub(super) ran: u8,
+    pub(super) arrived: u8,
 }
 
 impl Book {
@@ -113,7 +117,7 @@ impl Book {
         self.pages.lock().unwrap()[id].ran > 0
     }
 
-    fn count(&self, what: impl Fn(&Page) -> bool) -> usize {
+    pub(super) fn count(&self, what: impl Fn(&Page) -> bool) -> usize {
         self.pages
             .lock()
             .unwrap()
@@ -122,7 +126,7 @@ impl Book {
             .count()
     }
 
-    fn dump(&self) -> String {
+    pub(super) fn dump(&self) -> String {
         let pages = self.pages.lock().unwrap();
         let stranded = pages
             .iter()
@@ -134,7 +138,7 @@ impl Book {
             .collect()
     }
 
-    fn run(&self, job: Job, ctx: &mut Context<'_, Job>) -> usize {
+    pub(super) fn run(&self, job: Job, ctx: &mut Context<'_, Job>) -> usize {
         let mut late = false;
         self.with(job.id, |page| {
             page.ran += 1;
@@ -153,7 +157,12 @@ impl Book {
 }
 
 /// Submits in all ways until `stop`, for at most so many rounds.
-fn submit_mix(handle: &Handle<Job, usize>, book: &Book, rounds: usize, stop: &dyn Fn() -> bool) {
+pub(super) fn submit_mix(
+    handle: &Handle<Job, usize>,
+    book: &Book,
+    rounds: usize,
+    stop: &dyn Fn() -> bool,
+) {
     for round in 0..rounds {
         if stop() {
             return;
@@ -190,7 +199,12 @@ fn submit_mix(handle: &Handle<Job, usize>, book: &Book, rounds: usize, stop: &dy
 }
 
 /// Submits through lanes, and beside them, until `stop`, for at most so many rounds.
-fn lane_mix(handle: &Handle<Job, usize>, book: &Book, rounds: usize, stop: &dyn Fn() -> bool) {
+pub(super) fn lane_mix(
+    handle: &Handle<Job, usize>,
+    book: &Book,
+    rounds: usize,
+    stop: &dyn Fn() -> bool,
+) {
     let mut lane = handle.submitter();
     for round in 0..rounds {
         if stop() {
@@ -223,7 +237,7 @@ fn submit_in(lane: &mut Submitter<Job, usize>, book: &Book, jobs: usize) {
     }
 }
 
-fn submit_singles(handle: &Handle<Job, usize>, book: &Book, jobs: usize, late: bool) {
+pub(super) fn submit_singles(handle: &Handle<Job, usize>, book: &Book, jobs: usize, late: bool) {
     for _ in 0..jobs {
         let job = book.job(late);
         let id = job.id;
@@ -233,7 +247,7 @@ fn submit_singles(handle: &Handle<Job, usize>, book: &Book, jobs: usize, late: b
     }
 }
 
-fn submit_batch(handle: &Handle<Job, usize>, book: &Book, jobs: usize, late: bool) {
+pub(super) fn submit_batch(handle: &Handle<Job, usize>, book: &Book, jobs: usize, late: bool) {
     let jobs: Vec<_> = (0..jobs).map(|_| book.job(late)).collect();
     let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
     let accepted = match handle.submit_all(jobs) {
@@ -256,14 +270,14 @@ fn try_submit(handle: &Handle<Job, usize>, book: &Book) -> bool {
 }
 
 /// Takes until the end.
-fn take_all(results: Results<usize>, book: &Book) {
+pub(super) fn take_all(results: Results<usize>, book: &Book) {
     for outcome in results {
         book.arrive(outcome);
     }
 }
 
 /// Takes in all ways, leaves now and then and comes back, until the end.
-fn take_mix(mut results: Results<usize>, book: &Book) {
+pub(super) fn take_mix(mut results: Results<usize>, book: &Book) {
     for turn in 1_usize.. {
         let outcome = match turn % 5 {
             0 => results
@@ -308,6 +322,45 @@ fn keep_all_busy(handle: &Handle<Job, usize>, book: &Book, workers: usize) {
     while try_submit(handle, book) {}
 }
 
+/// Each accepted job has run once, and its result has arrived once, or if the last taker left,
+/// perhaps been discarded.
+pub(super) fn assert_settled(handle: &Handle<Job, usize>, book: &Book, discards: bool) {
+    let stats = handle.stats();
+    let accepted = book.count(|page| page.accepted);
+    assert_eq!(stats.accepted, accepted as u64, "{stats}");
+    assert_eq!(stats.completed, accepted as u64, "{stats}");
+    assert_eq!(
+        (
+            stats.queued,
+            stats.running,
+            stats.panicked,
+            stats.cancelled,
+            stats.returned
+        ),
+        (0, 0, 0, 0, 0),
+        "{stats}"
+    );
+    assert_eq!(
+        book.count(|page| page.ran != u8::from(page.accepted)),
+        0,
+        "each accepted job runs once"
+    );
+    let arrived = book.count(|page| page.arrived == 1);
+    assert_eq!(
+        book.count(|page| page.arrived > 1),
+        0,
+        "each result arrives once"
+    );
+    assert_eq!(
+        arrived as u64 + stats.results_discarded,
+        accepted as u64,
+        "{stats}"
+    );
+    if !discards {
+        assert_eq!(stats.results_discarded, 0, "{stats}");
+    }
+}
+
 /// Plays one scene. Returns whether a thread was suspended at the point.
 pub(super) fn play(
     point: &Point,
@@ -316,6 +369,11 @@ pub(super) fn play(
     capacity: usize,
     pass: usize,
 ) -> bool {
+    let no_room = role == Role::OutOfRoom;
+    if no_room && (pass > 0 || lease::size(workers, capacity) == 0) {
+        // In a short queue there are no leases, and each is taken away once.
+        return false;
+    }
     let suspended = if role == Role::AllButOneWorker {
         workers - 1
     } else {
@@ -337,6 +395,7 @@ pub(super) fn play(
     let book = Arc::new(Book::default());
     let (pool, results) = {
         let (book, watch) = (Arc::clone(&book), watch.clone());
+        let helps = beside.clone().filter(|_| no_room);
         WorkerPool::<Job, usize>::builder()
             .workers(workers)
             .job_capacity(capacity)
@@ -344,6 +403,10 @@ pub(super) fn play(
             .on_start(move |worker| match role {
                 Role::OneWorker if worker == 0 => watch(0),
                 Role::AnyWorker | Role::LastWorker => watch(0),
+                Role::OutOfRoom => {
+                    helps.iter().for_each(Stall::watch);
+                    watch(0);
+                }
                 Role::AllButOneWorker if worker > 0 => watch(worker - 1),
                 _ => {}
             })
@@ -370,7 +433,7 @@ pub(super) fn play(
     let late = AtomicUsize::new(2);
     let (ended, closed) = (AtomicBool::new(false), AtomicBool::new(false));
     let blocked = AtomicUsize::new(2);
-    let helped = AtomicBool::new(false);
+    let (helped, full) = (AtomicBool::new(false), AtomicBool::new(false));
 
     thread::scope(|scope| {
         let discards = role == Role::LastTaker;
@@ -396,13 +459,17 @@ pub(super) fn play(
                 }
             });
         } else {
-            scope.spawn(|| {
+            let (ended, full) = (&ended, &full);
+            scope.spawn(move || {
+                if no_room {
+                    wait_until("takers are let in", || full.load(SeqCst));
+                }
                 take_all(results, book);
                 ended.store(true, SeqCst);
             });
         }
 
-        if let (Some(beside), false, false) = (&beside, point.beside_takes(), ends) {
+        if let (Some(beside), false, false) = (&beside, point.beside_takes(), ends || no_room) {
             scope.spawn(|| {
                 beside.watch();
                 submit_mix(handle, book, 4, &|| false);
@@ -464,6 +531,11 @@ pub(super) fn play(
             wait("somebody stands, or all is submitted", &mut || {
                 holds_all() || idle()
             });
+            full.store(true, SeqCst);
+            if no_room && workers == 2 {
+                // Somebody must work.
+                beside.iter().for_each(|beside| beside.release());
+            }
             if let Some(beside) = &beside
                 && !holds()
             {
@@ -582,39 +654,65 @@ pub(super) fn play(
     });
     pool.join().expect("not in a worker");
 
-    let stats = handle.stats();
-    let accepted = book.count(|page| page.accepted);
-    assert_eq!(stats.accepted, accepted as u64, "{stats}");
-    assert_eq!(stats.completed, accepted as u64, "{stats}");
-    assert_eq!(
-        (
-            stats.queued,
-            stats.running,
-            stats.panicked,
-            stats.cancelled,
-            stats.returned
-        ),
-        (0, 0, 0, 0, 0),
-        "{stats}"
-    );
-    assert_eq!(
-        book.count(|page| page.ran != u8::from(page.accepted)),
-        0,
-        "each accepted job runs once"
-    );
-    let arrived = book.count(|page| page.arrived == 1);
-    assert_eq!(
-        book.count(|page| page.arrived > 1),
-        0,
-        "each result arrives once"
-    );
-    assert_eq!(
-        arrived as u64 + stats.results_discarded,
-        accepted as u64,
-        "{stats}"
-    );
-    if role != Role::LastTaker {
-        assert_eq!(stats.results_discarded, 0, "{stats}");
-    }
+    assert_settled(handle, book, role == Role::LastTaker);
     stalls.iter().any(|stall| stall.holds_one())
+}
+
+/// One worker stands where it has passed over what a lane had reserved, and has not said so: to
+/// whoever looks, these places are jobs. Who waits for the end then must be told by that worker,
+/// which has no job itself, and not only by the clock.
+#[test]
+fn who_waits_for_idleness_is_told_of_places_passed_over() {
+    let passing = Stall::at("injector pop: poisoned", 0);
+    let waiting = Stall::at("gate wait: looked, not asleep", 0);
+    let clock = Stall::at("gate wait: found by the clock", 0);
+    let _release = Release(vec![&passing, &waiting, &clock]);
+    let (watch, open) = (Arc::clone(&passing), Arc::new(AtomicBool::new(false)));
+    let (inside, busy) = (Arc::clone(&open), Arc::new(AtomicUsize::new(usize::MAX)));
+    let in_it = Arc::clone(&busy);
+    let (pool, results) = WorkerPool::<bool, ()>::builder()
+        .workers(2)
+        .job_capacity(64)
+        .on_start(move |_| watch.watch())
+        .build(move |waits, ctx| {
+            if waits {
+                in_it.store(ctx.worker(), SeqCst);
+                wait_until("the first may end", || inside.load(SeqCst));
+            }
+        })
+        .expect("threads can be made");
+    drop(results);
+    let parked = |worker: usize| pool.stats().workers[worker].parked;
+    let mut lane = pool.submitter();
+    lane.submit(true).expect("it is open");
+    wait_until("it runs", || busy.load(SeqCst) < 2);
+    let busy = busy.load(SeqCst);
+    let other = 1 - busy;
+    wait_until("the other has nothing to do", || parked(other) > 0);
+    // Behind the places that the lane has reserved.
+    pool.submit(false).expect("it is open");
+    wait_until("the other passes them over", || passing.holds_one());
+    let before = [parked(0), parked(1)];
+    open.store(true, SeqCst);
+    wait_until("all jobs have ended, and their worker sleeps", || {
+        pool.stats().completed == 2 && parked(busy) > before[busy]
+    });
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            waiting.watch();
+            clock.watch();
+            pool.wait_idle()
+        });
+        wait_until("somebody waits for the end", || waiting.holds_one());
+        passing.release();
+        wait_until("the other sleeps again", || parked(other) > before[other]);
+        waiting.release();
+        wait_until("who waits has been told", || {
+            demand(!clock.holds_one(), "it is told before the clock runs out");
+            waiter.is_finished()
+        });
+        waiter.join().unwrap().expect("not in a worker");
+    });
+    drop(lane);
+    pool.join().expect("not in a worker");
 }

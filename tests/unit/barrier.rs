@@ -1,0 +1,157 @@
+//! Where the kernel refuses `membarrier`: by a filter on system calls, as in a sandbox.
+//!
+//! The mode is decided once a process, and a filter is for ever, so each case is played in a
+//! process of its own: this test program, asked for one test.
+
+use super::imp::is_asymmetric;
+use super::prepare;
+use crate::{Results, WorkerPool};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::{io, thread};
+
+/// Tells the process what it is to play.
+const CASE: &str = "WORKCREW_MEMBARRIER";
+const REFUSED: &str = "refused";
+const REFUSED_LATER: &str = "refused later";
+
+/// A process that hangs is killed after so many seconds.
+const PATIENCE: u32 = 120;
+
+/// From now on, and in all threads, `membarrier` fails with this error.
+fn refuse(error: libc::c_int) -> io::Result<()> {
+    let error = libc::SECCOMP_RET_ERRNO | error as u32;
+    let equal = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    let load = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    let answer = (libc::BPF_RET | libc::BPF_K) as u16;
+    let step = |code, jf, k| libc::sock_filter { code, jt: 0, jf, k };
+    let mut steps = [
+        // The number of the call is the first that there is to know.
+        step(load, 0, 0),
+        step(equal, 1, libc::SYS_membarrier as u32),
+        step(answer, 0, error),
+        step(answer, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let filter = libc::sock_fprog {
+        len: steps.len() as u16,
+        filter: steps.as_mut_ptr(),
+    };
+    // SAFETY: four numbers.
+    let unprivileged = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+    if unprivileged != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the filter and its steps live for the whole call, which copies them.
+    let installed = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            libc::SECCOMP_FILTER_FLAG_TSYNC,
+            &raw const filter,
+        )
+    };
+    if installed == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Whether the kernel does what the heavy half asks for, in a process that has registered.
+fn kernel_obeys() -> bool {
+    // SAFETY: three numbers.
+    unsafe {
+        libc::syscall(
+            libc::SYS_membarrier,
+            libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED,
+            0,
+            0,
+        ) == 0
+    }
+}
+
+fn crew() -> (WorkerPool<u64, u64>, Results<u64>) {
+    let builder = WorkerPool::<u64, u64>::builder().workers(3);
+    let builder = builder.job_capacity(2).result_capacity(2);
+    builder.build(|job, _| job).unwrap()
+}
+
+/// One job at a time, with all asleep in between, and then many, so that all kinds of waiters are
+/// woken.
+fn work(pool: &WorkerPool<u64, u64>, results: &mut Results<u64>) {
+    for job in 0..100 {
+        pool.submit(job).unwrap();
+        assert_eq!(results.recv().unwrap().result.unwrap(), job);
+        let asleep = |stats: crate::Stats| {
+            let mut workers = stats.workers.iter();
+            workers.all(|worker| worker.parked > worker.woken)
+        };
+        while !asleep(pool.stats()) {
+            thread::yield_now();
+        }
+    }
+    thread::scope(|scope| {
+        let taker = scope.spawn(|| results.take(2_000).count());
+        for _ in 0..2 {
+            scope.spawn(|| (0..1_000).for_each(|job| _ = pool.submit(job).unwrap()));
+        }
+        assert_eq!(taker.join().unwrap(), 2_000);
+    });
+}
+
+#[test]
+fn a_pool_works_to_the_end_whatever_the_kernel_says() {
+    let case = std::env::var(CASE).unwrap_or_default();
+    prepare();
+    match &*case {
+        // Nobody has refused anything yet.
+        REFUSED_LATER => assert!(is_asymmetric() && kernel_obeys()),
+        REFUSED => assert!(!is_asymmetric() && !kernel_obeys()),
+        _ => assert_eq!(is_asymmetric(), kernel_obeys()),
+    }
+    let (pool, mut results) = crew();
+    work(&pool, &mut results);
+    if case == REFUSED_LATER {
+        refuse(libc::EPERM).unwrap();
+        assert!(!kernel_obeys());
+        work(&pool, &mut results);
+        // Whoever went to sleep since has noticed.
+        assert!(!is_asymmetric());
+    }
+    pool.join().unwrap();
+    assert_eq!(results.count(), 0);
+}
+
+/// Plays the test above in a process of its own.
+fn play(case: &str, refused_with: Option<libc::c_int>) {
+    let (_, module) = module_path!().split_once("::").unwrap();
+    let test = format!("{module}::a_pool_works_to_the_end_whatever_the_kernel_says");
+    let mut program = Command::new(std::env::current_exe().unwrap());
+    program.args(["--exact", &test]).env(CASE, case);
+    let begin = move || {
+        // SAFETY: a number.
+        unsafe { libc::alarm(PATIENCE) };
+        refused_with.map_or(Ok(()), refuse)
+    };
+    // SAFETY: between fork and exec it makes three system calls, and touches nothing else.
+    unsafe { program.pre_exec(begin) };
+    let output = program.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains(" 1 passed"),
+        "{case}, {refused_with:?}: {}\n{said}",
+        output.status
+    );
+}
+
+#[test]
+fn where_the_kernel_refuses_membarrier_both_halves_are_fences() {
+    for error in [libc::EPERM, libc::ENOSYS] {
+        play(REFUSED, Some(error));
+    }
+}
+
+#[test]
+fn where_the_kernel_refuses_membarrier_later_both_halves_become_fences() {
+    play(REFUSED_LATER, None);
+}

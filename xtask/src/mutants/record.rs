@@ -1,0 +1,137 @@
+//! What is known of earlier runs.
+//!
+//! *Trials*, in the target folder: a run that was stopped goes on where it stood, and shards that
+//! share the folder add up. A trial is known as long as its file and the models of that are the
+//! same.
+//!
+//! *Swept*, in the repository: the files that a whole run has found in order, with a checksum of
+//! each and of its models. CI tries the mutants of the others.
+
+use super::{Model, Mutant, Trial, Verdict};
+use crate::Outcome;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+const SWEPT: &str = "loom-tests/swept.txt";
+
+const SWEPT_HEAD: &str = "\
+# Written by `cargo xtask mutants` when the mutants of all files have been found in order:
+# each file, and a checksum of it and of its models. CI tries the mutants of the others.
+";
+
+/// FNV-1a: it tells texts apart, and is the same everywhere.
+struct Checksum(u64);
+
+impl Checksum {
+    fn add(&mut self, text: &str) {
+        for byte in text.bytes() {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+}
+
+/// A file of trials, a line each: the mutant's file with its checksum, the mutant, and what each
+/// model said, by their names.
+pub(super) struct Trials {
+    file: PathBuf,
+    /// Of each mutant, by its number: how its line begins.
+    heads: BTreeMap<usize, String>,
+    /// What was known before.
+    pub(super) known: BTreeMap<usize, Trial>,
+}
+
+impl Trials {
+    /// Opens the file, and reads what is known.
+    pub(super) fn open(work: &Path, mutants: &[Mutant], models: &[Model]) -> Outcome<Self> {
+        let file = work.join("trials");
+        let mut heads = BTreeMap::new();
+        let mut alike = BTreeMap::new();
+        for mutant in mutants {
+            let head = format!("{}\t{mutant}", entry(&mutant.file)?);
+            let nth = alike.entry(head.clone()).or_insert(0);
+            *nth += 1;
+            heads.insert(mutant.id, format!("{head}\t{nth}"));
+        }
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        let lines: BTreeMap<_, _> = text
+            .lines()
+            .filter_map(|line| line.rsplit_once('\t'))
+            .collect();
+        let number = |name: &str| {
+            let mut tests = models.iter().map(|model| model.test.to_string());
+            tests.position(|test| test == name)
+        };
+        let parse = |trial: &str| -> Option<Trial> {
+            let parts = trial.split_whitespace().map(|part| {
+                let (model, verdict) = part.split_once('=')?;
+                Some((number(model)?, Verdict::parse(verdict)?))
+            });
+            parts.collect()
+        };
+        let known = heads.iter().filter_map(|(id, head)| {
+            let trial = lines.get(head.as_str())?;
+            Some((*id, parse(trial)?))
+        });
+        let known = known.collect();
+        Ok(Self { file, heads, known })
+    }
+
+    pub(super) fn add(&self, id: usize, trial: &Trial, models: &[Model]) -> Outcome {
+        let mut line = format!("{}\t", self.heads[&id]);
+        for (number, verdict) in trial {
+            line += &format!("{}={verdict:?} ", models[*number].test);
+        }
+        let io = |error| format!("{}: {error}", self.file.display());
+        let mut file = OpenOptions::new();
+        let mut file = file
+            .create(true)
+            .append(true)
+            .open(&self.file)
+            .map_err(io)?;
+        // By one call, so that lines of several threads do not mix.
+        file.write_all((line + "\n").as_bytes()).map_err(io)
+    }
+}
+
+/// The files with mutants, and their checksums, that are not as they were when all was swept.
+pub(super) fn changed<'a>(files: impl Iterator<Item = &'a str>) -> Outcome<BTreeSet<&'a str>> {
+    let swept = fs::read_to_string(SWEPT).map_err(|error| format!("{SWEPT}: {error}"))?;
+    let mut changed = BTreeSet::new();
+    for file in files {
+        if !swept
+            .lines()
+            .any(|line| line == entry(file).unwrap_or_default())
+        {
+            changed.insert(file);
+        }
+    }
+    Ok(changed)
+}
+
+/// All is in order now.
+pub(super) fn set_swept<'a>(files: impl Iterator<Item = &'a str>) -> Outcome {
+    let entries: BTreeSet<_> = files.map(entry).collect::<Outcome<_>>()?;
+    let mut text = SWEPT_HEAD.to_owned();
+    for entry in entries {
+        text += &(entry + "\n");
+    }
+    fs::write(SWEPT, text).map_err(|error| format!("{SWEPT}: {error}"))
+}
+
+fn entry(file: &str) -> Outcome<String> {
+    let mut sum = Checksum(0xcbf2_9ce4_8422_2325);
+    let read = |path: &str| fs::read_to_string(path).map_err(|error| format!("{path}: {error}"));
+    sum.add(&read(file)?);
+    let models = fs::read_dir("loom-tests").map_err(|error| format!("loom-tests: {error}"))?;
+    let mut models: Vec<_> = models.flatten().map(|entry| entry.path()).collect();
+    models.sort();
+    for model in models {
+        let stem = model.file_stem().unwrap_or_default().to_string_lossy();
+        if file.contains(&*stem) {
+            sum.add(&read(&model.to_string_lossy())?);
+        }
+    }
+    Ok(format!("{file} {:016x}", sum.0))
+}
