@@ -4,7 +4,8 @@
 //! fails is kept in `fuzz/artifacts`, played again and made smaller, and its program is printed. A
 //! race need not come again: then the program is all there is.
 
-use crate::process::{self, cargo, have, target_dir};
+use crate::ci;
+use crate::process::{self, cargo, target_dir};
 use crate::{Outcome, USAGE};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -78,12 +79,11 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
 
 /// Nightly Rust, whose compiler counts edges, and cargo-fuzz.
 fn install() -> Outcome {
-    let mut nightly = Command::new("rustup");
-    nightly.args("toolchain install nightly --profile minimal".split(' '));
-    if !have("+nightly --version", &mut nightly) {
+    let nightly = "toolchain install nightly --profile minimal";
+    if !ci::have("+nightly --version", nightly) {
         return Err("nightly Rust cannot be had here, and libFuzzer needs it".into());
     }
-    if !have("fuzz --version", &mut cargo("install cargo-fuzz --locked")) {
+    if !process::have("fuzz --version", &mut cargo("install cargo-fuzz --locked")) {
         return Err("cargo-fuzz cannot be had here".into());
     }
     Ok(())
