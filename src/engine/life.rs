@@ -77,8 +77,8 @@ pub(crate) fn launch<'env, J: Send>(
 
 impl<J: Send> Berth<'_, J> {
     /// A worker's life: the start hook, the making of its runner, its jobs, `left`, the
-    /// stop hook. Returns the runner, if there ever was one. The caller's last deed is
-    /// [`Engine::thread_ends`].
+    /// stop hook (for whoever has come through the start hook). Returns the runner, if there
+    /// ever was one. The caller's last deed is [`Engine::thread_ends`].
     pub(crate) fn live<R: Run<J>>(
         self,
         runner: impl FnOnce(usize) -> Result<R, Payload>,
@@ -95,9 +95,18 @@ impl<J: Send> Berth<'_, J> {
         // The hooks are inside too.
         let _inside = Inside::new(engine.key(), worker);
         let started = call(on_start, worker);
+        let stop = || {
+            if let Err(payload) = call(on_stop, worker) {
+                unwind::drop_quietly(payload);
+            }
+        };
+        let has_begun = started.is_ok();
         let mut runner = match started.and_then(|()| runner(worker)) {
             Ok(runner) => runner,
             Err(payload) => {
+                if has_begun {
+                    stop();
+                }
                 startup.report(worker, Err(payload));
                 return None;
             }
@@ -112,9 +121,7 @@ impl<J: Send> Berth<'_, J> {
             Exit::Halted if last_of_the_abandoned && !engine.is_forked() => Left::Last,
             Exit::Halted => Left::Halted,
         });
-        if let Err(payload) = call(on_stop, worker) {
-            unwind::drop_quietly(payload);
-        }
+        stop();
         Some(runner)
     }
 }

@@ -36,6 +36,10 @@ mod recall;
 mod settings;
 mod worker;
 
+#[cfg(all(test, not(workcrew_loom)))]
+#[path = "../../tests/common/hooks.rs"]
+pub(crate) mod hooks;
+
 pub(crate) use crate::idle::{Hunger, MAX_WORKERS};
 #[cfg(not(workcrew_loom))]
 pub(crate) use crew::Legacy;

@@ -69,7 +69,8 @@ macro_rules! settings_methods {
 
         /// How many accepted jobs may wait to be started: 1 to 2^28. Default: 1024.
         ///
-        /// The bound is exact. Memory grows with the number that really wait.
+        /// The bound is exact. Memory grows with the number that really wait. If there is no more,
+        /// the process is aborted, as by the collections of the standard library.
         pub fn job_capacity(mut self, jobs: usize) -> Self {
             self.settings.job_capacity = jobs;
             self
@@ -104,7 +105,8 @@ macro_rules! settings_methods {
         }
 
         /// Is called in each worker's thread with its id, after its last job. A panic is
-        /// swallowed: there is nobody left to tell.
+        /// swallowed: there is nobody left to tell. If the build fails it is called too,
+        /// wherever the start hook has returned.
         pub fn on_stop(mut self, hook: impl Fn(usize) + Send + Sync + $env) -> Self {
             self.settings.on_stop = Some($crate::sync::Object::new(hook));
             self

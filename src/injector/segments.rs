@@ -9,7 +9,9 @@
 //! tag of 40 bits that grows with every change, so that a number which left and
 //! came back is told apart. **Chunks.** Segment n lives in chunk `log2(n + 1)`;
 //! chunk c has `2^c` segments and is allocated when first needed, so an injector
-//! costs memory for its deepest moment and allocates nothing once warm.
+//! costs memory for its deepest moment and allocates nothing once warm. Where there is no
+//! memory, `Box` aborts the process, as everywhere in std: so nobody waits for room that
+//! cannot come.
 //!
 //! | edge    | release side                   | acquire side                   | carries                    | loom model                     |
 //! |---------|--------------------------------|--------------------------------|----------------------------|--------------------------------|

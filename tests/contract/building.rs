@@ -8,6 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use workcrew::{BuildError, Builder, Context, WorkerPool};
 
+#[path = "../common/hooks.rs"]
+mod hooks;
+
+use hooks::Hooked;
+
 fn builder() -> Builder<'static, u64, u64> {
     WorkerPool::<u64, u64>::builder().workers(2)
 }
@@ -282,6 +287,29 @@ fn a_build_that_fails_swallows_panics_of_the_functions_drops() {
             for _ in 0..10 {
                 assert_eq!(build(fault, in_scope), Err(()));
             }
+        }
+    }
+}
+
+/// What a start hook has set up, the stop hook takes down.
+#[test]
+fn if_init_panics_the_stop_hook_is_called_where_the_start_hook_was() {
+    let _watchdog = watchdog();
+    for bad in 0..4 {
+        for in_scope in [false, true] {
+            let hooked = Hooked::default();
+            let builder = WorkerPool::<u64, u64>::builder()
+                .workers(4)
+                .on_start(hooked.start())
+                .on_stop(hooked.stop())
+                .init(move |worker| assert_ne!(worker, bad, "no state"));
+            let failed = if in_scope {
+                builder.scope(|job, _| job, |_, _| ()).is_err()
+            } else {
+                builder.build(|job, _| job).is_err()
+            };
+            assert!(failed);
+            hooked.assert_balanced(4);
         }
     }
 }

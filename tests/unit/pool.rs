@@ -1,10 +1,9 @@
 //! Whole pools, small enough for Miri, and what only the inside can test.
 
 use super::{Results, WorkerPool};
-use crate::engine::refusal;
+use crate::engine::{hooks::Hooked, refusal};
 use crate::error::{BuildError, JobError};
 use crate::unwind;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -124,23 +123,27 @@ fn a_small_pool_borrows_whatever_becomes_of_it() {
 fn if_the_system_refuses_a_thread_those_that_had_started_are_joined() {
     for allowed in 0..4 {
         for borrowed in [false, true] {
-            let stopped = Arc::new(AtomicUsize::new(0));
-            let hook = Arc::clone(&stopped);
+            let hooked = Hooked::default();
+            // A share for each hook, `init`, the function, and each state.
+            let (init, function) = (hooked.clone(), hooked.clone());
             let builder = WorkerPool::<u64, u64>::builder()
                 .workers(4)
-                .on_stop(move |_| {
-                    hook.fetch_add(1, Ordering::Relaxed);
-                });
+                .on_start(hooked.start())
+                .on_stop(hooked.stop())
+                .init(move |_| init.clone());
+            let function = move |job, _: &mut crate::Context<'_, u64, Hooked>| {
+                let _ = &function;
+                job
+            };
             refusal::after(allowed);
             let error = if borrowed {
-                builder.scope(|job, _| job, |_, _| ()).unwrap_err()
+                builder.scope(function, |_, _| ()).unwrap_err()
             } else {
-                builder.build(|job, _| job).map(drop).unwrap_err()
+                builder.build(function).map(drop).unwrap_err()
             };
             refusal::after(usize::MAX);
             assert!(matches!(error, BuildError::Thread(_)), "{error:?}");
-            assert_eq!(stopped.load(Ordering::Relaxed), allowed);
-            assert_eq!(Arc::strong_count(&stopped), 1, "a thread is left");
+            hooked.assert_balanced(allowed);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::group::{Ran, Record};
 use super::{ThreadPool, ThreadPoolHandle};
-use crate::engine::refusal;
+use crate::engine::{hooks::Hooked, refusal};
 use crate::error::BuildError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -37,18 +37,19 @@ fn a_small_pool_of_closures_runs_everything_and_ends() {
 
 #[test]
 fn a_pool_whose_threads_the_system_refuses_leaves_none() {
-    for allowed in 0..3 {
-        let stopped = Arc::new(AtomicUsize::new(0));
-        let hook = Arc::clone(&stopped);
-        let builder = ThreadPool::builder().workers(3).on_stop(move |_| {
-            hook.fetch_add(1, Relaxed);
-        });
+    for allowed in 0..4 {
+        let hooked = Hooked::default();
+        let handler = hooked.clone();
+        let builder = ThreadPool::builder()
+            .workers(4)
+            .on_start(hooked.start())
+            .on_stop(hooked.stop())
+            .on_panic(move |_, _| drop(handler.clone()));
         refusal::after(allowed);
         let error = builder.build().unwrap_err();
         refusal::after(usize::MAX);
         assert!(matches!(error, BuildError::Thread(_)), "{error:?}");
-        assert_eq!(stopped.load(Relaxed), allowed);
-        assert_eq!(Arc::strong_count(&stopped), 1, "a thread is left");
+        hooked.assert_balanced(allowed);
     }
 }
 
