@@ -218,11 +218,11 @@ impl Tempo {
         self.slow < SLOW
     }
 
-    /// Naps while others are brisk; `head` tells how many jobs have left the queue. The more
-    /// naps were in vain the more are left out.
+    /// Naps as long as it `pays`, since others are brisk; `head` tells how many jobs have left the
+    /// queue. The more naps were in vain the more are left out.
     #[cold]
-    pub(crate) fn stay_away(&mut self, brisk: impl Fn() -> bool, head: impl Fn() -> u64) {
-        while brisk() {
+    pub(crate) fn stay_away(&mut self, pays: impl Fn() -> bool, head: impl Fn() -> u64) {
+        while pays() {
             if self.left_out > 0 {
                 self.left_out -= 1;
                 return;
@@ -237,6 +237,12 @@ impl Tempo {
             };
             self.left_out = self.back_off;
         }
+    }
+
+    /// Whether the last nap was in vain.
+    #[cfg(all(test, not(workcrew_loom)))]
+    pub(crate) fn has_napped_in_vain(&self) -> bool {
+        self.back_off > 0
     }
 }
 

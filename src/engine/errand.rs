@@ -21,8 +21,9 @@
 //! that was asleep is woken by that; one that announces its sleep later sees the flag at its last
 //! look (both as [`Idle::wake_all`](crate::idle::Idle::wake_all) says). By then it is among the
 //! sleepers, and whoever wakes one of these for a job may wake another; so it wakes all, itself
-//! too. A worker that takes an errand may have been woken for another's job: if it sees work as
-//! it leaves the search it wakes another.
+//! too. A worker that would nap, since others are brisk, asks before each nap. One that takes an
+//! errand may have been woken for another's job: if it sees work as it leaves the search it wakes
+//! another.
 //!
 //! | edge     | release side                      | acquire side                          | carries        | loom model            |
 //! |----------|-----------------------------------|---------------------------------------|----------------|-----------------------|

@@ -281,9 +281,15 @@ impl<'a, J: Send> Worker<'a, J> {
                     self.ledger.wake();
                 }
             }
-            // Relaxed: a hint.
-            let brisk = || self.engine.brisk.load(Ordering::Relaxed) > 0;
-            self.tempo.stay_away(brisk, || self.engine.injector.head());
+            let Engine {
+                brisk,
+                errands,
+                injector,
+                ..
+            } = self.engine;
+            // Nobody else can run this worker's errand. Relaxed: a hint.
+            let stays = || brisk.load(Ordering::Relaxed) > 0 && !errands.wait_for(self.id);
+            self.tempo.stay_away(stays, || injector.head());
             if let Some(entry) = self.find() {
                 // Hint: only tunes how long to be patient.
                 self.patience.found();
@@ -536,3 +542,7 @@ impl<'a, J: Send> Worker<'a, J> {
         None
     }
 }
+
+#[cfg(all(test, not(workcrew_loom)))]
+#[path = "../../tests/unit/worker.rs"]
+mod tests;
