@@ -32,7 +32,7 @@ use offer::Role::{Giver, Runner};
 use oneshot::Role::{Claimant, JobOwner};
 use pool::Role::{
     AllButOneWorker, AnyWorker, BlockedSubmitter, Closer, LaneOwner, LastTaker, LastWorker,
-    OneWorker, Submitter, Taker,
+    OneWorker, OutOfRoom, Submitter, Taker,
 };
 use queues::Role::{Batcher, Consumer, Owner, Producer, Thief};
 use std::cell::RefCell;
@@ -98,7 +98,7 @@ impl Point {
         }
     }
 
-    /// Whether the helper is a taker; else it submits.
+    /// Whether the helper is a taker; else it submits, or works.
     fn beside_takes(&self) -> bool {
         self.beside.is_some_and(|name| name == THIEF_CLAIMED)
     }
@@ -117,6 +117,7 @@ const WAKER_CHOSE: &str = "idle wake: chosen, not woken";
 const CLOSED: &str = "engine close: closed, submitters not told";
 const WORKER_MEASURED: &str = "injector len: head read, tail not";
 const CONSUMER_BEGAN: &str = "injector pop: head read, not looked";
+const LEASED: &str = "outbox deliver: lease announced, not counted";
 const SEGMENT_TAKEN: &str = "injector push: segment taken, not installed";
 
 /// Every `probe!` of `src`, file by file.
@@ -651,16 +652,18 @@ const POINTS: &[Point] = &[
         &[In(AnyWorker)],
     ),
     at("outbox deliver: room counted", "delivery", &[In(AnyWorker)]),
+    at(LEASED, "delivery", &[In(AnyWorker)]),
     at(
-        "outbox deliver: lease announced, not counted",
+        "outbox wait: leases revoked, not counted",
         "delivery",
         &[In(AnyWorker)],
     ),
     at(
         "outbox wait: leases revoked, not counted",
         "delivery",
-        &[In(AnyWorker)],
-    ),
+        &[In(OutOfRoom)],
+    )
+    .beside(LEASED),
     at("outbox deliver: spills", "delivery", &[In(AnyWorker)]).beside(THIEF_CLAIMED),
     at(
         "outbox deliver: spilling, not pushed",

@@ -1,8 +1,9 @@
 //! Whole pools: a submitter, a worker, a taker or a closer stands somewhere, and all
 //! that others submit must still run and arrive.
 
-use super::{Point, Release, queues, wait_or_dump, wait_until};
+use super::{Point, Release, demand, queues, wait_or_dump, wait_until};
 use crate::probe::Stall;
+use crate::worker_pool::lease;
 use crate::{Context, Handle, Outcome, Results, Submitter, TrySubmitError, WorkerPool};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -22,6 +23,9 @@ pub(super) enum Role {
     AnyWorker,
     /// All workers but one.
     AllButOneWorker,
+    /// The first worker that finds no room since another, which stands beside, has a lease. For
+    /// so long nobody takes results.
+    OutOfRoom,
     /// A thread that takes results, and now and then drops what it has in hand.
     Taker,
     /// The thread that closes the pool while others are blocked in `submit`.
@@ -316,6 +320,11 @@ pub(super) fn play(
     capacity: usize,
     pass: usize,
 ) -> bool {
+    let no_room = role == Role::OutOfRoom;
+    if no_room && (pass > 0 || lease::size(workers, capacity) == 0) {
+        // In a short queue there are no leases, and each is taken away once.
+        return false;
+    }
     let suspended = if role == Role::AllButOneWorker {
         workers - 1
     } else {
@@ -337,6 +346,7 @@ pub(super) fn play(
     let book = Arc::new(Book::default());
     let (pool, results) = {
         let (book, watch) = (Arc::clone(&book), watch.clone());
+        let helps = beside.clone().filter(|_| no_room);
         WorkerPool::<Job, usize>::builder()
             .workers(workers)
             .job_capacity(capacity)
@@ -344,6 +354,10 @@ pub(super) fn play(
             .on_start(move |worker| match role {
                 Role::OneWorker if worker == 0 => watch(0),
                 Role::AnyWorker | Role::LastWorker => watch(0),
+                Role::OutOfRoom => {
+                    helps.iter().for_each(Stall::watch);
+                    watch(0);
+                }
                 Role::AllButOneWorker if worker > 0 => watch(worker - 1),
                 _ => {}
             })
@@ -370,7 +384,7 @@ pub(super) fn play(
     let late = AtomicUsize::new(2);
     let (ended, closed) = (AtomicBool::new(false), AtomicBool::new(false));
     let blocked = AtomicUsize::new(2);
-    let helped = AtomicBool::new(false);
+    let (helped, full) = (AtomicBool::new(false), AtomicBool::new(false));
 
     thread::scope(|scope| {
         let discards = role == Role::LastTaker;
@@ -396,13 +410,17 @@ pub(super) fn play(
                 }
             });
         } else {
-            scope.spawn(|| {
+            let (ended, full) = (&ended, &full);
+            scope.spawn(move || {
+                if no_room {
+                    wait_until("takers are let in", || full.load(SeqCst));
+                }
                 take_all(results, book);
                 ended.store(true, SeqCst);
             });
         }
 
-        if let (Some(beside), false, false) = (&beside, point.beside_takes(), ends) {
+        if let (Some(beside), false, false) = (&beside, point.beside_takes(), ends || no_room) {
             scope.spawn(|| {
                 beside.watch();
                 submit_mix(handle, book, 4, &|| false);
@@ -464,6 +482,11 @@ pub(super) fn play(
             wait("somebody stands, or all is submitted", &mut || {
                 holds_all() || idle()
             });
+            full.store(true, SeqCst);
+            if no_room && workers == 2 {
+                // Somebody must work.
+                beside.iter().for_each(|beside| beside.release());
+            }
             if let Some(beside) = &beside
                 && !holds()
             {
@@ -617,4 +640,63 @@ pub(super) fn play(
         assert_eq!(stats.results_discarded, 0, "{stats}");
     }
     stalls.iter().any(|stall| stall.holds_one())
+}
+
+/// One worker stands where it has passed over what a lane had reserved, and has not said so: to
+/// whoever looks, these places are jobs. Who waits for the end then must be told by that worker,
+/// which has no job itself, and not only by the clock.
+#[test]
+fn who_waits_for_idleness_is_told_of_places_passed_over() {
+    let passing = Stall::at("injector pop: poisoned", 0);
+    let waiting = Stall::at("gate wait: looked, not asleep", 0);
+    let clock = Stall::at("gate wait: found by the clock", 0);
+    let _release = Release(vec![&passing, &waiting, &clock]);
+    let (watch, open) = (Arc::clone(&passing), Arc::new(AtomicBool::new(false)));
+    let (inside, busy) = (Arc::clone(&open), Arc::new(AtomicUsize::new(usize::MAX)));
+    let in_it = Arc::clone(&busy);
+    let (pool, results) = WorkerPool::<bool, ()>::builder()
+        .workers(2)
+        .job_capacity(64)
+        .on_start(move |_| watch.watch())
+        .build(move |waits, ctx| {
+            if waits {
+                in_it.store(ctx.worker(), SeqCst);
+                wait_until("the first may end", || inside.load(SeqCst));
+            }
+        })
+        .expect("threads can be made");
+    drop(results);
+    let parked = |worker: usize| pool.stats().workers[worker].parked;
+    let mut lane = pool.submitter();
+    lane.submit(true).expect("it is open");
+    wait_until("it runs", || busy.load(SeqCst) < 2);
+    let busy = busy.load(SeqCst);
+    let other = 1 - busy;
+    wait_until("the other has nothing to do", || parked(other) > 0);
+    // Behind the places that the lane has reserved.
+    pool.submit(false).expect("it is open");
+    wait_until("the other passes them over", || passing.holds_one());
+    let before = [parked(0), parked(1)];
+    open.store(true, SeqCst);
+    wait_until("all jobs have ended, and their worker sleeps", || {
+        pool.stats().completed == 2 && parked(busy) > before[busy]
+    });
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            waiting.watch();
+            clock.watch();
+            pool.wait_idle()
+        });
+        wait_until("somebody waits for the end", || waiting.holds_one());
+        passing.release();
+        wait_until("the other sleeps again", || parked(other) > before[other]);
+        waiting.release();
+        wait_until("who waits has been told", || {
+            demand(!clock.holds_one(), "it is told before the clock runs out");
+            waiter.is_finished()
+        });
+        waiter.join().unwrap().expect("not in a worker");
+    });
+    drop(lane);
+    pool.join().expect("not in a worker");
 }
