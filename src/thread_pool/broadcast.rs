@@ -93,7 +93,9 @@ impl ThreadPoolHandle {
     /// # Blocking
     ///
     /// Until each worker has called `f`: so for other broadcasts, for room in the queue, for the
-    /// jobs that wait before it, and for those that each worker is at or has taken already.
+    /// jobs that wait before it, and for those that each worker is at or has taken already. If the
+    /// pool is shut down meanwhile, until what
+    /// [`shutdown_now`](crate::ThreadPool::shutdown_now) hands back is run or dropped.
     pub fn broadcast<T, F>(&self, f: F) -> Result<Vec<T>, BroadcastError<T>>
     where
         T: Send,

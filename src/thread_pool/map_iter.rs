@@ -12,7 +12,8 @@
 //!
 //! **Room.** Outside of the crew a job is submitted only if there is room at once, or nothing is
 //! in flight that could be waited for instead. A worker never waits for room; its jobs go where
-//! follow-ups go.
+//! follow-ups go, but unlike these not after the pool was closed: an iterator without an end
+//! would keep it open for ever.
 //!
 //! | edge    | release side             | acquire side         | carries                 | loom model                 |
 //! |---------|--------------------------|----------------------|-------------------------|----------------------------|
@@ -309,12 +310,12 @@ where
                 return;
             };
             let submitted = match worker {
-                Some(worker) => match engine.push_inside(worker, task) {
+                Some(worker) if !engine.is_closed() => match engine.push_inside(worker, task) {
                     // Millions wait there: it is dropped, and so cancelled.
                     Err(Rejected::Full(_)) => Ok(()),
                     pushed => pushed,
                 },
-                None => engine.try_submit(task).map(drop),
+                _ => engine.try_submit(task).map(drop),
             };
             match submitted {
                 Ok(()) => self.in_flight.add(self.drawn, job),
@@ -467,7 +468,8 @@ impl ThreadPoolHandle {
     /// items own what they use.
     ///
     /// If it is dropped half-way, jobs that have not started are cancelled. If the pool is
-    /// closed, what is in flight is yielded, and [`into_items`](MapIter::into_items) has the rest.
+    /// closed nothing more is drawn, in one of its own workers either: what is in flight is
+    /// yielded, and [`into_items`](MapIter::into_items) has the rest.
     ///
     /// # Examples
     ///

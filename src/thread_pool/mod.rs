@@ -120,6 +120,11 @@ pub struct ThreadPool {
 }
 
 /// A job that was queued when its pool was shut down: see [`ThreadPool::shutdown_now`].
+///
+/// Somebody may wait for it: for a [spawned](ThreadPool::spawn) job, an item of an iterator, a
+/// scope, a slice, a group, a broadcast. Whoever keeps it keeps them waiting. When it is dropped,
+/// a handle, an iterator and a broadcast learn that the job was cancelled, and a scope, slice or
+/// group runs its jobs itself.
 #[must_use = "a job that is dropped does not run"]
 pub struct QueuedJob(Task);
 
@@ -358,7 +363,7 @@ impl ThreadPool {
     }
 
     /// Closes the pool, lets running jobs end, and returns the queued ones in the order of
-    /// their acceptance.
+    /// their acceptance. They are to be run or dropped soon: see [`QueuedJob`].
     ///
     /// # Examples
     ///

@@ -224,7 +224,9 @@ impl ThreadPoolHandle {
     /// After the body for all jobs. One of the pool's own workers runs those that are queued
     /// meanwhile, and no others: so it holds up nobody, and meets no stranger. Other threads
     /// sleep, unless the pool accepts nothing more or is shut down: then the jobs that it will
-    /// not run are run here. So it is in a worker's stop hook: the others may have left.
+    /// not run are run here. So it is in a worker's stop hook: the others may have left. (What
+    /// [`shutdown_now`](crate::ThreadPool::shutdown_now) hands back may be such jobs: this waits
+    /// until each [`QueuedJob`](crate::QueuedJob) is run or dropped.)
     ///
     /// # Fork
     ///

@@ -184,28 +184,44 @@ fn a_map_that_is_dropped_half_way_cancels_what_has_not_started() {
     }
 }
 
+/// Closes the pool after the first outcome. Returns how many came.
+fn close_half_way(pool: &ThreadPoolHandle, ordered: bool) -> u64 {
+    let mut count = 1;
+    let rest: Vec<_> = if ordered {
+        let mut map = pool.map_iter_ordered(0..100, |n| n).window(7);
+        map.next().unwrap().unwrap();
+        pool.close();
+        count += map.by_ref().map(Result::unwrap).count();
+        map.into_items().collect()
+    } else {
+        let mut map = pool.map_iter(0..100, |n| n).window(7);
+        map.next().unwrap().unwrap();
+        pool.close();
+        count += map.by_ref().map(Result::unwrap).count();
+        map.into_items().collect()
+    };
+    assert!(count <= 7, "nothing was drawn after the close: {count}");
+    assert!(rest.into_iter().eq(count..100));
+    count as u64
+}
+
 #[test]
 fn a_map_over_a_closed_pool_yields_what_was_accepted_and_hands_the_rest_back() {
     let _watchdog = watchdog();
     for ordered in [false, true] {
-        let mut pool = pool(2, 2);
-        let mut count = 0;
-        let rest: Vec<_> = if ordered {
-            let mut map = pool.map_iter_ordered(0..100, |n| n).window(7);
-            map.next().unwrap().unwrap();
-            pool.close();
-            count += 1 + map.by_ref().map(Result::unwrap).count();
-            map.into_items().collect()
-        } else {
-            let mut map = pool.map_iter(0..100, |n| n).window(7);
-            map.next().unwrap().unwrap();
-            pool.close();
-            count += 1 + map.by_ref().map(Result::unwrap).count();
-            map.into_items().collect()
-        };
-        assert!(rest.into_iter().eq(count..100));
-        pool.join_timeout(PATIENCE).unwrap();
-        assert_eq!(pool.stats().completed, count as u64);
+        for inside in [false, true] {
+            let mut pool = pool(2, 2);
+            let handle = pool.handle();
+            let count = if inside {
+                // In a job, which is one more.
+                let job = pool.spawn(move || 1 + close_half_way(&handle, ordered));
+                job.unwrap().join().unwrap()
+            } else {
+                close_half_way(&handle, ordered)
+            };
+            pool.join_timeout(PATIENCE).unwrap();
+            assert_eq!(pool.stats().completed, count);
+        }
     }
 }
 
