@@ -10,6 +10,9 @@
 //! several numbers of workers, capacities, and visits that are let pass; at each point
 //! somebody must have been suspended at least once.
 //!
+//! Then two threads stand, each somewhere: at all pairs of points of one queue, and in whole pools
+//! at a random sample of pairs, whose seed is printed.
+//!
 //! Nothing rests on time but the watchdog.
 
 #[path = "stall/errand.rs"]
@@ -20,6 +23,8 @@ mod group;
 mod offer;
 #[path = "stall/oneshot.rs"]
 mod oneshot;
+#[path = "stall/pairs.rs"]
+mod pairs;
 #[path = "stall/pool.rs"]
 mod pool;
 #[path = "stall/queues.rs"]
@@ -37,6 +42,7 @@ use pool::Role::{
 use queues::Role::{Batcher, Consumer, Owner, Producer, Thief};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -735,6 +741,8 @@ const POINTS: &[Point] = &[
 ];
 
 const CAPACITIES: [usize; 4] = [1, 2, 5, 64];
+/// Few enough places that two threads may have claimed them all.
+const PAIR_CAPACITY: usize = 5;
 const WORKERS: [usize; 3] = [2, 3, 4];
 const PASSES: [usize; 3] = [0, 1, 5];
 
@@ -815,6 +823,104 @@ fn pools_go_on_beside_a_suspended_thread() {
         On(_) => None,
         In(role) => Some(pool::play(point, role, workers, capacity, pass)),
     });
+}
+
+/// The rows that need nothing to make what is rare come true, with each role that `part` knows.
+fn simple_rows<R>(part: impl Fn(Role) -> Option<R>) -> Vec<(&'static Point, R)> {
+    let simple = POINTS
+        .iter()
+        .filter(|point| point.after.is_empty() && point.beside.is_none());
+    simple
+        .flat_map(|point| {
+            let roles = point.roles.iter().filter_map(|role| part(*role));
+            roles.map(move |role| (point, role)).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+#[test]
+fn queues_go_on_beside_two_suspended_threads() {
+    let rows = simple_rows(|role| match role {
+        Of(role) => Some(role),
+        _ => None,
+    });
+    let (mut played, mut suspended) = (0, 0);
+    let mut never: Vec<_> = rows.clone();
+    // What was in no pair is tried again: some points are reached only when threads meet.
+    for round in 0..MORE_ROUNDS {
+        never.retain(|(first, role)| {
+            let mut reached = false;
+            for (second, helper) in &rows {
+                CONTEXT.set(format!(
+                    "{role:?} at {:?}, and {helper:?} at {:?}",
+                    first.name, second.name
+                ));
+                let second = (second.name, *helper);
+                let pass = PASSES[round % PASSES.len()];
+                let both = queues::play_pair(first, *role, second, PAIR_CAPACITY, pass);
+                played += usize::from(both.is_some());
+                suspended += usize::from(both == Some(true));
+                reached |= both == Some(true);
+            }
+            !reached
+        });
+    }
+    eprintln!("{played} pairs, {suspended} of them suspended");
+    let never: Vec<_> = never
+        .iter()
+        .map(|(point, role)| (point.name, role))
+        .collect();
+    assert!(never.is_empty(), "never in a pair: {never:#?}");
+}
+
+/// Pairs of points that are played in whole pools.
+const PAIRS: u64 = 500;
+
+#[test]
+fn pools_go_on_beside_two_suspended_threads() {
+    let rows = simple_rows(|role| match role {
+        In(role @ (AnyWorker | LaneOwner | Submitter | Taker)) => Some(role),
+        _ => None,
+    });
+    let seed = std::env::var("WORKCREW_STALL_SEED").map_or_else(
+        |_| RandomState::new().hash_one(0) % 1_000_000,
+        |seed| seed.parse().expect("a number"),
+    );
+    eprintln!("again with WORKCREW_STALL_SEED={seed}");
+    let started = Instant::now();
+    let next = AtomicUsize::new(0);
+    let suspended = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..AT_A_TIME {
+            scope.spawn(|| {
+                loop {
+                    let pair = next.fetch_add(1, SeqCst) as u64;
+                    if pair >= PAIRS {
+                        return;
+                    }
+                    let roll = |what: u64, sides: usize| {
+                        let mut hasher = DefaultHasher::new();
+                        (seed, pair, what).hash(&mut hasher);
+                        hasher.finish() as usize % sides
+                    };
+                    let [first, second] = [0, 1].map(|what| rows[roll(what, rows.len())]);
+                    let capacity = CAPACITIES[roll(2, CAPACITIES.len())];
+                    CONTEXT.set(format!(
+                        "seed {seed}: {:?} at {:?}, and {:?} at {:?}, capacity {capacity}",
+                        first.1, first.0.name, second.1, second.0.name
+                    ));
+                    let both = pairs::play([first, second].map(|(p, r)| (p.name, r)), capacity);
+                    suspended.fetch_add(usize::from(both), SeqCst);
+                }
+            });
+        }
+    });
+    let suspended = suspended.into_inner();
+    eprintln!(
+        "{PAIRS} pairs, {suspended} of them suspended, {:.1?}",
+        started.elapsed()
+    );
+    assert!(suspended > 0, "in no pair");
 }
 
 /// Plays each row in each setting. `play` says whether a thread was suspended; `None`

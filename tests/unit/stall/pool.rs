@@ -39,13 +39,13 @@ pub(super) enum Role {
 }
 
 /// The most that a thread may have claimed: 64 jobs, or 64 results.
-const CLAIM: usize = 64;
+pub(super) const CLAIM: usize = 64;
 
 /// More than one deque holds of these jobs, so that some go to the overflow.
 const FAMILY: usize = 40;
 
 /// Large, so that a deque has few slots.
-struct Job {
+pub(super) struct Job {
     id: usize,
     children: usize,
     /// Runs until the book is opened.
@@ -55,7 +55,7 @@ struct Job {
 
 /// What became of each job.
 #[derive(Default)]
-struct Book {
+pub(super) struct Book {
     pages: Mutex<Vec<Page>>,
     open: AtomicBool,
     /// The index of an outcome that has arrived, plus one.
@@ -63,12 +63,12 @@ struct Book {
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Page {
-    accepted: bool,
+pub(super) struct Page {
+    pub(super) accepted: bool,
     /// Submitted when the thread was already suspended.
-    late: bool,
-    ran: u8,
-    arrived: u8,
+    pub(super) late: bool,
+    pub(super) ran: u8,
+    pub(super) arrived: u8,
 }
 
 impl Book {
@@ -117,7 +117,7 @@ impl Book {
         self.pages.lock().unwrap()[id].ran > 0
     }
 
-    fn count(&self, what: impl Fn(&Page) -> bool) -> usize {
+    pub(super) fn count(&self, what: impl Fn(&Page) -> bool) -> usize {
         self.pages
             .lock()
             .unwrap()
@@ -126,7 +126,7 @@ impl Book {
             .count()
     }
 
-    fn dump(&self) -> String {
+    pub(super) fn dump(&self) -> String {
         let pages = self.pages.lock().unwrap();
         let stranded = pages
             .iter()
@@ -138,7 +138,7 @@ impl Book {
             .collect()
     }
 
-    fn run(&self, job: Job, ctx: &mut Context<'_, Job>) -> usize {
+    pub(super) fn run(&self, job: Job, ctx: &mut Context<'_, Job>) -> usize {
         let mut late = false;
         self.with(job.id, |page| {
             page.ran += 1;
@@ -157,7 +157,12 @@ impl Book {
 }
 
 /// Submits in all ways until `stop`, for at most so many rounds.
-fn submit_mix(handle: &Handle<Job, usize>, book: &Book, rounds: usize, stop: &dyn Fn() -> bool) {
+pub(super) fn submit_mix(
+    handle: &Handle<Job, usize>,
+    book: &Book,
+    rounds: usize,
+    stop: &dyn Fn() -> bool,
+) {
     for round in 0..rounds {
         if stop() {
             return;
@@ -194,7 +199,12 @@ fn submit_mix(handle: &Handle<Job, usize>, book: &Book, rounds: usize, stop: &dy
 }
 
 /// Submits through lanes, and beside them, until `stop`, for at most so many rounds.
-fn lane_mix(handle: &Handle<Job, usize>, book: &Book, rounds: usize, stop: &dyn Fn() -> bool) {
+pub(super) fn lane_mix(
+    handle: &Handle<Job, usize>,
+    book: &Book,
+    rounds: usize,
+    stop: &dyn Fn() -> bool,
+) {
     let mut lane = handle.submitter();
     for round in 0..rounds {
         if stop() {
@@ -227,7 +237,7 @@ fn submit_in(lane: &mut Submitter<Job, usize>, book: &Book, jobs: usize) {
     }
 }
 
-fn submit_singles(handle: &Handle<Job, usize>, book: &Book, jobs: usize, late: bool) {
+pub(super) fn submit_singles(handle: &Handle<Job, usize>, book: &Book, jobs: usize, late: bool) {
     for _ in 0..jobs {
         let job = book.job(late);
         let id = job.id;
@@ -237,7 +247,7 @@ fn submit_singles(handle: &Handle<Job, usize>, book: &Book, jobs: usize, late: b
     }
 }
 
-fn submit_batch(handle: &Handle<Job, usize>, book: &Book, jobs: usize, late: bool) {
+pub(super) fn submit_batch(handle: &Handle<Job, usize>, book: &Book, jobs: usize, late: bool) {
     let jobs: Vec<_> = (0..jobs).map(|_| book.job(late)).collect();
     let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
     let accepted = match handle.submit_all(jobs) {
@@ -260,14 +270,14 @@ fn try_submit(handle: &Handle<Job, usize>, book: &Book) -> bool {
 }
 
 /// Takes until the end.
-fn take_all(results: Results<usize>, book: &Book) {
+pub(super) fn take_all(results: Results<usize>, book: &Book) {
     for outcome in results {
         book.arrive(outcome);
     }
 }
 
 /// Takes in all ways, leaves now and then and comes back, until the end.
-fn take_mix(mut results: Results<usize>, book: &Book) {
+pub(super) fn take_mix(mut results: Results<usize>, book: &Book) {
     for turn in 1_usize.. {
         let outcome = match turn % 5 {
             0 => results
@@ -310,6 +320,45 @@ fn keep_one_busy(handle: &Handle<Job, usize>, book: &Book) {
 fn keep_all_busy(handle: &Handle<Job, usize>, book: &Book, workers: usize) {
     (0..workers).for_each(|_| keep_one_busy(handle, book));
     while try_submit(handle, book) {}
+}
+
+/// Each accepted job has run once, and its result has arrived once, or if the last taker left,
+/// perhaps been discarded.
+pub(super) fn assert_settled(handle: &Handle<Job, usize>, book: &Book, discards: bool) {
+    let stats = handle.stats();
+    let accepted = book.count(|page| page.accepted);
+    assert_eq!(stats.accepted, accepted as u64, "{stats}");
+    assert_eq!(stats.completed, accepted as u64, "{stats}");
+    assert_eq!(
+        (
+            stats.queued,
+            stats.running,
+            stats.panicked,
+            stats.cancelled,
+            stats.returned
+        ),
+        (0, 0, 0, 0, 0),
+        "{stats}"
+    );
+    assert_eq!(
+        book.count(|page| page.ran != u8::from(page.accepted)),
+        0,
+        "each accepted job runs once"
+    );
+    let arrived = book.count(|page| page.arrived == 1);
+    assert_eq!(
+        book.count(|page| page.arrived > 1),
+        0,
+        "each result arrives once"
+    );
+    assert_eq!(
+        arrived as u64 + stats.results_discarded,
+        accepted as u64,
+        "{stats}"
+    );
+    if !discards {
+        assert_eq!(stats.results_discarded, 0, "{stats}");
+    }
 }
 
 /// Plays one scene. Returns whether a thread was suspended at the point.
@@ -605,40 +654,7 @@ pub(super) fn play(
     });
     pool.join().expect("not in a worker");
 
-    let stats = handle.stats();
-    let accepted = book.count(|page| page.accepted);
-    assert_eq!(stats.accepted, accepted as u64, "{stats}");
-    assert_eq!(stats.completed, accepted as u64, "{stats}");
-    assert_eq!(
-        (
-            stats.queued,
-            stats.running,
-            stats.panicked,
-            stats.cancelled,
-            stats.returned
-        ),
-        (0, 0, 0, 0, 0),
-        "{stats}"
-    );
-    assert_eq!(
-        book.count(|page| page.ran != u8::from(page.accepted)),
-        0,
-        "each accepted job runs once"
-    );
-    let arrived = book.count(|page| page.arrived == 1);
-    assert_eq!(
-        book.count(|page| page.arrived > 1),
-        0,
-        "each result arrives once"
-    );
-    assert_eq!(
-        arrived as u64 + stats.results_discarded,
-        accepted as u64,
-        "{stats}"
-    );
-    if role != Role::LastTaker {
-        assert_eq!(stats.results_discarded, 0, "{stats}");
-    }
+    assert_settled(handle, book, role == Role::LastTaker);
     stalls.iter().any(|stall| stall.holds_one())
 }
 

@@ -33,9 +33,35 @@ pub(super) enum Role {
 /// Plays one scene. Returns whether a thread was suspended at the point.
 pub(super) fn play(point: &Point, role: Role, capacity: usize, pass: usize) -> bool {
     match role {
-        Role::Owner => owner_stands(point, capacity, pass),
-        Role::Thief => thief_stands(point, capacity, pass),
-        Role::Producer | Role::Batcher | Role::Consumer => on_injector(point, role, capacity, pass),
+        Role::Owner => owner_stands(point, None, capacity, pass),
+        Role::Thief => thief_stands(point, None, capacity, pass),
+        Role::Producer | Role::Batcher | Role::Consumer => {
+            let helper = point.beside.map(|name| (name, Role::Producer));
+            on_injector(point, role, helper, capacity, pass)
+        }
+    }
+}
+
+/// Two threads stand, the second one wherever it comes to first. Returns whether both did; `None`
+/// if that is no pair.
+pub(super) fn play_pair(
+    point: &Point,
+    role: Role,
+    (second, helper): (&'static str, Role),
+    capacity: usize,
+    pass: usize,
+) -> Option<bool> {
+    match (role, helper) {
+        (Role::Owner, Role::Thief) => Some(owner_stands(point, Some(second), capacity, pass)),
+        (Role::Thief, Role::Thief) => Some(thief_stands(point, Some(second), capacity, pass)),
+        (Role::Owner, _) | (Role::Thief, _) | (_, Role::Owner) | (_, Role::Thief) => None,
+        _ => Some(on_injector(
+            point,
+            role,
+            Some((second, helper)),
+            capacity,
+            0,
+        )),
     }
 }
 
@@ -97,13 +123,29 @@ pub(super) fn stalls(point: &Point, pass: usize) -> (Arc<Stall>, Vec<Arc<Stall>>
     )
 }
 
-/// The owner stands; thieves must get all that was published.
-fn owner_stands(point: &Point, capacity: usize, pass: usize) -> bool {
+/// Another thief that may be suspended, until it is stopped.
+fn thieve(stall: &Arc<Stall>, stealer: &Stealer<usize>, tally: &Tally, stop: &AtomicBool) {
+    stall.watch();
+    while !stop.load(SeqCst) {
+        if stealer.steal(3, |item| tally.took(item)) == Steal::Empty {
+            yield_now();
+        }
+    }
+}
+
+/// The owner stands, and beside it perhaps a thief; others must get all that was published.
+fn owner_stands(point: &Point, thief: Option<&'static str>, capacity: usize, pass: usize) -> bool {
     let (stall, before) = stalls(point, pass);
-    let _release = Release([&stall].into_iter().chain(&before).collect());
+    let thief = thief.map(|name| Stall::at(name, 0));
+    let _release = Release([&stall].into_iter().chain(&before).chain(&thief).collect());
     let (mut local, stealer) = deque::ring(capacity.max(2));
     let (tally, pushed, done) = (Tally::new(), AtomicUsize::new(0), AtomicBool::new(false));
+    let (stealer, tally, stop) = (&stealer, &tally, &AtomicBool::new(false));
+    let (mut both, beside_thief) = (true, thief.is_some());
     thread::scope(|scope| {
+        if let Some(thief) = &thief {
+            scope.spawn(move || thieve(thief, stealer, tally, stop));
+        }
         scope.spawn(|| {
             before.iter().for_each(Stall::watch);
             stall.watch();
@@ -113,6 +155,11 @@ fn owner_stands(point: &Point, capacity: usize, pass: usize) -> bool {
                     item = back;
                     match local.pop() {
                         Some(old) => tally.took(old),
+                        // A thief sits in the slot, for ever perhaps: there is another place.
+                        None if beside_thief => {
+                            tally.took(item);
+                            break;
+                        }
                         None => yield_now(),
                     }
                 }
@@ -136,11 +183,18 @@ fn owner_stands(point: &Point, capacity: usize, pass: usize) -> bool {
             stall.holds_one() || done.load(SeqCst)
         });
         if stall.holds_one() {
-            steal_all(&stealer, &tally);
+            if let Some(thief) = &thief {
+                wait_until("the thief stands, or has nothing to take", || {
+                    thief.holds_one() || stealer.is_empty()
+                });
+                both = thief.holds_one();
+            }
+            steal_all(stealer, tally);
             // One item is in its hand, and one may be on the way in.
+            let claims = thief.as_ref().map_or(0, |_| capacity.max(2));
             demand(
-                tally.missing(0..pushed.load(SeqCst)) <= 1,
-                "thieves do not wait for the owner",
+                tally.missing(0..pushed.load(SeqCst)) <= 1 + claims,
+                "thieves do not wait for the owner, nor for each other",
             );
             stall.release();
         }
@@ -148,10 +202,12 @@ fn owner_stands(point: &Point, capacity: usize, pass: usize) -> bool {
             steal();
             done.load(SeqCst)
         });
+        stop.store(true, SeqCst);
+        thief.iter().for_each(|thief| thief.release());
     });
-    steal_all(&stealer, &tally);
+    steal_all(stealer, tally);
     tally.assert_each_once(0..OPERATIONS);
-    stall.holds_one()
+    stall.holds_one() && both
 }
 
 fn steal_all(stealer: &Stealer<usize>, tally: &Tally) {
@@ -160,12 +216,15 @@ fn steal_all(stealer: &Stealer<usize>, tally: &Tally) {
     });
 }
 
-/// A thief stands; the owner must go on, and another thief too.
-fn thief_stands(point: &Point, capacity: usize, pass: usize) -> bool {
+/// A thief stands, or two; the owner must go on, and another thief too.
+fn thief_stands(point: &Point, second: Option<&'static str>, capacity: usize, pass: usize) -> bool {
     let (stall, before) = stalls(point, pass);
-    let _release = Release([&stall].into_iter().chain(&before).collect());
+    let second = second.map(|name| Stall::at(name, 0));
+    let _release = Release([&stall].into_iter().chain(&before).chain(&second).collect());
     let (mut local, stealer) = deque::ring(capacity.max(2));
     let (tally, done, stop) = (Tally::new(), AtomicBool::new(false), AtomicBool::new(false));
+    let (stealer, tally, stop) = (&stealer, &tally, &stop);
+    let mut both = true;
     let mut next = 0;
     let mut owner_works = |turns: usize| {
         for _ in 0..turns {
@@ -181,6 +240,9 @@ fn thief_stands(point: &Point, capacity: usize, pass: usize) -> bool {
         next
     };
     thread::scope(|scope| {
+        if let Some(second) = &second {
+            scope.spawn(move || thieve(second, stealer, tally, stop));
+        }
         scope.spawn(|| {
             before.iter().for_each(Stall::watch);
             stall.watch();
@@ -208,6 +270,20 @@ fn thief_stands(point: &Point, capacity: usize, pass: usize) -> bool {
             stall.holds_one() || done.load(SeqCst)
         });
         if stall.holds_one() {
+            if let Some(second) = &second {
+                let mut turns = OPERATIONS;
+                wait_until("the second stands, or time after time has not", || {
+                    owner_works(1);
+                    yield_now();
+                    turns = turns.saturating_sub(1);
+                    second.holds_one() || turns == 0
+                });
+                both = second.holds_one();
+                // From here on it is another thief that goes on.
+                if !both {
+                    second.release();
+                }
+            }
             let from = owner_works(0);
             let to = owner_works(MEANWHILE);
             wait_until("the other thief has got the rest", || {
@@ -220,15 +296,16 @@ fn thief_stands(point: &Point, capacity: usize, pass: usize) -> bool {
             let claim = capacity.max(2).next_power_of_two();
             demand(
                 tally.missing(0..from) <= claim,
-                "a thief holds no more than it claimed",
+                "thieves hold no more than they claimed",
             );
         }
         stop.store(true, SeqCst);
         stall.release();
+        second.iter().for_each(|second| second.release());
     });
-    steal_all(&stealer, &tally);
+    steal_all(stealer, tally);
     tally.assert_each_once(0..owner_works(0));
-    stall.holds_one()
+    stall.holds_one() && both
 }
 
 /// An injector with a bound, as the engine uses it.
@@ -267,10 +344,18 @@ impl Bounded {
     }
 }
 
-/// Somebody stands in an injector; pushes and pops of others must go through.
-fn on_injector(point: &Point, role: Role, capacity: usize, pass: usize) -> bool {
+/// Somebody stands in an injector, and perhaps a helper somewhere else; pushes and pops of others
+/// must go through.
+fn on_injector(
+    point: &Point,
+    role: Role,
+    helper: Option<(&'static str, Role)>,
+    capacity: usize,
+    pass: usize,
+) -> bool {
     let (stall, before) = stalls(point, pass);
-    let beside = point.beside.map(|name| Stall::at(name, 0));
+    let beside = helper.map(|(name, _)| Stall::at(name, 0));
+    let helper = helper.map_or(Role::Producer, |(_, role)| role);
     let _release = Release([&stall].into_iter().chain(&before).chain(&beside).collect());
     let entries = (capacity / 56 + 3).next_power_of_two();
     let bounded = Bounded {
@@ -324,6 +409,11 @@ fn on_injector(point: &Point, role: Role, capacity: usize, pass: usize) -> bool 
             }
         }
     };
+    let act = |role: Role, stop: &AtomicBool| match role {
+        Role::Producer => produce(stop),
+        Role::Batcher => batch(stop),
+        _ => consume(stop),
+    };
     // The other thread: as long as somebody is there, it pushes and pops.
     let mut turn = 0;
     let mut others = || {
@@ -334,7 +424,7 @@ fn on_injector(point: &Point, role: Role, capacity: usize, pass: usize) -> bool 
             tally.took(item);
         }
         // A consumer that is watched needs something to take.
-        if role != Role::Consumer || turn % 3 == 0 {
+        if ![role, helper].contains(&Role::Consumer) || turn % 3 == 0 {
             bounded.pop(1, &tally);
         }
     };
@@ -343,21 +433,21 @@ fn on_injector(point: &Point, role: Role, capacity: usize, pass: usize) -> bool 
         if let Some(beside) = &beside {
             scope.spawn(|| {
                 beside.watch();
-                produce(&stop_helper);
+                act(helper, &stop_helper);
                 helper_done.store(true, SeqCst);
             });
             wait_until("the helper stands", || {
+                // What stands at its first push needs no others.
+                if point.beside.is_none() {
+                    others();
+                }
                 beside.holds_one() || helper_done.load(SeqCst)
             });
         }
         scope.spawn(|| {
             before.iter().for_each(Stall::watch);
             stall.watch();
-            match role {
-                Role::Producer => produce(&stop),
-                Role::Batcher => batch(&stop),
-                _ => consume(&stop),
-            }
+            act(role, &stop);
             done.store(true, SeqCst);
         });
         pass_through(&before, &stall, &done, &mut others);
@@ -403,5 +493,5 @@ fn on_injector(point: &Point, role: Role, capacity: usize, pass: usize) -> bool 
     while bounded.pop(64, &tally) > 0 {}
     tally.assert_each_once(0..given.load(SeqCst));
     assert!(bounded.queue.segments_in_use() <= 1, "segments leak");
-    stall.holds_one()
+    stall.holds_one() && beside.iter().all(|beside| beside.holds_one())
 }
