@@ -197,7 +197,15 @@ fn who_waits_meets_no_stranger() {
     let (inner, guest) = (handle.clone(), door.clone());
     let job = pool.spawn(move || {
         IN_A_PAIR.set(true);
-        split(&inner, || (), || guest.pass());
+        let second = || {
+            // The owner, which waits for this closure, is the only one to run the halves of these.
+            let feed_owner = || split(&inner, || (), || ());
+            feed_owner();
+            guest.pass();
+            // Strangers are queued by now, and between two meals it could look around.
+            (0..10).for_each(|_| feed_owner());
+        };
+        split(&inner, || (), second);
         IN_A_PAIR.set(false);
     });
     let job = job.unwrap();
