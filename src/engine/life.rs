@@ -78,8 +78,7 @@ pub(crate) fn launch<'env, J: Send>(
 impl<J: Send> Berth<'_, J> {
     /// A worker's life: the start hook, the making of its runner, its jobs, `left`, the
     /// stop hook (for whoever has come through the start hook). Returns the runner, if there
-    /// ever was one. The caller's last deed is
-    /// [`Engine::thread_ends`].
+    /// ever was one. The caller's last deed is [`Engine::thread_ends`].
     pub(crate) fn live<R: Run<J>>(
         self,
         runner: impl FnOnce(usize) -> Result<R, Payload>,
