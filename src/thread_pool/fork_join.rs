@@ -12,8 +12,9 @@
 //! has returned, the part is called, if it was not offered or can be taken back; else the caller
 //! waits for the taker.
 //!
-//! Even linking would be dear for closures that only add two numbers. So while a strand has
-//! [`ENOUGH`] parts to offer, only each [`EVERY`]th pair adds one; all others are two calls.
+//! Even linking would be dear for closures that only add two numbers. So once a strand has had
+//! [`ENOUGH`] parts to offer, only each [`EVERY`]th pair adds one, until none is left; all
+//! others are two calls.
 //!
 //! **Who is hungry.** First the owner of the offer that this thread runs, the *root* of its strand,
 //! if it waits: else a worker would be idle in the midst of its own work. Otherwise the pool's
@@ -44,7 +45,8 @@ use std::ptr;
 /// Parts that lie ready for the hungry: the oldest ones are most of the work.
 const ENOUGH: usize = 3;
 
-/// While there are enough, one pair in so many links its part. Chosen by W6.
+/// Once there were enough, and until there are none, one pair in so many links its part.
+/// Chosen by W6.
 const EVERY: u32 = 64;
 
 thread_local! {
@@ -290,7 +292,8 @@ impl<'a> Strand<'a> {
         if offer.is_none() {
             self.unoffered.set(self.unoffered.get() - 1);
         }
-        if self.unoffered.get() < ENOUGH {
+        // With fewer than enough a quarter of a small tree's pairs would be linked.
+        if self.unoffered.get() == 0 {
             self.calls.set(1);
         }
         offer
