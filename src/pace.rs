@@ -308,6 +308,7 @@ impl Waits {
             found = look();
         }
         if found.is_some() {
+            // Hint: how long it looks next time.
             patience.found();
         } else {
             found = patience.sleep(sleep);

@@ -23,12 +23,14 @@ const PARTS: &[&str] = &[
 ];
 
 /// Files that are no part of a protocol, or (sync) are loom's side of it. The last ones
-/// loom does not see: what one taker's thread does alone, and scopes of threads. The
-/// tests in `tests/contract` and `tests/properties` are for these.
+/// loom does not see: what one taker's or one owner's thread does alone, and scopes of threads.
+/// The tests in `tests/contract`, `tests/thread_pool` and `tests/properties` are for these.
 const NOT_MUTATED: &[&str] = &[
     "src/bench.rs",
     "src/probe.rs",
     "src/sync/",
+    "src/thread_pool/fork_join.rs",
+    "src/thread_pool/slices.rs",
     "src/worker_pool/in_order.rs",
     "src/worker_pool/map.rs",
     "src/worker_pool/try_map.rs",
@@ -297,6 +299,8 @@ fn instrument(file: &str, text: &str, mutants: &mut Vec<Mutant>) -> String {
     let mut hint = false;
     // The indent of an item that is left out.
     let mut left_out: Option<String> = None;
+    // An attribute up to here.
+    let mut attribute = String::new();
     let mut after_comment = false;
     let mut statement_begins = true;
     for line in text.lines() {
@@ -306,8 +310,12 @@ fn instrument(file: &str, text: &str, mutants: &mut Vec<Mutant>) -> String {
             if own == indent && (code.ends_with('}') || code.ends_with(';')) {
                 left_out = None;
             }
-        } else if is_left_out(code) {
-            left_out = Some(indent.to_owned());
+        } else if code.starts_with("#[") || !attribute.is_empty() {
+            attribute += code;
+            if code.ends_with(']') {
+                left_out = is_left_out(&attribute).then(|| indent.to_owned());
+                attribute.clear();
+            }
         } else if code.starts_with("//") {
             if !after_comment {
                 edges.clear();
@@ -322,7 +330,7 @@ fn instrument(file: &str, text: &str, mutants: &mut Vec<Mutant>) -> String {
             after_comment = true;
             out += &format!("{line}\n");
             continue;
-        } else if !code.is_empty() && !code.starts_with("#[") {
+        } else if !code.is_empty() {
             if let Some((_, rest)) = code.split_once("fn ") {
                 if let Some((name, _)) = rest.split_once(['(', '<']) {
                     function = name.to_owned();
