@@ -32,7 +32,7 @@ const WARM_UP: u64 = 20;
 
 /// Bytes that may come to the heap in the whole time: what the standard library and parking_lot
 /// keep for more threads than there ever were.
-const SLACK: usize = 16 << 10;
+const SLACK: usize = 64 << 10;
 
 #[test]
 #[ignore = "takes as long as it is told: `cargo xtask soak`"]
