@@ -40,6 +40,10 @@ impl<T> Mutex<T> {
 #[derive(Debug, Default)]
 pub(crate) struct Condvar(sync::Condvar);
 
+#[cfg_attr(
+    all(miri, target_os = "linux"),
+    expect(dead_code, reason = "the futex needs the other half")
+)]
 impl Condvar {
     pub(crate) fn new() -> Self {
         Self(sync::Condvar::new())
@@ -60,7 +64,6 @@ impl Condvar {
     }
 
     #[cfg(not(workcrew_loom))]
-    #[cfg_attr(target_os = "linux", expect(dead_code, reason = "there is a futex"))]
     pub(crate) fn wait_for<T>(&self, guard: &mut MutexGuard<'_, T>, limit: Duration) {
         replace_with(guard, |guard| {
             let waited = self.0.wait_timeout(guard, limit);

@@ -20,7 +20,7 @@ const THREADS: usize = 3;
 
 fn config() -> ProptestConfig {
     ProptestConfig {
-        cases: if cfg!(miri) { 5 } else { 1000 },
+        cases: if cfg!(miri) { 3 } else { 1000 },
         failure_persistence: None,
         // What fails once need not fail again.
         max_shrink_iters: 0,
@@ -58,7 +58,7 @@ fn plans() -> impl Strategy<Value = Vec<Plan>> {
         30 => (1..6_usize).prop_map(Step::Reserve),
         5 => Just(Step::Leave),
     ];
-    let steps = prop::collection::vec(step, 1..16);
+    let steps = prop::collection::vec(step, 1..if cfg!(miri) { 6 } else { 16 });
     let plan = (steps, 1..8_u32).prop_map(|(steps, every)| Plan { steps, every });
     prop::collection::vec(plan, THREADS)
 }
@@ -241,7 +241,12 @@ fn record_deque(plans: &[Plan], start: u64) -> Recorder {
         yield_at_every(plans[0].every);
         barrier.wait();
         let mut next = 0;
-        for step in plans[0].steps.iter().cycle().take(16) {
+        for step in plans[0]
+            .steps
+            .iter()
+            .cycle()
+            .take(if cfg!(miri) { 6 } else { 16 })
+        {
             recorder.note(|| match *step {
                 Step::Take(_) | Step::Close | Step::Leave => {
                     vec![Call::Take(local.pop().into_iter().collect())]
@@ -343,7 +348,7 @@ fn rounds_until_found(fault: Fault) -> Option<usize> {
         every,
     };
     let plans = [plan(2), plan(3), plan(5)];
-    (1..=if cfg!(miri) { 5 } else { 50 }).find(|_| {
+    (1..=50).find(|_| {
         let queue = Broken {
             inner: Injector::at(16, 0),
             pushes: AtomicU32::new(0),
@@ -356,6 +361,7 @@ fn rounds_until_found(fault: Fault) -> Option<usize> {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "about the check, not about memory")]
 fn queues_that_are_broken_are_found_out() {
     assert_eq!(rounds_until_found(Fault::None), None);
     for fault in [Fault::Loses, Fault::Doubles, Fault::Swaps, Fault::LooksAway] {
