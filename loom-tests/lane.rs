@@ -46,6 +46,58 @@ fn lane_push_races_the_last_searcher() {
     });
 }
 
+/// So does the job that reserves.
+#[test]
+fn reserving_push_races_the_last_searcher() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 50,
+        events: &[
+            "engine lane: reserved, nobody told",
+            "idle sleep: work at the last look",
+            "idle wake: chosen, not woken",
+        ],
+    };
+    explore("reserving_push_races_the_last_searcher", plan, || {
+        let (site, start) = site(2, |site, _, _| site.done.unpark());
+        let workers: Workers<1> = start();
+        lane_after(&site, 0);
+        assert!(site.done.park(WATCH));
+        close_and_join(&site, workers, 1);
+    });
+}
+
+/// A place that was reserved before all jobs were cancelled is not used afterwards: there a new
+/// job would be taken for one of those.
+#[test]
+fn job_after_cancel_all_is_not_recalled() {
+    let plan = Plan {
+        bound: Bound::Preemptions(1),
+        floor: 50,
+        events: &["model: it ran", "injector pop: poisoned"],
+    };
+    explore("job_after_cancel_all_is_not_recalled", plan, || {
+        let (site, start) = site(2, |_, job, _| {
+            if job == 1 {
+                visit("model: it ran");
+            }
+        });
+        let mut lane = lane_after(&site, 0);
+        site.board.write(7);
+        site.engine.cancel_all().expect("it is open");
+        let workers: Workers<1> = start();
+        site.engine
+            .submit_in(&mut lane, 1, None)
+            .expect("it is open");
+        site.engine.close();
+        for worker in workers {
+            assert_eq!(worker.join().unwrap(), Exit::Drained);
+        }
+        let ran = site.ended.load(Ordering::Relaxed);
+        assert_eq!(ran & 0b10, 0b10, "it was cancelled before it was submitted");
+    });
+}
+
 /// A submission into a reserved place races the close: it runs or comes back, and the crew
 /// ends.
 #[test]

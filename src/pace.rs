@@ -440,6 +440,7 @@ impl Pace {
         };
         let waited = wait(&mut patience);
         if patience.budget != budget {
+            // Hint: how long the next one looks.
             self.budget.store(patience.budget, Ordering::Relaxed);
         }
         waited
@@ -457,9 +458,11 @@ impl Pace {
         let waits = self.waits.load(Ordering::Relaxed) + 1;
         let trial_after = self.trial_after.load(Ordering::Relaxed);
         if !napped && waits < trial_after {
+            // Hint: when a nap is tried.
             self.waits.store(waits, Ordering::Relaxed);
             return false;
         }
+        // Hint: as above.
         self.waits.store(0, Ordering::Relaxed);
         let gain = events.saturating_sub(self.events.swap(events, Ordering::Relaxed));
         let nap = if napped {

@@ -107,7 +107,7 @@ impl Offer {
         let Some(mut hand) = self.hand.try_lock() else {
             return;
         };
-        // Relaxed: a hint.
+        // Hint: it has something now.
         self.hungry.store(false, Ordering::Relaxed);
         let old = hand.replace(part());
         drop(hand);
@@ -121,7 +121,7 @@ impl Offer {
     pub(crate) fn wait(&self, run: impl Fn(&Self)) -> End {
         let mut patience = Patience::default();
         loop {
-            // Relaxed: a hint.
+            // Hint: whoever is not known to be hungry waits for the end alone.
             self.hungry.store(true, Ordering::Relaxed);
             let look = || {
                 if self.has_ended() {
@@ -136,7 +136,7 @@ impl Offer {
             });
             match found {
                 Some(Found::Part(part)) => {
-                    // Relaxed: a hint.
+                    // Hint: it is busy.
                     self.hungry.store(false, Ordering::Relaxed);
                     run(&part);
                 }
