@@ -9,7 +9,9 @@
 
 mod common;
 
-use common::{Dice, Door, OpenAtEnd, Task, assert_conserved, behind, crew, eventually, value};
+use common::{
+    Choices, Dice, Door, OpenAtEnd, Task, assert_conserved, behind, crew, eventually, value,
+};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError, mpsc};
 use std::thread;
