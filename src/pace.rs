@@ -473,11 +473,13 @@ impl Pace {
                 trial_after * 2
             };
             let next = next.clamp(*TRIAL_AFTER.start(), *TRIAL_AFTER.end());
+            // Hint: as above.
             self.trial_after.store(next, Ordering::Relaxed);
             well_placed
         } else {
             gain < LITTLE * u64::from(waits)
         };
+        // Hint: as above.
         self.napped.store(nap, Ordering::Relaxed);
         nap
     }

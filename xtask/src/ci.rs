@@ -1,7 +1,6 @@
 //! `cargo xtask ci`: all that must hold before a change is merged.
 
 use crate::loom::{self, cargo_loom};
-use crate::mutants;
 use crate::process::{self, cargo, run_cargo, target_dir};
 use crate::{Outcome, USAGE};
 use std::collections::BTreeSet;
@@ -25,7 +24,6 @@ const STEPS: &[Step] = &[
     ("msrv", msrv),
     ("examples", examples),
     ("loom", loom),
-    ("mutants", mutants),
     ("miri", miri),
 ];
 
@@ -49,9 +47,6 @@ const EXAMPLES: &[(&str, &[&str])] = &[
 
 /// Every seed is another schedule. Isolation would forbid the clock.
 pub(crate) const MIRI_FLAGS: &str = "-Zmiri-disable-isolation -Zmiri-strict-provenance";
-
-/// How long mutants are tried, beside building them.
-const MUTANTS_LIMIT: Duration = Duration::from_secs(90);
 
 /// How long one example may take: a hang must not stop CI for ever.
 const EXAMPLE_LIMIT: Duration = Duration::from_secs(60);
@@ -169,11 +164,6 @@ fn examples() -> Outcome {
 
 fn loom() -> Outcome {
     loom::run(&[])
-}
-
-/// Those of the files that changed since all were swept; survivors are a matter of minutes.
-fn mutants() -> Outcome {
-    mutants::run_changed(MUTANTS_LIMIT)
 }
 
 /// The unit tests in Miri, which uses one core: so in as many processes as there are parts.

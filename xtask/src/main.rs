@@ -15,11 +15,12 @@ Usage:
   cargo loom [FILTER] [--timeout SECONDS]
       Runs the loom models whose `file::name` contains FILTER, each in a process of its own.
       With LOOM_DEEP=1 in the environment every bound is one preemption deeper (hours).
-  cargo xtask mutants [FILTER | --shard K/N]
+  cargo xtask mutants [FILTER | --shard K/N | --changed SECONDS]
       Runs the models against each mutant whose text (file | function | change) contains FILTER
       (or one of several, with commas between them), `hints` against all hints left out.
       A mutant is a weaker ordering, or a line left out. Fails if one survives that is not in
-      loom-tests/survivors.txt. Goes on where an earlier run was stopped.
+      loom-tests/survivors.txt. Goes on where an earlier run was stopped. --changed takes the
+      files that changed since all were swept, as many mutants as there is time for.
   cargo xtask miri [--seeds N] [--tree-borrows] [--target TRIPLE] [--tests]
       Runs the unit tests in Miri with N schedules (8), and the examples in the docs with one.
       --tests adds the integration tests, in small sizes. TRIPLE plays another machine.

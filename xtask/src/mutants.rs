@@ -115,6 +115,10 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
     let (filter, shard) = match args {
         [] => ("", None),
         ["--shard", shard] => ("", Some(parse_shard(shard)?)),
+        ["--changed", seconds] => {
+            let seconds = crate::process::number("--changed", seconds)?;
+            return run_changed(Duration::from_secs(seconds));
+        }
         [filter] if !filter.starts_with('-') => (*filter, None),
         _ => return Err(USAGE.into()),
     };
@@ -167,8 +171,8 @@ fn parse_shard(shard: &str) -> Outcome<(usize, usize)> {
     }
 }
 
-/// For CI: the mutants of the files that changed since the last whole run, until the time is over.
-pub(crate) fn run_changed(limit: Duration) -> Outcome {
+/// The mutants of the files that changed since the last whole run, until the time is over.
+fn run_changed(limit: Duration) -> Outcome {
     let work = target_dir("mutants");
     let copy = work.join("copy");
     let (mutants, edges) = instrument::copy_to(&copy)?;

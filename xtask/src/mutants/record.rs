@@ -5,7 +5,7 @@
 //! same.
 //!
 //! *Swept*, in the repository: the files that a whole run has found in order, with a checksum of
-//! each and of its models. CI tries the mutants of the others.
+//! each and of its models. `--changed` tries the mutants of the others.
 
 use super::{Model, Mutant, Trial, Verdict};
 use crate::Outcome;
@@ -18,7 +18,7 @@ const SWEPT: &str = "loom-tests/swept.txt";
 
 const SWEPT_HEAD: &str = "\
 # Written by `cargo xtask mutants` when the mutants of all files have been found in order:
-# each file, and a checksum of it and of its models. CI tries the mutants of the others.
+# each file, and a checksum of it and of its models. `--changed` tries the mutants of the others.
 ";
 
 /// FNV-1a: it tells texts apart, and is the same everywhere.
