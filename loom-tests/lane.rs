@@ -223,7 +223,10 @@ fn lane_ends_beside_a_worker() {
         let workers: Workers<1> = start();
         let owner = thread::spawn({
             let site = Arc::clone(&site);
-            move || site.engine.leave_lane(&mut lane)
+            move || {
+                site.engine.leave_lane(&mut lane);
+                assert_eq!(lane.len(), 0);
+            }
         });
         submit(&site, 1);
         assert!(site.done.park(WATCH));

@@ -279,6 +279,7 @@ fn look_behind_that_was_overtaken_is_no_answer() {
         // The rest of the segment.
         push(&queue, 2);
         push(&queue, 3);
+        assert!(queue.has_published());
         let other = thread::spawn({
             let queue = Arc::clone(&queue);
             move || {

@@ -367,7 +367,7 @@ impl<T> Injector<T> {
     ) -> Popped {
         let mut popped = Popped::default();
         let mut patience = PATIENCE;
-        // [head] Acquire, here and below: who finds that another took the oldest item sees
+        // [head] Acquire, here and where a claim fails: who finds that another took the oldest item sees
         // what that one saw, and so what was pushed behind it. (The tickets of a scope rely
         // on it: each finds a job, or the owner has run one.)
         let mut head = self.head.load(Ordering::Acquire);
@@ -379,14 +379,16 @@ impl<T> Injector<T> {
             let (run, id) = match self.look(head, most) {
                 Look::Published(run, id) => (run, id),
                 Look::Stale => {
-                    head = self.head.load(Ordering::Acquire);
+                    // Relaxed: what has replaced the segment has brought the head.
+                    head = self.head.load(Ordering::Relaxed);
                     continue;
                 }
                 Look::Unpublished => {
                     let Some((run, id, hopeless)) = self.worth_poisoning(head, most) else {
                         // Nothing published at or behind `head`, which is right
-                        // only if `head` was still the head after that look.
-                        let now = self.head.load(Ordering::Acquire);
+                        // only if `head` was still the head after that look. Relaxed: if what
+                        // was there has been taken and cleared, [clean] has brought the head.
+                        let now = self.head.load(Ordering::Relaxed);
                         if now == head {
                             return popped;
                         }

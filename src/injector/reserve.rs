@@ -113,7 +113,6 @@ impl<T> Injector<T> {
         mut item: T,
         mut admits: impl FnMut(u64, usize) -> usize,
     ) -> Result<u64, Rejected<T>> {
-        debug_assert!(reserve.is_empty(), "leave it first");
         // Relaxed: [tail] the claim's release store publishes it.
         if !self.reserves.load(Ordering::Relaxed) {
             self.reserves.store(true, Ordering::Relaxed);
@@ -129,6 +128,7 @@ impl<T> Injector<T> {
             };
             probe!("injector reserve: claimed, not written");
             let (group, cell) = place(position);
+            debug_assert!(reserve.is_empty(), "leave it first");
             *reserve = Reserve {
                 segment: locate(segment),
                 group: group as u32,

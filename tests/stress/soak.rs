@@ -62,7 +62,8 @@ fn soak() {
         }
         if said.elapsed() > Duration::from_secs(60) {
             said = Instant::now();
-            println!("soak: {}", summary(start, seed - first, &all));
+            let summary = summary(start, seed - first, &all);
+            println!("soak: {summary}, heap {}", heap::bytes());
         }
     }
     println!(
