@@ -294,3 +294,33 @@ fn look_behind_that_was_overtaken_is_no_answer() {
         assert_eq!((own.len(), others.len()), (1, 2));
     });
 }
+
+/// The item that comes with a reserve is poisoned: producer and reserve begin again, and the
+/// places of the first are given up.
+#[test]
+fn reserving_push_races_a_consumer() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 50,
+        events: &[
+            "injector push: poisoned",
+            "injector leave: left, not counted",
+        ],
+    };
+    explore("reserving_push_races_a_consumer", plan, || {
+        let queue = queue();
+        let other = thread::spawn({
+            let queue = Arc::clone(&queue);
+            move || {
+                push(&queue, 2);
+                pop(&queue, 1)
+            }
+        });
+        let mut reserve = push_and_reserve(&queue, 1);
+        let mut all = other.join().unwrap();
+        queue.leave(&mut reserve);
+        all.extend(pop_all(&queue));
+        all.sort_unstable();
+        assert_eq!(all, [1, 2]);
+    });
+}
