@@ -154,6 +154,31 @@ fn two_jobs_need_two_workers() {
     });
 }
 
+/// The same when the first job submits the second from inside, as a job does that spawns.
+#[test]
+fn job_from_inside_wakes_another_worker() {
+    let plan = Plan {
+        bound: Bound::Preemptions(0),
+        floor: 50,
+        events: &["idle sleep: work at the last look"],
+    };
+    explore("job_from_inside_wakes_another_worker", plan, || {
+        let (site, start) = site(2, |site, job, desk| match job {
+            0 => {
+                let pushed = site.engine.push_inside(desk.worker(), 1);
+                pushed.expect("there is room");
+                site.signals[0].park(WATCH);
+                site.done.unpark();
+            }
+            _ => site.signals[0].unpark(),
+        });
+        submit(&site, 0);
+        let workers: Workers<2> = start();
+        assert!(site.done.park(WATCH));
+        close_and_join(&site, workers, 2);
+    });
+}
+
 /// A batch sits in the deque of a worker that does not come back; another must take
 /// it from there.
 #[test]
