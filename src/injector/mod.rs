@@ -367,9 +367,9 @@ impl<T> Injector<T> {
     ) -> Popped {
         let mut popped = Popped::default();
         let mut patience = PATIENCE;
-        // [head] Acquire, here and where a claim fails: who finds that another took the oldest item sees
-        // what that one saw, and so what was pushed behind it. (The tickets of a scope rely
-        // on it: each finds a job, or the owner has run one.)
+        // [head] Acquire, here and where a claim fails: who finds that another took the oldest
+        // item sees what that one saw, and so what was pushed behind it. (The tickets of a
+        // scope rely on it: each finds a job, or the owner has run one.)
         let mut head = self.head.load(Ordering::Acquire);
         probe!("injector pop: head read, not looked");
         if most == 0 {

@@ -168,10 +168,7 @@ fn loom() -> Outcome {
 
 /// The unit tests in Miri, which uses one core: so in as many processes as there are parts.
 fn miri() -> Outcome {
-    let install = "toolchain install nightly --profile minimal -c miri -c rust-src";
-    if !have("+nightly miri --version", install) {
-        return Err("Miri cannot be had here. Nothing else looks for undefined behaviour".into());
-    }
+    need_miri()?;
     let test = |rest: &str| {
         let mut test = cargo("+nightly miri test --package workcrew --lib");
         test.args(rest.split_whitespace())
@@ -190,6 +187,16 @@ fn miri() -> Outcome {
         outcomes.lock().unwrap().push(outcome);
     });
     outcomes.into_inner().unwrap().into_iter().collect()
+}
+
+/// Installs Miri if it is not there.
+pub(crate) fn need_miri() -> Outcome {
+    let install = "toolchain install nightly --profile minimal -c miri -c rust-src";
+    if have("+nightly miri --version", install) {
+        Ok(())
+    } else {
+        Err("Miri cannot be had here. Nothing else looks for undefined behaviour".into())
+    }
 }
 
 /// Whether `cargo` can do `check`, if need be after `rustup` did `install`.

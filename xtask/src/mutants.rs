@@ -156,7 +156,7 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
     report.print();
     report.outcome()?;
     if whole {
-        record::set_swept(mutants.iter().map(|mutant| &*mutant.file))?;
+        record::set_swept(&mutants)?;
     }
     Ok(())
 }
@@ -176,7 +176,7 @@ fn run_changed(limit: Duration) -> Outcome {
     let work = target_dir("mutants");
     let copy = work.join("copy");
     let (mutants, edges) = instrument::copy_to(&copy)?;
-    let changed = record::changed(mutants.iter().map(|mutant| &*mutant.file))?;
+    let changed = record::changed(&mutants)?;
     let mut report = Report::new()?;
     // Those that may survive would take the longest.
     let is_chosen = |mutant: &&Mutant| {

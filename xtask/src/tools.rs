@@ -2,7 +2,7 @@
 //! watch every access to memory, or decide which thread goes on. What each of them cannot see
 //! is in VERIFICATION.md.
 
-use crate::ci::{MIRI_FLAGS, have};
+use crate::ci::{MIRI_FLAGS, have, need_miri};
 use crate::process::{self, cargo, target_dir};
 use crate::{Outcome, USAGE};
 use std::process::Command;
@@ -46,10 +46,7 @@ pub(crate) fn miri(mut args: &[&str]) -> Outcome {
             _ => return Err(USAGE.into()),
         };
     }
-    let install = "toolchain install nightly --profile minimal -c miri -c rust-src";
-    if !have("+nightly miri --version", install) {
-        return Err("Miri cannot be had here".into());
-    }
+    need_miri()?;
     let start = Instant::now();
     let test = format!("+nightly miri test --package workcrew{target}");
     let all = format!("{flags} -Zmiri-many-seeds=0..{seeds}");

@@ -46,10 +46,11 @@ impl Trials {
     /// Opens the file, and reads what is known.
     pub(super) fn open(work: &Path, mutants: &[Mutant], models: &[Model]) -> Outcome<Self> {
         let file = work.join("trials");
+        let entries = entries(mutants)?;
         let mut heads = BTreeMap::new();
         let mut alike = BTreeMap::new();
         for mutant in mutants {
-            let head = format!("{}\t{mutant}", entry(&mutant.file)?);
+            let head = format!("{}\t{mutant}", entries[&*mutant.file]);
             let nth = alike.entry(head.clone()).or_insert(0);
             *nth += 1;
             heads.insert(mutant.id, format!("{head}\t{nth}"));
@@ -95,29 +96,33 @@ impl Trials {
     }
 }
 
-/// The files with mutants, and their checksums, that are not as they were when all was swept.
-pub(super) fn changed<'a>(files: impl Iterator<Item = &'a str>) -> Outcome<BTreeSet<&'a str>> {
+/// The files with mutants that are not as they were when all was swept.
+pub(super) fn changed(mutants: &[Mutant]) -> Outcome<BTreeSet<&str>> {
     let swept = fs::read_to_string(SWEPT).map_err(|error| format!("{SWEPT}: {error}"))?;
-    let mut changed = BTreeSet::new();
-    for file in files {
-        if !swept
-            .lines()
-            .any(|line| line == entry(file).unwrap_or_default())
-        {
-            changed.insert(file);
-        }
-    }
-    Ok(changed)
+    let swept: BTreeSet<_> = swept.lines().collect();
+    let entries = entries(mutants)?.into_iter();
+    Ok(entries
+        .filter(|(_, entry)| !swept.contains(entry.as_str()))
+        .map(|(file, _)| file)
+        .collect())
 }
 
 /// All is in order now.
-pub(super) fn set_swept<'a>(files: impl Iterator<Item = &'a str>) -> Outcome {
-    let entries: BTreeSet<_> = files.map(entry).collect::<Outcome<_>>()?;
+pub(super) fn set_swept(mutants: &[Mutant]) -> Outcome {
     let mut text = SWEPT_HEAD.to_owned();
-    for entry in entries {
+    for entry in entries(mutants)?.into_values() {
         text += &(entry + "\n");
     }
     fs::write(SWEPT, text).map_err(|error| format!("{SWEPT}: {error}"))
+}
+
+/// Each file with mutants, and what stands of it in the records.
+fn entries(mutants: &[Mutant]) -> Outcome<BTreeMap<&str, String>> {
+    let files: BTreeSet<&str> = mutants.iter().map(|mutant| &*mutant.file).collect();
+    files
+        .into_iter()
+        .map(|file| Ok((file, entry(file)?)))
+        .collect()
 }
 
 fn entry(file: &str) -> Outcome<String> {
