@@ -63,7 +63,7 @@ pub(super) fn site<const N: usize, F>(
 where
     F: Fn(&Site, u64, &mut Desk<'_, u64>) + Copy + 'static,
 {
-    let (engine, locals) = Engine::new(N, capacity, 0);
+    let (engine, locals) = Engine::new(N, capacity, 0, 0);
     let site = Arc::new(Site {
         engine,
         begun: AtomicU64::new(0),
@@ -629,7 +629,7 @@ fn halt_races_a_job() {
     };
     explore("halt_races_a_job", plan, || {
         let board = Arc::new(Board::new());
-        let (engine, mut locals) = Engine::new(1, 2, 0);
+        let (engine, mut locals) = Engine::new(1, 2, 0, 0);
         let engine = Arc::new(engine);
         engine.try_submit(0).unwrap();
         let worker = thread::spawn({

@@ -44,6 +44,7 @@ mod lane;
 mod lease;
 mod limit;
 mod map_iter;
+mod nest;
 mod offer;
 mod oneshot;
 mod outbox;

@@ -35,6 +35,7 @@ mod error;
 mod gate;
 mod idle;
 mod injector;
+mod nest;
 mod oneshot;
 mod pace;
 mod parker;

@@ -33,7 +33,8 @@ pub(crate) enum Left {
 }
 
 /// Makes an engine and starts all its threads by `spawn`, and waits until each worker is
-/// ready. `key` tells the engine from others as long as it lives.
+/// ready. `key` tells the engine from others as long as it lives; for `nested` see
+/// [`Engine::new`].
 ///
 /// # Errors
 ///
@@ -41,10 +42,11 @@ pub(crate) enum Left {
 /// runner. Threads that had started end; the caller joins them.
 pub(crate) fn launch<'env, J: Send>(
     settings: &Settings<'env>,
+    nested: usize,
     key: usize,
     mut spawn: impl FnMut(thread::Builder, Berth<'env, J>) -> io::Result<()>,
 ) -> Result<Arc<Engine<J>>, BuildError> {
-    let (engine, locals) = Engine::new(settings.workers, settings.job_capacity, key);
+    let (engine, locals) = Engine::new(settings.workers, settings.job_capacity, nested, key);
     let engine = Arc::new(engine);
     let startup = Arc::new(Startup::default());
     for (worker, local) in locals.into_iter().enumerate() {

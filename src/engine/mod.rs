@@ -7,9 +7,10 @@
 //! positions are the jobs' indices and whose length, with what workers moved into
 //! their *deques*, is the bounded capacity. A job that a job pushes goes into its
 //! worker's deque, or the unbounded *overflow* when that is full. One that a certain
-//! worker has to run is an [*errand*](errand). A worker looks in its own deque, at its
-//! errands, in the injector, the overflow, and the other deques, in this order; now and
-//! then in the others first, so that none of them starves.
+//! worker has to run is an [*errand*](errand). One that its worker runs itself before it
+//! comes back for others waits in a [*nest*](nested), unless a thief finds it. A worker looks in
+//! its own deque, at its errands, in the injector, the overflow, and the other deques and
+//! nests, in this order; now and then in the others first, so that none of them starves.
 //!
 //! **How it ends.** After [`Engine::close`] nothing is accepted any more. The crew
 //! is *drained* when all that was accepted has finished; the reader sums `finished`
@@ -32,6 +33,7 @@ mod errand;
 mod lane;
 mod ledger;
 mod life;
+mod nested;
 mod recall;
 mod settings;
 mod worker;
@@ -49,6 +51,7 @@ pub(crate) use crew::{Crew, Startup, ThreadOptions, join_each};
 pub(crate) use lane::Lane;
 pub(crate) use ledger::Ended;
 pub(crate) use life::{Berth, Left, launch};
+pub(crate) use nested::Roost;
 #[cfg(all(test, workcrew_loom))]
 pub(crate) use recall::{Look, Recalls};
 pub(crate) use settings::{MAX_CAPACITY, Settings, settings_methods};
@@ -59,6 +62,7 @@ use crate::error::CancelError;
 use crate::gate::Gate;
 use crate::idle::Idle;
 use crate::injector::{Injector, Rejected};
+use crate::nest::Nest;
 use crate::pace::{Nap, Pace};
 use crate::probe::probe;
 use crate::sync::{self, AtomicBool, AtomicU64, AtomicUsize, Home, Ordering, barrier};
@@ -175,6 +179,7 @@ pub(crate) struct Engine<J> {
     overflow: Injector<Entry<J>>,
     errands: Errands<J>,
     deques: Box<[Stealer<Entry<J>>]>,
+    nests: Box<[Nest<J>]>,
     idle: Idle,
     ledgers: Ledgers,
     recalls: CachePadded<Recalls>,
@@ -207,8 +212,14 @@ pub(crate) struct Engine<J> {
 }
 
 impl<J> Engine<J> {
-    /// An engine, and the owner's end of each worker's deque.
-    pub(crate) fn new(workers: usize, capacity: usize, key: usize) -> (Self, Vec<Local<Entry<J>>>) {
+    /// An engine, and the owner's end of each worker's deque. `nested` jobs have room in a
+    /// worker's nest; a front that has no such jobs needs no nests.
+    pub(crate) fn new(
+        workers: usize,
+        capacity: usize,
+        nested: usize,
+        key: usize,
+    ) -> (Self, Vec<Local<Entry<J>>>) {
         barrier::prepare();
         let slots = (DEQUE_BYTES / size_of::<Entry<J>>().max(1)).clamp(2, DEQUE_SLOTS);
         let (locals, stealers): (Vec<_>, Vec<_>) = (0..workers).map(|_| deque::ring(slots)).unzip();
@@ -217,6 +228,9 @@ impl<J> Engine<J> {
             overflow: Injector::unbounded(),
             errands: Errands::new(workers),
             deques: stealers.into(),
+            nests: (0..if nested == 0 { 0 } else { workers })
+                .map(|_| Nest::new(nested))
+                .collect(),
             idle: Idle::new(workers),
             ledgers: Ledgers::new(workers),
             recalls: CachePadded::new(Recalls::new(capacity)),
@@ -674,6 +688,7 @@ impl<J> Engine<J> {
             || self.injector.has_published()
             || self.overflow.has_published()
             || self.deques.iter().any(|deque| !deque.is_empty())
+            || self.nests.iter().any(|nest| !nest.is_empty())
             || self.is_drained()
     }
 

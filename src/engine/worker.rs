@@ -7,9 +7,10 @@ use super::recall::Look;
 use super::{Engine, Entry, Origin, Run};
 use crate::deque::{Local, Steal};
 use crate::idle::Place;
+use crate::nest::Stolen;
 use crate::pace::{Patience, Tempo};
 use crate::probe::probe;
-use crate::sync::{Ordering, barrier};
+use crate::sync::{self, Ordering, barrier};
 use std::cell::Cell;
 
 /// Every so many turns a worker looks for jobs that could wait for ever otherwise. A
@@ -19,9 +20,9 @@ const FAIRNESS: u32 = 61;
 /// Most jobs that leave the injector in one claim.
 const MAX_BATCH: usize = 64;
 
-thread_local! {
+sync::own! {
     /// The key of the engine whose worker this thread is, and the worker's id.
-    static INSIDE: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
+    static INSIDE: Cell<Option<(usize, usize)>> = Cell::new(None);
 }
 
 /// Whether the calling thread is a worker of the engine with this key.
@@ -31,9 +32,8 @@ pub(crate) fn is_inside(key: usize) -> bool {
 
 /// Which worker of the engine with this key the calling thread is.
 pub(crate) fn current_worker(key: usize) -> Option<usize> {
-    let (inside, worker) = INSIDE.with(Cell::get);
-    // loom's threads share one real thread.
-    (!cfg!(workcrew_loom) && inside == key).then_some(worker)
+    let (inside, worker) = INSIDE.with(Cell::get)?;
+    (inside == key).then_some(worker)
 }
 
 /// Makes the calling thread one of the engine's workers, until it is dropped.
@@ -42,18 +42,14 @@ pub(crate) struct Inside(());
 
 impl Inside {
     pub(crate) fn new(key: usize, worker: usize) -> Self {
-        if !cfg!(workcrew_loom) {
-            INSIDE.set((key, worker));
-        }
+        INSIDE.with(|inside| inside.set(Some((key, worker))));
         Self(())
     }
 }
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        if !cfg!(workcrew_loom) {
-            INSIDE.set((0, 0));
-        }
+        INSIDE.with(|inside| inside.set(None));
     }
 }
 
@@ -502,11 +498,14 @@ impl<'a, J: Send> Worker<'a, J> {
         let workers = self.engine.workers();
         self.searches = self.searches.wrapping_add(1);
         for step in 0..workers {
-            let victim = (self.id + self.searches % workers + step) % workers;
-            if victim == self.id {
+            let id = (self.id + self.searches % workers + step) % workers;
+            if id == self.id {
                 continue;
             }
-            let victim = &self.engine.deques[victim];
+            if let Some(nested) = self.steal_nested(id) {
+                return Some(nested);
+            }
+            let victim = &self.engine.deques[id];
             let share = victim.len().div_ceil(2).min(MAX_BATCH);
             if share == 0 {
                 continue;
@@ -540,6 +539,21 @@ impl<'a, J: Send> Worker<'a, J> {
             return Some(first);
         }
         None
+    }
+
+    /// The oldest job of another worker's nest.
+    fn steal_nested(&mut self, victim: usize) -> Option<Entry<J>> {
+        let nest = self.engine.nest(victim)?;
+        // If somebody was faster, there are other victims, and the last look before the sleep.
+        let Stolen::Item(job) = nest.steal(None) else {
+            return None;
+        };
+        self.ledger.steal(1);
+        self.ledger.start();
+        probe!("engine steal: out of a nest, crew not told");
+        self.engine.idle.found(&mut self.place, !nest.is_empty());
+        let origin = Origin::submitted(0).follow_up();
+        Some(Entry { job, origin })
     }
 }
 

@@ -15,7 +15,7 @@ use std::fmt;
 /// Cheap to clone and to send. It does not keep the pool open: after the pool has been
 /// closed every submission comes back as `Closed`.
 pub struct ThreadPoolHandle {
-    pub(super) engine: Arc<Engine<Task>>,
+    pub(crate) engine: Arc<Engine<Task>>,
     /// Its address is the engine's key.
     pub(super) identity: Arc<()>,
 }
@@ -157,5 +157,14 @@ impl Clone for ThreadPoolHandle {
 impl fmt::Debug for ThreadPoolHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ThreadPoolHandle").finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, workcrew_loom))]
+impl ThreadPoolHandle {
+    /// Of a pool without threads.
+    pub(crate) fn of(engine: Arc<Engine<Task>>) -> Self {
+        let identity = Arc::new(());
+        Self { engine, identity }
     }
 }
