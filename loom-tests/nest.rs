@@ -65,7 +65,11 @@ fn thief_of_a_nest_sees_the_item() {
         let thief = thief(&nest, None);
         let owner = owner(&nest);
         push(&owner, OURS, 1);
-        assert_all_once(&[], [thief.join().unwrap(), owner.pop(OURS).map(Parcel::open)], 1);
+        assert_all_once(
+            &[],
+            [thief.join().unwrap(), owner.pop(OURS).map(Parcel::open)],
+            1,
+        );
     });
 }
 
@@ -99,7 +103,10 @@ fn push_reuses_a_slot_that_was_stolen_from() {
     let plan = Plan {
         bound: Bound::Exhaustive,
         floor: 10,
-        events: &["nest steal: read, slot not yet free", "model: slot used again"],
+        events: &[
+            "nest steal: read, slot not yet free",
+            "model: slot used again",
+        ],
     };
     explore("push_reuses_a_slot_that_was_stolen_from", plan, || {
         let nest = nest(1, 0);

@@ -127,8 +127,11 @@ fn sleeping_owner_runs_what_a_job_spawns() {
         let ticket = Shared::add(
             &shared,
             member(&shared, {
-                let (scope, board, unused) =
-                    (Place(&raw const shared), Arc::clone(&board), Arc::clone(&unused));
+                let (scope, board, unused) = (
+                    Place(&raw const shared),
+                    Arc::clone(&board),
+                    Arc::clone(&unused),
+                );
                 move || *unused.lock() = Some(Shared::add(scope.get(), job(scope.get(), &board)))
             }),
         );

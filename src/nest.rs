@@ -26,9 +26,9 @@
 //! a word to the thieves. Let it take p, and a thief claim p too. So the owner saw a `top` below
 //! p, and the thief `top == p` and a `bottom` above p. By the barriers' proof one of them sees
 //! what the other did before its own barrier: either the owner a `top` that is no older than the
-//! thief's (edge `gone`: what the thief has seen of others is passed on too), or the thief the
-//! owner's `bottom == p`. (A later `bottom` is above p only after the owner has pushed at p
-//! anew; and that item the thief may have.)
+//! one that the thief has seen, whoever wrote it; or the thief the owner's `bottom == p`. (A later
+//! `bottom` is above p only after the owner has pushed at p anew; and that item the thief may
+//! have.) So all accesses of `top` are relaxed.
 //!
 //! **Should the kernel refuse the barrier later on** (see [`barrier::try_heavy`]), nobody steals
 //! any more, and nothing is pushed: the owner takes what there is.
@@ -42,9 +42,10 @@
 //!
 //! | edge   | release side              | acquire side             | carries                       | loom model               |
 //! |--------|---------------------------|--------------------------|-------------------------------|--------------------------|
-//! | `item` | [`Owner::push`] and [`Owner::pop`], `bottom` | [`Nest::steal`], `bottom` | the items and tags below it | `thief_of_a_nest_sees_the_item` |
+//! | `item` | [`Owner::push`], `bottom` | [`Nest::steal`], barrier | the items and tags below it   | `thief_of_a_nest_sees_the_item` |
+//! | `item` | [`Owner::pop`], `bottom`  | [`Nest::steal`], barrier | the same                      | `thief_comes_after_a_pop` |
 //! | `free` | [`Nest::steal`], the tag  | [`Owner::push`], the tag | that the thief has read       | `push_reuses_a_slot_that_was_stolen_from` |
-//! | `gone` | every claim, `top`        | [`Nest::steal`], `top`   | for the heavy barrier: a `top` no older | `two_thieves_and_an_owner_that_pops` |
+//! | `pop`  | [`Owner::pop`], barrier   | [`Nest::steal`], barrier | who takes it: see above       | `two_thieves_and_an_owner_that_pops` |
 //!
 //! After D. Chase and Y. Lev, *Dynamic circular work-stealing deque* (2005), with the orderings
 //! of N. M. Lê et al. (2013), whose fences are an asymmetric pair here. Tags are this crate's own.
@@ -154,19 +155,19 @@ impl<T> Nest<T> {
     ///
     /// Costs a heavy barrier, unless nothing is there.
     pub(crate) fn steal(&self, tag: Option<usize>) -> Stolen<T> {
-        // [gone] Acquire: the barrier passes on what this brings.
-        let top = self.top.load(Ordering::Acquire);
-        // Relaxed: a first look, for the price of the barrier.
+        // Relaxed: the barrier passes on that we have seen it.
+        let top = self.top.load(Ordering::Relaxed);
+        // Relaxed: [item] the barrier acquires it.
         if !is_below(top, self.bottom.load(Ordering::Relaxed)) {
             return Stolen::Nothing;
         }
         probe!("nest steal: top read, bottom not");
-        // Pairs with the light one in `pop`.
+        // Pairs with the light one in `pop`. [item] Acquires: what we saw to be full is written.
         if !barrier::try_heavy() {
             return Stolen::Nothing;
         }
-        // [item] Acquire: what is below is written.
-        if !is_below(top, self.bottom.load(Ordering::Acquire)) {
+        // Relaxed: the barrier orders it.
+        if !is_below(top, self.bottom.load(Ordering::Relaxed)) {
             return Stolen::Nothing;
         }
         // Relaxed: [item] brought it. If it is another item's by now, `top` has moved.
@@ -174,17 +175,12 @@ impl<T> Nest<T> {
             return Stolen::Nothing;
         }
         probe!("nest steal: looked, not claimed");
-        // [gone] Release: with this `top` comes what we have seen.
-        if self
+        let next = top.wrapping_add(1);
+        // Relaxed: it decides, and carries nothing.
+        let claimed = self
             .top
-            .compare_exchange(
-                top,
-                top.wrapping_add(1),
-                Ordering::Release,
-                Ordering::Relaxed,
-            )
-            .is_err()
-        {
+            .compare_exchange(top, next, Ordering::Relaxed, Ordering::Relaxed);
+        if claimed.is_err() {
             probe!("nest steal: lost the race");
             return Stolen::Retry;
         }
@@ -241,8 +237,7 @@ impl<T> Owner<'_, T> {
         its_tag.store(tag, Ordering::Relaxed);
         probe!("nest push: written, not published");
         // [item] Release: the item is written before a thief may see it.
-        nest.bottom
-            .store(bottom.wrapping_add(1), Ordering::Release);
+        nest.bottom.store(bottom.wrapping_add(1), Ordering::Release);
         Ok(())
     }
 
@@ -259,6 +254,7 @@ impl<T> Owner<'_, T> {
         if its_tag.load(Ordering::Relaxed) != tag {
             return None;
         }
+        probe!("nest pop: seen, bottom not lowered");
         // [item] Release: the items below are written.
         nest.bottom.store(last, Ordering::Release);
         // Pairs with the heavy one in `steal`.
@@ -267,14 +263,14 @@ impl<T> Owner<'_, T> {
         let top = nest.top.load(Ordering::Relaxed);
         probe!("nest pop: bottom lowered, item not ours yet");
         if !is_below(top, last) {
-            // [gone] Release: with this `top` comes our `bottom`.
+            // Relaxed: as a thief's.
             let is_ours = top == last
                 && nest
                     .top
-                    .compare_exchange(top, bottom, Ordering::Release, Ordering::Relaxed)
+                    .compare_exchange(top, bottom, Ordering::Relaxed, Ordering::Relaxed)
                     .is_ok();
-            // Release: a store like any other of `bottom`; but nothing is below.
-            nest.bottom.store(bottom, Ordering::Release);
+            // Relaxed: nothing is below that is not somebody's.
+            nest.bottom.store(bottom, Ordering::Relaxed);
             if !is_ours {
                 probe!("nest pop: lost the last one to a thief");
                 return None;

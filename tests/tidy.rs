@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["sync", "probe"],
     &["unwind", "pace", "tally"],
     &["error"],
-    &["deque", "injector", "parker", "gate", "oneshot"],
+    &["deque", "nest", "injector", "parker", "gate", "oneshot"],
     &["idle"],
     &["engine"],
     &["worker_pool", "thread_pool", "bench"],
