@@ -45,6 +45,7 @@ mod lease;
 mod limit;
 mod map_iter;
 mod nest;
+mod nested;
 mod offer;
 mod oneshot;
 mod outbox;

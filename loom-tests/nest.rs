@@ -130,7 +130,7 @@ fn push_reuses_a_slot_that_was_stolen_from() {
 #[test]
 fn thief_races_the_last_item_of_a_nest() {
     let plan = Plan {
-        bound: Bound::Exhaustive,
+        bound: Bound::Preemptions(3),
         floor: 100,
         events: &[
             "nest pop: lost the last one to a thief",

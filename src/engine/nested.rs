@@ -4,7 +4,8 @@
 //! They wait in the worker's [`Nest`], each with a tag that says whose it is. They count as
 //! follow-ups do: accepted when they are pushed, also after closing, and never against the
 //! capacity. Here is no protocol that is not elsewhere: a job in a nest is published as one in a
-//! deque, and [`Idle`](crate::idle::Idle) is told of it in the same way.
+//! deque, and [`Idle`](crate::idle::Idle) is told of it in the same way (model
+//! `nested_job_wakes_another_worker`).
 
 #![forbid(unsafe_code)]
 
