@@ -381,6 +381,32 @@ fn what_was_spilled_counts() {
     });
 }
 
+/// Two workers deliver where there is room for one result, and nobody has a lease: the second
+/// one waits.
+#[test]
+fn two_results_race_for_one_place() {
+    let plan = Plan {
+        bound: Bound::Preemptions(3),
+        floor: 100,
+        events: &["model: the first waits", "model: the second waits"],
+    };
+    explore("two_results_race_for_one_place", plan, || {
+        let (outbox, [mut first, mut second], _results) = outbox::<2>(1);
+        let worker = {
+            let outbox = Arc::clone(&outbox);
+            thread::spawn(move || deliver_in_a_hurry(&outbox, &mut first, 1))
+        };
+        let second_waits = deliver_in_a_hurry(&outbox, &mut second, 2);
+        let first_waits = worker.join().unwrap();
+        assert_eq!(outbox.untaken(), 2);
+        match (first_waits, second_waits) {
+            (true, _) => visit("model: the first waits"),
+            (_, true) => visit("model: the second waits"),
+            _ => panic!("room for one, two lie there"),
+        }
+    });
+}
+
 /// A lease is taken away while its owner fills its last place: either the owner looks for
 /// room after that, or who took it away counts the result.
 #[test]
