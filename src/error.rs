@@ -471,6 +471,20 @@ impl JobPanic {
     }
 
     /// What was passed to `panic_any`, for [`std::panic::resume_unwind`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use workcrew::{JobError, ThreadPool};
+    ///
+    /// let pool = ThreadPool::new(1)?;
+    /// let job = pool.spawn(|| -> u32 { std::panic::panic_any(404_u16) })?;
+    /// let Err(JobError::Panicked(panic)) = job.join() else {
+    ///     unreachable!("it panics");
+    /// };
+    /// assert_eq!(panic.into_payload().downcast_ref::<u16>(), Some(&404));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn into_payload(self) -> Box<dyn std::any::Any + Send> {
         self.0.payload.into_inner()
     }

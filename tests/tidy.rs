@@ -1,4 +1,5 @@
-//! The rules about the text of `src` that no compiler checks. ARCHITECTURE.md has the reasons.
+//! The rules about the text of `src`, and of the documents, that no compiler checks. ARCHITECTURE.md
+//! has the reasons.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -211,29 +212,70 @@ fn tests_of_the_contract_exist() {
         named
     };
     let named = &named_in("contract", 2) | &named_in("faults", 3);
-    let mut tests = String::new();
-    let folders = [
-        "tests",
-        "tests/contract",
-        "tests/properties",
-        "tests/stress",
-        "tests/thread_pool",
-        "tests/unit",
-        "tests/unit/stall",
-    ];
-    for folder in folders {
-        for entry in fs::read_dir(root().join(folder)).unwrap() {
-            let path = entry.unwrap().path();
-            if path.extension().is_some_and(|end| end == "rs") {
-                tests += &fs::read_to_string(path).unwrap();
-            }
-        }
-    }
+    let tests: String = rust_files("tests").iter().map(|path| read(path)).collect();
     let missing: Vec<_> = named
         .iter()
         .filter(|name| !tests.contains(&format!("fn {name}(")))
         .collect();
     assert!(missing.is_empty(), "no such tests: {missing:?}");
+}
+
+/// A document's links lead to files, and to headings, that are there.
+#[test]
+fn links_in_the_documents_lead_somewhere() {
+    let mut wrong = String::new();
+    for (path, text) in documents() {
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        for target in links(&prose(&text)) {
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+            let leads_somewhere = if file.contains("://") {
+                true
+            } else if heading.is_empty() {
+                root().join(folder).join(file).exists()
+            } else {
+                let file = match file {
+                    "" => root().join(&path),
+                    _ => root().join(folder).join(file),
+                };
+                fs::read_to_string(file)
+                    .is_ok_and(|text| anchors(&prose(&text)).any(|anchor| anchor == heading))
+            };
+            if !leads_somewhere {
+                wrong += &format!("\n{path}: nothing is at {target}");
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}\n");
+}
+
+/// What a document names of the code is there: `three_words_or_more` are a function, most often a
+/// test or a model, `Type::name` has its name from `src`, and `a/path.rs` is a file.
+#[test]
+fn what_the_documents_name_exists() {
+    let everywhere: String = ["src", "tests", "loom-tests", "xtask/src"]
+        .iter()
+        .flat_map(|folder| rust_files(folder))
+        .map(|path| read(&path))
+        .collect();
+    let starts = everywhere.split("fn ").skip(1);
+    let functions: BTreeSet<_> = starts.filter_map(|rest| words(rest).next()).collect();
+    let library: String = sources().into_iter().map(|file| file.code).collect();
+    let library: BTreeSet<_> = words(&library).collect();
+    let mut wrong = String::new();
+    for (path, text) in documents() {
+        for code in prose(&text).lines().flat_map(code_spans) {
+            let is_known = match code.rsplit_once("::") {
+                _ if code.contains('/') && code.ends_with(".rs") => root().join(code).exists(),
+                _ if !code.chars().all(|c| is_word(c) || c == ':') => true,
+                Some((_, name)) => library.contains(name),
+                None => code.matches('_').count() < 2 || functions.contains(code),
+            };
+            if !is_known {
+                wrong += &format!("\n{path}: there is no `{code}`");
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}\n");
 }
 
 #[test]
@@ -271,6 +313,17 @@ fn names_are_found_in_groups_and_outside_of_comments() {
         without_comment("\"http://x\"; // crate::a"),
         "\"http://x\"; "
     );
+}
+
+#[test]
+fn links_headings_and_code_are_found_in_prose() {
+    let text =
+        "# To `sleep`, a word\n[a](b.md#c) and [d](e)\n```\n# not [f](g)\n```\n`h` i `j::k`\n";
+    let prose = prose(text);
+    assert!(links(&prose).eq(["b.md#c", "e"]));
+    assert!(anchors(&prose).eq(["to-sleep-a-word"]));
+    let spans = prose.lines().flat_map(code_spans);
+    assert!(spans.eq(["sleep", "h", "j::k"]));
 }
 
 /// Holds `rule` against every file of `src`; it pushes what is wrong.
@@ -314,8 +367,25 @@ impl Source {
 }
 
 fn sources() -> Vec<Source> {
+    let source = |path: String| {
+        let module = path.split('/').nth(1).unwrap();
+        let code = read(&path)
+            .lines()
+            .map(|line| without_comment(line).to_owned() + "\n")
+            .collect();
+        Source {
+            module: module.trim_end_matches(".rs").to_owned(),
+            path,
+            code,
+        }
+    };
+    rust_files("src").into_iter().map(source).collect()
+}
+
+/// The Rust files below a folder, from the package's root, with slashes.
+fn rust_files(folder: &str) -> Vec<String> {
     let mut files = Vec::new();
-    let mut folders = vec!["src".to_owned()];
+    let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(root().join(&folder)).unwrap() {
             let entry = entry.unwrap();
@@ -323,23 +393,54 @@ fn sources() -> Vec<Source> {
             if entry.path().is_dir() {
                 folders.push(path);
             } else if path.ends_with(".rs") {
-                let module = path
-                    .split('/')
-                    .nth(1)
-                    .unwrap()
-                    .trim_end_matches(".rs")
-                    .to_owned();
-                let text = read(&path);
-                let code = text
-                    .lines()
-                    .map(|line| without_comment(line).to_owned() + "\n")
-                    .collect();
-                files.push(Source { path, module, code });
+                files.push(path);
             }
         }
     }
-    files.sort_by(|a, b| a.path.cmp(&b.path));
+    files.sort();
     files
+}
+
+/// The Markdown files that readers are sent to: path and text.
+fn documents() -> Vec<(String, String)> {
+    let mut documents = Vec::new();
+    for folder in ["", "docs/"] {
+        for entry in fs::read_dir(root().join(folder)).unwrap() {
+            let path = format!("{folder}{}", entry.unwrap().file_name().to_string_lossy());
+            if path.ends_with(".md") {
+                documents.push((path.clone(), read(&path)));
+            }
+        }
+    }
+    assert!(documents.len() > 5, "they are there");
+    documents
+}
+
+/// A document without its blocks of code.
+fn prose(text: &str) -> String {
+    let parts = text.split("```").step_by(2);
+    parts.collect()
+}
+
+/// Where its links lead to.
+fn links(prose: &str) -> impl Iterator<Item = &str> {
+    let starts = prose.split("](").skip(1);
+    starts.filter_map(|rest| Some(rest.split_once(')')?.0))
+}
+
+/// What one links to its headings by.
+fn anchors(prose: &str) -> impl Iterator<Item = String> {
+    let headings = prose.lines().filter(|line| line.starts_with('#'));
+    headings.map(|heading| {
+        let heading = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = heading.chars().filter(|c| is_word(*c) || " -".contains(*c));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    })
+}
+
+/// What stands between backticks in a line.
+fn code_spans(line: &str) -> impl Iterator<Item = &str> {
+    line.split('`').skip(1).step_by(2)
 }
 
 /// The files between the audit markers of ARCHITECTURE.md: "- `src/deque.rs`: ...".

@@ -17,6 +17,22 @@ use std::fmt;
 const NESTED: usize = if cfg!(workcrew_loom) { 2 } else { 128 };
 
 /// Configures a [`ThreadPool`]; made by [`ThreadPool::builder`].
+///
+/// # Examples
+///
+/// ```
+/// use workcrew::ThreadPool;
+///
+/// let pool = ThreadPool::builder()
+///     .workers(2)
+///     .job_capacity(100)
+///     .thread_name("crew")
+///     .stack_size(256 * 1024)
+///     .build()?;
+/// let name = pool.spawn(|| std::thread::current().name().map(str::to_owned))?;
+/// assert!(name.join()?.is_some_and(|name| name.starts_with("crew-")));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "a builder does nothing until `build`"]
 pub struct ThreadPoolBuilder {
     settings: Settings<'static>,
@@ -37,6 +53,23 @@ impl ThreadPoolBuilder {
     /// for, in the worker's thread. Default: nothing, besides what the panic hook prints.
     ///
     /// A panic in the handler is swallowed: there is nobody left to tell.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::{Arc, Mutex};
+    /// use workcrew::ThreadPool;
+    ///
+    /// let messages = Arc::new(Mutex::new(Vec::new()));
+    /// let log = Arc::clone(&messages);
+    /// let pool = ThreadPool::builder()
+    ///     .on_panic(move |_worker, panic| log.lock().unwrap().push(panic.message().to_owned()))
+    ///     .build()?;
+    /// pool.execute(|| panic!("out of paper"))?;
+    /// pool.join()?;
+    /// assert_eq!(*messages.lock().unwrap(), ["out of paper"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn on_panic(mut self, handler: impl Fn(usize, JobPanic) + Send + Sync + 'static) -> Self {
         self.on_panic = Some(Object::new(handler));
         self

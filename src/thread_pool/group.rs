@@ -449,6 +449,26 @@ impl<'scope, T: Send, E: Send> Group<'scope, '_, T, E> {
     /// here any more. A long job asks now and then, and returns early.
     ///
     /// Everything that the failed job did happens-before a `true`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use workcrew::ThreadPool;
+    ///
+    /// let pool = ThreadPool::new(2)?;
+    /// let ended = pool.group(|group| {
+    ///     group.spawn(|| {
+    ///         while !group.is_cancelled() {
+    ///             std::thread::yield_now();
+    ///         }
+    ///         Ok("gave up early")
+    ///     });
+    ///     group.spawn(|| Err("no luck"));
+    /// });
+    /// let error = ended.unwrap_err();
+    /// assert_eq!((error.index, error.finished), (1, vec![(0, "gave up early")]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_cancelled(&self) -> bool {
         self.record.has_failed()
     }

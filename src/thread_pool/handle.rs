@@ -14,6 +14,25 @@ use std::fmt;
 ///
 /// Cheap to clone and to send. It does not keep the pool open: after the pool has been
 /// closed every submission comes back as `Closed`.
+///
+/// # Examples
+///
+/// A job that makes more jobs:
+///
+/// ```
+/// use workcrew::ThreadPool;
+///
+/// let pool = ThreadPool::new(2)?;
+/// let handle = pool.handle();
+/// pool.execute(move || {
+///     for number in 0..10 {
+///         let _ = handle.execute(move || println!("{number}"));
+///     }
+/// })?;
+/// pool.wait_idle()?;
+/// assert_eq!(pool.stats().completed, 11);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct ThreadPoolHandle {
     pub(crate) engine: Arc<Engine<Task>>,
     /// Its address is the engine's key.

@@ -256,6 +256,24 @@ impl<T> JobHandle<T> {
 
     /// As [`join`](Self::join), but waits at most `timeout`, and never runs the job itself.
     ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use workcrew::ThreadPool;
+    ///
+    /// let pool = ThreadPool::new(1)?;
+    /// let mut job = pool.spawn(|| 2 + 2)?;
+    /// let sum = loop {
+    ///     match job.join_timeout(Duration::from_millis(10)) {
+    ///         Ok(outcome) => break outcome?,
+    ///         Err(again) => job = again, // tell the user that it takes longer
+    ///     }
+    /// };
+    /// assert_eq!(sum, 4);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// Hands back the handle when the time is up. The job goes on.
@@ -283,6 +301,21 @@ impl<T> JobHandle<T> {
     /// [`join`](Self::join) returns [`JobError::Cancelled`]. The job keeps its place in the
     /// queue, and counts as queued, until its turn comes. A job that has started is not
     /// touched. In a forked child nothing is cancelled.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use workcrew::{JobError, ThreadPool};
+    ///
+    /// let pool = ThreadPool::new(1)?;
+    /// let job = pool.spawn(|| 1)?;
+    /// if job.cancel() {
+    ///     assert!(matches!(job.join(), Err(JobError::Cancelled)));
+    /// } else {
+    ///     assert_eq!(job.join()?, 1); // it was faster
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn cancel(&self) -> bool {
         !self.home.is_abroad() && self.promise.cancel()
     }

@@ -20,6 +20,25 @@ use std::{fmt, io};
 ///
 /// The hooks and `init` may borrow what lives for `'env`; then the pool can be built by
 /// [`scope`](Self::scope) alone.
+///
+/// # Examples
+///
+/// ```
+/// use workcrew::WorkerPool;
+///
+/// let (pool, results) = WorkerPool::<u64, String>::builder()
+///     .workers(2)
+///     .job_capacity(16)
+///     .result_capacity(16)
+///     .thread_name("printer")
+///     .init(|worker| format!("{worker}: ")) // each worker's state
+///     .build(|job, ctx| format!("{}{job}", ctx.state))?;
+/// pool.submit(7)?;
+/// pool.close();
+/// let lines: Vec<_> = results.map(|outcome| outcome.result.unwrap()).collect();
+/// assert!(lines == ["0: 7"] || lines == ["1: 7"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "a builder does nothing until `build` or `scope`"]
 pub struct Builder<'env, J, R, S = ()> {
     settings: Settings<'env>,

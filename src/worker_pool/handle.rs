@@ -24,6 +24,22 @@ use std::time::{Duration, Instant};
 /// each worker they also start in that order; with more, a worker takes its share of
 /// them at once and starts one after the other. Everything before `submit`
 /// happens-before the job.
+///
+/// # Examples
+///
+/// ```
+/// use std::thread;
+/// use workcrew::WorkerPool;
+///
+/// let (pool, results) = WorkerPool::<u32, u32>::builder().build(|job, _ctx| job * 2)?;
+/// let handle = pool.handle();
+/// let submitter = thread::spawn(move || (1..=3).all(|job| handle.submit(job).is_ok()));
+/// assert!(submitter.join().unwrap());
+/// pool.close();
+/// assert!(pool.handle().submit(4).is_err());
+/// assert_eq!(results.map(|outcome| outcome.result.unwrap()).sum::<u32>(), 12);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Handle<J, R> {
     pub(super) engine: Arc<Engine<J>>,
     pub(super) outbox: Arc<Outbox<R>>,
@@ -57,6 +73,25 @@ impl<J: Send, R: Send> Handle<J, R> {
     }
 
     /// Submits a job if there is room now. Lock-free.
+    ///
+    /// # Examples
+    ///
+    /// A server that would rather say no than let its callers wait:
+    ///
+    /// ```
+    /// use workcrew::{TrySubmitError, WorkerPool};
+    ///
+    /// let (pool, _results) = WorkerPool::<u32, u32>::builder()
+    ///     .workers(1)
+    ///     .job_capacity(1)
+    ///     .build(|job, _ctx| job)?;
+    /// match pool.try_submit(1) {
+    ///     Ok(_index) => {}
+    ///     Err(TrySubmitError::Full(job)) => println!("{job}: 503 Service Unavailable"),
+    ///     Err(error) => return Err(error.into()),
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -92,6 +127,20 @@ impl<J: Send, R: Send> Handle<J, R> {
     /// Up to 32 jobs (one, if they have more than 1024 bytes) are drawn from the iterator and
     /// published together. For cheap
     /// jobs that is several times faster than [`Handle::submit`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use workcrew::WorkerPool;
+    ///
+    /// let (pool, _results) = WorkerPool::<u32, u32>::builder().build(|job, _ctx| job)?;
+    /// assert_eq!(pool.submit_all(0..100)?, 100);
+    /// pool.close();
+    /// let error = pool.submit_all(0..100).unwrap_err();
+    /// assert_eq!(error.accepted(), 0);
+    /// assert!(error.into_jobs().eq(0..100));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///

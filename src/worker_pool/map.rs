@@ -286,6 +286,20 @@ macro_rules! offers {
             /// that was drawn and found no room, if any, and the rest of the iterator.
             /// Nothing is cancelled: what was submitted runs, and its outcomes come from
             /// the results.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// use workcrew::WorkerPool;
+            ///
+            /// let (pool, mut results) = WorkerPool::<u32, u32>::builder().build(|job, _ctx| job)?;
+            /// let mut map = pool.map(&mut results, 0..1000).window(10);
+            /// let first = map.next();
+            /// let rest = map.into_jobs().count();
+            /// pool.close();
+            /// assert_eq!(first.iter().count() + results.count() + rest, 1000);
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
             pub fn into_jobs(mut self) -> impl Iterator<Item = I::Item> + use<I, R> {
                 self.0.detached = true;
                 let (pending, jobs) = (self.0.pending.take(), self.0.jobs.take());

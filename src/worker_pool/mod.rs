@@ -345,6 +345,19 @@ impl<J: Send, R: Send, S: Send> WorkerPool<J, R, S> {
     /// Waits until no job is queued or running: there was such a moment during the
     /// call. The pool stays as open as it was.
     ///
+    /// # Examples
+    ///
+    /// ```
+    /// use workcrew::WorkerPool;
+    ///
+    /// let (pool, mut results) = WorkerPool::<u32, u32>::builder().build(|job, _ctx| job + 1)?;
+    /// pool.submit(1)?;
+    /// pool.wait_idle()?;
+    /// assert_eq!(results.try_recv()?.result?, 2); // it is there by now
+    /// pool.submit(2)?; // and the pool goes on
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`WaitError::WouldDeadlock`] in one of the pool's own workers,
@@ -373,6 +386,20 @@ impl<J: Send, R: Send, S: Send> WorkerPool<J, R, S> {
     /// ids. A worker whose state was lost in a panic and could not be made again
     /// contributes none.
     ///
+    /// # Examples
+    ///
+    /// ```
+    /// use workcrew::WorkerPool;
+    ///
+    /// let builder = WorkerPool::<u64, ()>::builder().workers(3).init(|_worker| 0);
+    /// let (pool, _results) = builder.build(|job, ctx| *ctx.state += job)?;
+    /// pool.submit_all(1..=10)?;
+    /// let sums = pool.shutdown()?;
+    /// assert_eq!(sums.len(), 3);
+    /// assert_eq!(sums.iter().sum::<u64>(), 55);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`WorkerPool::join`].
@@ -390,6 +417,18 @@ impl<J: Send, R: Send, S: Send> WorkerPool<J, R, S> {
     /// of their indices. Results can still be taken.
     ///
     /// Running jobs can ask [`Context::is_cancelled`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use workcrew::WorkerPool;
+    ///
+    /// let (pool, results) = WorkerPool::<u32, u32>::builder().workers(1).build(|job, _ctx| job)?;
+    /// pool.submit_all(0..100)?;
+    /// let unstarted = pool.shutdown_now()?;
+    /// assert_eq!(results.count() + unstarted.len(), 100);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///

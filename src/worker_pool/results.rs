@@ -53,6 +53,24 @@ pub struct Outcome<R> {
 /// With one handle, each worker's outcomes come in the order in which they were
 /// produced. Across workers there is no order, but an outcome that is available is
 /// passed over by at most 64 of each other worker.
+///
+/// # Examples
+///
+/// Two threads take; each outcome goes to one of them:
+///
+/// ```
+/// use std::thread;
+/// use workcrew::WorkerPool;
+///
+/// let (pool, results) = WorkerPool::<u32, u32>::builder().build(|job, _ctx| job)?;
+/// let others = results.clone();
+/// let count = thread::spawn(move || others.count());
+/// pool.submit_all(0..1000)?;
+/// pool.close();
+/// let here = results.count();
+/// assert_eq!(here + count.join().unwrap(), 1000);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "without a taker, results are discarded"]
 pub struct Results<R: Send> {
     outbox: Arc<Outbox<R>>,
