@@ -157,7 +157,7 @@ fn thief_races_the_last_item_of_a_nest() {
 #[test]
 fn two_thieves_and_an_owner_that_pops() {
     let plan = Plan {
-        bound: Bound::Preemptions(3),
+        bound: Bound::Preemptions(2),
         floor: 1_000,
         events: &["model: both stolen", "model: one stolen"],
     };

@@ -42,8 +42,8 @@
 //!
 //! | edge   | release side              | acquire side             | carries                       | loom model               |
 //! |--------|---------------------------|--------------------------|-------------------------------|--------------------------|
-//! | `item` | [`Owner::push`], `bottom` | [`Nest::steal`], barrier | the items and tags below it   | `thief_of_a_nest_sees_the_item` |
-//! | `item` | [`Owner::pop`], `bottom`  | [`Nest::steal`], barrier | the same                      | `thief_comes_after_a_pop` |
+//! | `item` | [`Owner::push`], `bottom` | [`Nest::steal`], `bottom` | the items and tags below it  | `thief_of_a_nest_sees_the_item`, `thief_races_the_last_item_of_a_nest` |
+//! | `item` | [`Owner::pop`], `bottom`  | [`Nest::steal`], `bottom` | the same                     | `thief_comes_after_a_pop` |
 //! | `free` | [`Nest::steal`], the tag  | [`Owner::push`], the tag | that the thief has read       | `push_reuses_a_slot_that_was_stolen_from` |
 //! | `pop`  | [`Owner::pop`], barrier   | [`Nest::steal`], barrier | who takes it: see above       | `two_thieves_and_an_owner_that_pops` |
 //!
@@ -157,17 +157,18 @@ impl<T> Nest<T> {
     pub(crate) fn steal(&self, tag: Option<usize>) -> Stolen<T> {
         // Relaxed: the barrier passes on that we have seen it.
         let top = self.top.load(Ordering::Relaxed);
-        // Relaxed: [item] the barrier acquires it.
+        // Relaxed: a first look, for the price of the barrier.
         if !is_below(top, self.bottom.load(Ordering::Relaxed)) {
             return Stolen::Nothing;
         }
         probe!("nest steal: top read, bottom not");
-        // Pairs with the light one in `pop`. [item] Acquires: what we saw to be full is written.
+        // Pairs with the light one in `pop`.
         if !barrier::try_heavy() {
             return Stolen::Nothing;
         }
-        // Relaxed: the barrier orders it.
-        if !is_below(top, self.bottom.load(Ordering::Relaxed)) {
+        // [item] Acquire: what is below is written. (The first look may have been at an older
+        // item's.)
+        if !is_below(top, self.bottom.load(Ordering::Acquire)) {
             return Stolen::Nothing;
         }
         // Relaxed: [item] brought it. If it is another item's by now, `top` has moved.
