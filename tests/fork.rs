@@ -550,6 +550,13 @@ fn a_child_of_a_job_that_the_owner_of_its_scope_runs_aborts_unless_that_was_the_
                         std::thread::yield_now();
                     }
                 }
+                // Before and after: one of them comes later, in whichever order they run.
+                let queue = || {
+                    if rest == "queued" {
+                        scope.spawn(|| ());
+                    }
+                };
+                queue();
                 scope.spawn(|| {
                     // SAFETY: see `in_a_child`.
                     let forked = unsafe { libc::fork() };
@@ -560,9 +567,7 @@ fn a_child_of_a_job_that_the_owner_of_its_scope_runs_aborts_unless_that_was_the_
                         id.store(forked, Ordering::SeqCst);
                     }
                 });
-                if rest == "queued" {
-                    scope.spawn(|| ());
-                }
+                queue();
             });
         });
         while child.load(Ordering::SeqCst) == 0 {

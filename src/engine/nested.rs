@@ -85,6 +85,15 @@ impl<'a, J> Roost<'a, J> {
 }
 
 impl<J> Engine<J> {
+    /// A worker's nest for itself, if there are any. Not in its stop hook: there it counts no
+    /// jobs.
+    pub(crate) fn own_nest(&self, worker: usize) -> Option<&Nest<J>> {
+        if self.ledgers.of(worker).has_left() {
+            return None;
+        }
+        self.nest(worker)
+    }
+
     /// A worker's nest, if there are any.
     pub(crate) fn nest(&self, worker: usize) -> Option<&Nest<J>> {
         self.nests.get(worker)

@@ -146,11 +146,11 @@ impl Drop for Current {
 }
 
 impl<'a> Session<'a> {
-    /// The calling thread's for this scope, if it is a worker of the pool.
+    /// The calling thread's for this scope, if it is a worker of the pool, and at work.
     fn new(shared: &'a Arc<Shared>, is_owners: bool) -> Option<Self> {
         let engine = &shared.pool.engine;
         let worker = current_worker(engine.key())?;
-        let nest = engine.nest(worker)?;
+        let nest = engine.own_nest(worker)?;
         // SAFETY: it is this worker's, and so only ever used in this thread.
         let nest = unsafe { nest.owner() };
         Some(Self {
