@@ -9,6 +9,16 @@ use std::error::Error;
 use std::{fmt, io};
 
 /// Why [`Builder::build`](crate::Builder::build) failed. No thread is left behind.
+///
+/// # Examples
+///
+/// ```
+/// use workcrew::{BuildError, ThreadPool};
+///
+/// let error = ThreadPool::new(0).unwrap_err();
+/// assert!(matches!(error, BuildError::ZeroWorkers));
+/// assert_eq!(error.to_string(), "a pool needs at least 1 worker");
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BuildError {

@@ -99,6 +99,21 @@ macro_rules! settings_methods {
 
         /// Is called in each worker's thread with its id, before anything else there. A
         /// panic makes `build` fail.
+        ///
+        /// # Examples
+        ///
+        /// ```
+        /// use std::sync::Arc;
+        /// use std::sync::atomic::{AtomicUsize, Ordering};
+        /// use workcrew::ThreadPool;
+        ///
+        /// let started = Arc::new(AtomicUsize::new(0));
+        /// let count = Arc::clone(&started);
+        /// let hook = move |_worker| drop(count.fetch_add(1, Ordering::Relaxed));
+        /// let _pool = ThreadPool::builder().workers(3).on_start(hook).build()?;
+        /// assert_eq!(started.load(Ordering::Relaxed), 3);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
         pub fn on_start(mut self, hook: impl Fn(usize) + Send + Sync + $env) -> Self {
             self.settings.on_start = Some($crate::sync::Object::new(hook));
             self

@@ -99,6 +99,25 @@ impl ThreadPoolHandle {
     /// how many that were. Up to 32 of them are drawn from the iterator and published
     /// together.
     ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU32, Ordering};
+    /// use workcrew::ThreadPool;
+    ///
+    /// let sum = Arc::new(AtomicU32::new(0));
+    /// let pool = ThreadPool::new(2)?;
+    /// let jobs = [1, 2, 3].map(|number| {
+    ///     let sum = Arc::clone(&sum);
+    ///     move || drop(sum.fetch_add(number, Ordering::Relaxed))
+    /// });
+    /// let count = pool.execute_all(jobs)?;
+    /// pool.join()?;
+    /// assert_eq!((count, sum.load(Ordering::Relaxed)), (3, 6));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// Hands back the closures that were drawn and not accepted, and the rest of the
@@ -123,6 +142,19 @@ impl ThreadPoolHandle {
 
     /// Which of the pool's workers the calling thread is: `0..workers`, stable for the
     /// pool's life; `None` outside of the pool.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use workcrew::ThreadPool;
+    ///
+    /// let pool = ThreadPool::new(2)?;
+    /// let handle = pool.handle();
+    /// let worker = pool.spawn(move || handle.current_worker())?.join()?;
+    /// assert!(worker == Some(0) || worker == Some(1));
+    /// assert_eq!(pool.current_worker(), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn current_worker(&self) -> Option<usize> {
         current_worker(self.engine.key())
     }

@@ -382,6 +382,21 @@ macro_rules! offers {
             /// What is in flight is cancelled, if it has not started, and its outcomes are
             /// lost: so exhaust this iterator before, if they matter. After the pool has been
             /// closed it ends with what is in flight.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// use workcrew::ThreadPool;
+            ///
+            /// let pool = ThreadPool::new(2)?;
+            /// let mut map = pool.map_iter(0..1000, |number| number).window(10);
+            /// let first = map.next();
+            /// pool.close(); // somebody ends the pool
+            /// let others = map.by_ref().count();
+            /// let rest = map.into_items().count();
+            /// assert_eq!(first.iter().count() + others + rest, 1000);
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
             pub fn into_items(self) -> impl Iterator<Item = I::Item> + use<I, F, R> {
                 self.0.into_items()
             }

@@ -509,6 +509,25 @@ impl<'scope> Scope<'scope, '_> {
     /// a job of the pool. (If its scope's thread ran it, it counts as queued until its turn
     /// comes, and then as completed, whether it panicked or not.)
     ///
+    /// # Examples
+    ///
+    /// A job spawns another one into the same scope:
+    ///
+    /// ```
+    /// use workcrew::ThreadPool;
+    ///
+    /// let pool = ThreadPool::new(2)?;
+    /// let (mut parent, mut child) = (0, 0);
+    /// pool.scope(|scope| {
+    ///     scope.spawn(|| {
+    ///         scope.spawn(|| child = 2);
+    ///         parent = 1;
+    ///     });
+    /// });
+    /// assert_eq!((parent, child), (1, 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Blocking
     ///
     /// While `job_capacity` jobs wait to be started, as

@@ -70,6 +70,29 @@ impl<J: Send, S> Context<'_, J, S> {
     /// panicking), or all jobs were cancelled since this one was submitted
     /// ([`cancel_all`](crate::WorkerPool::cancel_all)), so that a long job may want to end
     /// early. What was done before that call is seen by a job that gets `true`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use workcrew::WorkerPool;
+    ///
+    /// let (pool, results) = WorkerPool::<(), &str>::builder().workers(1).build(|(), ctx| {
+    ///     while !ctx.is_cancelled() {
+    ///         std::thread::yield_now(); // a piece of the work
+    ///     }
+    ///     "as far as I came"
+    /// })?;
+    /// pool.submit(())?;
+    /// pool.cancel_all()?;
+    /// pool.close();
+    /// for outcome in results {
+    ///     match outcome.result {
+    ///         Ok(part) => assert_eq!(part, "as far as I came"),
+    ///         Err(error) => println!("{error}"), // it had not started
+    ///     }
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_cancelled(&self) -> bool {
         self.desk.is_cancelled()
     }

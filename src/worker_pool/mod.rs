@@ -328,6 +328,21 @@ impl<J: Send, R: Send, S: Send> WorkerPool<J, R, S> {
     /// caller: it is closed from now on, and can be waited for again. When this succeeds,
     /// [`WorkerPool::shutdown`] returns the states without having to wait for jobs.
     ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use workcrew::WorkerPool;
+    ///
+    /// let (mut pool, results) = WorkerPool::<u32, u32>::builder().build(|job, _ctx| job)?;
+    /// pool.submit_all(0..100)?;
+    /// while pool.join_timeout(Duration::from_millis(10)).is_err() {
+    ///     println!("{} jobs wait", pool.stats().queued);
+    /// }
+    /// assert_eq!(results.count(), 100);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`WaitTimeoutError::Timeout`] if jobs or threads have not ended by then,

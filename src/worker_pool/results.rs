@@ -165,6 +165,25 @@ impl<R: Send> Results<R> {
 
     /// Returns the next outcome, waiting at most `timeout` for it.
     ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use workcrew::{RecvTimeoutError, WorkerPool};
+    ///
+    /// let (pool, mut results) = WorkerPool::<u32, u32>::builder().build(|job, _ctx| job * job)?;
+    /// pool.submit(9)?;
+    /// let square = loop {
+    ///     match results.recv_timeout(Duration::from_millis(100)) {
+    ///         Ok(outcome) => break outcome.result?,
+    ///         Err(RecvTimeoutError::Timeout) => println!("still at it"),
+    ///         Err(error) => return Err(error.into()),
+    ///     }
+    /// };
+    /// assert_eq!(square, 81);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`Results::recv`], and [`RecvTimeoutError::Timeout`] when the time is up.
