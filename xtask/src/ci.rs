@@ -39,6 +39,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("checksum", &["--workers", "2", "src"]),
     ("fetch", &["README.md", "src/lib.rs"]),
     ("grep", &["fn [a-z]+", "src"]),
+    ("limits", &["README.md", "src/lib.rs"]),
     ("merge_sort", &["CHANGELOG.md", "src/lib.rs"]),
     ("word_count", &["src"]),
     ("word_count_map", &["src"]),
@@ -159,7 +160,8 @@ fn examples() -> Outcome {
             }
         }
     }
-    Ok(())
+    // Their tests run them on small input.
+    run_cargo("test --package workcrew-recipes --test *")
 }
 
 fn loom() -> Outcome {
