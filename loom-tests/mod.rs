@@ -53,3 +53,4 @@ mod recall;
 mod reserve;
 mod scope;
 mod thread_pool;
+mod track;

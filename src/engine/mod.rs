@@ -41,13 +41,13 @@ mod worker;
 pub(crate) mod hooks;
 
 pub(crate) use crate::idle::{Hunger, MAX_WORKERS};
+pub(crate) use crate::tally::Ended;
 #[cfg(not(workcrew_loom))]
 pub(crate) use crew::Legacy;
 #[cfg(all(test, not(workcrew_loom)))]
 pub(crate) use crew::refusal;
 pub(crate) use crew::{Crew, Startup, ThreadOptions, join_each};
 pub(crate) use lane::Lane;
-pub(crate) use ledger::Ended;
 pub(crate) use life::{Berth, Left, launch};
 #[cfg(all(test, workcrew_loom))]
 pub(crate) use recall::{Look, Recalls};
@@ -61,6 +61,7 @@ use crate::idle::Idle;
 use crate::injector::{Injector, Rejected};
 use crate::pace::{Nap, Pace};
 use crate::probe::probe;
+use crate::recorder::Recorders;
 use crate::sync::{self, AtomicBool, AtomicU64, AtomicUsize, Home, Ordering, barrier};
 use crate::tally::WorkerStats;
 use crossbeam_utils::CachePadded;
@@ -201,6 +202,7 @@ pub(crate) struct Engine<J> {
     ended: Gate,
     cancelled: AtomicU64,
     returned: AtomicU64,
+    pub(crate) recorders: Recorders,
     /// Tells this pool's threads from others'.
     key: usize,
     home: Home,
@@ -233,6 +235,7 @@ impl<J> Engine<J> {
             ended: Gate::new(),
             cancelled: AtomicU64::new(0),
             returned: AtomicU64::new(0),
+            recorders: Recorders::default(),
             key,
             home: Home::new(),
         };
