@@ -55,3 +55,4 @@ mod recall;
 mod reserve;
 mod scope;
 mod thread_pool;
+mod track;

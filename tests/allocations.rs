@@ -48,10 +48,13 @@ const JOBS: u64 = if cfg!(miri) { 500 } else { 20_000 };
 type Pool = WorkerPool<u64, u64>;
 
 fn pool(workers: usize, jobs: usize, results: usize) -> (Pool, Results<u64>) {
-    WorkerPool::<u64, u64>::builder()
+    let builder = WorkerPool::<u64, u64>::builder()
         .workers(workers)
         .job_capacity(jobs)
-        .result_capacity(results)
+        .result_capacity(results);
+    #[cfg(feature = "trace")]
+    let builder = builder.trace(1000);
+    builder
         .build(|job, ctx| {
             if job == FAN_OUT {
                 (0..50).for_each(|job| ctx.push(job));

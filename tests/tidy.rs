@@ -9,9 +9,11 @@ use std::path::Path;
 /// from its neighbours either. `lib.rs` stands above them all.
 const LAYERS: &[&[&str]] = &[
     &["sync", "probe"],
-    &["unwind", "pace", "tally"],
-    &["error"],
-    &["deque", "nest", "injector", "parker", "gate", "oneshot"],
+    &["unwind", "pace", "tally", "track"],
+    &["error", "trace"],
+    &[
+        "recorder", "deque", "nest", "injector", "parker", "gate", "oneshot",
+    ],
     &["idle"],
     &["engine"],
     &["worker_pool", "thread_pool", "bench"],

@@ -6,6 +6,7 @@ use super::settings::{Hook, Settings};
 use super::{Engine, Entry, Exit, Inside, Run, Startup, Worker};
 use crate::deque::Local;
 use crate::error::{BuildError, JobPanic};
+use crate::recorder::Recorders;
 use crate::sync::{Arc, thread};
 use crate::unwind::{self, Payload};
 use std::io;
@@ -46,7 +47,8 @@ pub(crate) fn launch<'env, J: Send>(
     key: usize,
     mut spawn: impl FnMut(thread::Builder, Berth<'env, J>) -> io::Result<()>,
 ) -> Result<Arc<Engine<J>>, BuildError> {
-    let (engine, locals) = Engine::new(settings.workers, settings.job_capacity, nested, key);
+    let (mut engine, locals) = Engine::new(settings.workers, settings.job_capacity, nested, key);
+    engine.recorders = Recorders::new(settings.workers, settings.wishes);
     let engine = Arc::new(engine);
     let startup = Arc::new(Startup::default());
     for (worker, local) in locals.into_iter().enumerate() {

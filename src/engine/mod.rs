@@ -43,13 +43,13 @@ mod worker;
 pub(crate) mod hooks;
 
 pub(crate) use crate::idle::{Hunger, MAX_WORKERS};
+pub(crate) use crate::tally::Ended;
 #[cfg(not(workcrew_loom))]
 pub(crate) use crew::Legacy;
 #[cfg(all(test, not(workcrew_loom)))]
 pub(crate) use crew::refusal;
 pub(crate) use crew::{Crew, Startup, ThreadOptions, join_each};
 pub(crate) use lane::Lane;
-pub(crate) use ledger::Ended;
 pub(crate) use life::{Berth, Left, launch};
 pub(crate) use nested::Roost;
 #[cfg(all(test, workcrew_loom))]
@@ -65,6 +65,7 @@ use crate::injector::{Injector, Rejected};
 use crate::nest::Nest;
 use crate::pace::{Nap, Pace};
 use crate::probe::probe;
+use crate::recorder::Recorders;
 use crate::sync::{self, AtomicBool, AtomicU64, AtomicUsize, Home, Ordering, barrier};
 use crate::tally::WorkerStats;
 use crossbeam_utils::CachePadded;
@@ -206,6 +207,7 @@ pub(crate) struct Engine<J> {
     ended: Gate,
     cancelled: AtomicU64,
     returned: AtomicU64,
+    pub(crate) recorders: Recorders,
     /// Tells this pool's threads from others'.
     key: usize,
     home: Home,
@@ -247,6 +249,7 @@ impl<J> Engine<J> {
             ended: Gate::new(),
             cancelled: AtomicU64::new(0),
             returned: AtomicU64::new(0),
+            recorders: Recorders::default(),
             key,
             home: Home::new(),
         };

@@ -8,6 +8,8 @@ use crate::engine::{Engine, Refused, current_worker};
 use crate::error::{SubmitAllError, SubmitError, TrySubmitError};
 use crate::injector::Rejected;
 use crate::sync::Arc;
+#[cfg(feature = "trace")]
+use crate::trace::Trace;
 use std::fmt;
 
 /// Submits jobs to a [`ThreadPool`](crate::ThreadPool) from anywhere, from its own jobs too.
@@ -193,6 +195,18 @@ impl ThreadPoolHandle {
             blocked_submitters: self.engine.blocked_submitters() as u64,
             workers: self.engine.works(),
         }
+    }
+}
+
+#[cfg(feature = "trace")]
+impl ThreadPoolHandle {
+    /// What the workers did last, up to now, also after the pool's end. Empty if the pool
+    /// was built without [`ThreadPoolBuilder::trace`](crate::ThreadPoolBuilder::trace). Only
+    /// with the feature `trace`.
+    ///
+    /// Disturbs nobody. Takes time and memory in proportion to the events.
+    pub fn trace(&self) -> Trace {
+        self.engine.recorders.trace()
     }
 }
 

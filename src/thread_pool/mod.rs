@@ -60,6 +60,8 @@ use crate::error::{
     BuildError, GroupError, JoinError, SubmitAllError, SubmitError, TrySubmitError, WaitError,
     WaitTimeoutError,
 };
+#[cfg(feature = "trace")]
+use crate::trace::Trace;
 use crate::{sync, unwind};
 use std::fmt;
 use std::time::Duration;
@@ -277,6 +279,12 @@ impl ThreadPool {
     /// As [`ThreadPoolHandle::stats`].
     pub fn stats(&self) -> ThreadPoolStats {
         self.handle.stats()
+    }
+
+    /// As [`ThreadPoolHandle::trace`]. Only with the feature `trace`.
+    #[cfg(feature = "trace")]
+    pub fn trace(&self) -> Trace {
+        self.handle.trace()
     }
 
     /// Closes the pool and waits until all jobs have run and all threads have ended.

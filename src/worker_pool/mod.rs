@@ -34,6 +34,8 @@ use crate::error::{
     TrySubmitError, WaitError, WaitTimeoutError,
 };
 use crate::sync;
+#[cfg(feature = "trace")]
+use crate::trace::Trace;
 use crate::unwind;
 use outbox::Outbox;
 use std::fmt;
@@ -307,6 +309,12 @@ impl<J: Send, R: Send, S: Send> WorkerPool<J, R, S> {
     /// As [`Handle::stats`].
     pub fn stats(&self) -> Stats {
         self.handle.stats()
+    }
+
+    /// As [`Handle::trace`]. Only with the feature `trace`.
+    #[cfg(feature = "trace")]
+    pub fn trace(&self) -> Trace {
+        self.handle.trace()
     }
 
     /// Closes the pool and waits until all jobs have run and all threads have ended.
