@@ -52,4 +52,5 @@ mod pool;
 mod recall;
 mod reserve;
 mod scope;
+mod tasks;
 mod thread_pool;
