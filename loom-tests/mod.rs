@@ -54,5 +54,6 @@ mod pool;
 mod recall;
 mod reserve;
 mod scope;
+mod tasks;
 mod thread_pool;
 mod track;

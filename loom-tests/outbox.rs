@@ -9,9 +9,9 @@ use crate::worker_pool::outbox::{Outbox, Outlet};
 use crate::{JobError, Outcome, Results};
 use std::cell::Cell;
 
-type Shared = Arc<Outbox<Parcel>>;
+pub(super) type Shared = Arc<Outbox<Parcel>>;
 
-fn outbox<const WORKERS: usize>(
+pub(super) fn outbox<const WORKERS: usize>(
     capacity: usize,
 ) -> (Shared, [Outlet<Parcel>; WORKERS], Results<Parcel>) {
     let (outbox, outlets) = Outbox::new(WORKERS, capacity);
@@ -20,7 +20,7 @@ fn outbox<const WORKERS: usize>(
     (outbox, outlets.try_into().unwrap(), results)
 }
 
-fn deliver(outbox: &Shared, outlet: &mut Outlet<Parcel>, number: u64) {
+pub(super) fn deliver(outbox: &Shared, outlet: &mut Outlet<Parcel>, number: u64) {
     outlet.deliver(
         outbox,
         Origin::submitted(number),

@@ -272,3 +272,5 @@ pub use worker_pool::{
     Builder, Context, Handle, InOrder, Map, MapOrdered, Outcome, Results, Stats, Submitter,
     WorkerPool,
 };
+#[cfg(feature = "async")]
+pub use worker_pool::{MapStream, ResultStream, Submission};

@@ -100,6 +100,7 @@ fn warm_up(pool: &Pool, results: &mut Results<u64>) {
 
 #[test]
 fn a_warm_pool_does_not_allocate() {
+    awaiting_costs_no_allocation();
     type Pattern = (&'static str, u64, fn(&Pool));
     let patterns: [Pattern; 8] = [
         ("submit", JOBS, |pool| {
@@ -157,6 +158,27 @@ fn a_warm_pool_does_not_allocate() {
     }
     maps_over_an_endless_input_in_constant_memory();
     closures_cost_no_allocation_and_handles_one();
+}
+
+/// Each result is awaited before it is there, and every other job's place too.
+fn awaiting_costs_no_allocation() {
+    let (pool, mut results) = pool(1, 1, 1);
+    let mut round = || {
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        smol::future::block_on(async {
+            pool.submit_async(0).await.unwrap();
+            for job in 1..JOBS / 4 {
+                pool.submit_async(job).await.unwrap();
+                results.recv_async().await.unwrap();
+            }
+            results.recv_async().await.unwrap();
+        });
+        ALLOCATIONS.load(Ordering::Relaxed) - before
+    };
+    round();
+    let allocated = round();
+    assert!(allocated <= 16, "{allocated} allocations by awaiting");
+    println!("awaiting: {allocated}");
 }
 
 fn maps_over_an_endless_input_in_constant_memory() {

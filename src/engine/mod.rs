@@ -26,6 +26,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "async")]
+mod awaiting;
 mod batch;
 mod crew;
 mod ending;
@@ -44,6 +46,8 @@ pub(crate) mod hooks;
 
 pub(crate) use crate::idle::{Hunger, MAX_WORKERS};
 pub(crate) use crate::tally::Ended;
+#[cfg(feature = "async")]
+pub(crate) use awaiting::Candidate;
 #[cfg(not(workcrew_loom))]
 pub(crate) use crew::Legacy;
 #[cfg(all(test, not(workcrew_loom)))]
@@ -213,6 +217,21 @@ pub(crate) struct Engine<J> {
     home: Home,
 }
 
+/// Attempts to submit the job that is there. If there is no room it stays.
+fn try_job<J>(
+    job: &mut Option<J>,
+    attempt: impl FnOnce(J) -> Result<u64, Rejected<J>>,
+) -> Option<Result<u64, Refused<J>>> {
+    match attempt(job.take()?) {
+        Ok(index) => Some(Ok(index)),
+        Err(Rejected::Closed(back)) => Some(Err(Refused::Closed(back))),
+        Err(Rejected::Full(back)) => {
+            *job = Some(back);
+            None
+        }
+    }
+}
+
 impl<J> Engine<J> {
     /// An engine, and the owner's end of each worker's deque. `nested` jobs have room in a
     /// worker's nest; a front that has no such jobs needs no nests.
@@ -305,14 +324,7 @@ impl<J> Engine<J> {
             return Err(Refused::WouldDeadlock(job));
         }
         let mut job = Some(job);
-        let tried = self.wait_for_room(deadline, || match attempt(job.take()?) {
-            Ok(index) => Some(Ok(index)),
-            Err(Rejected::Closed(back)) => Some(Err(Refused::Closed(back))),
-            Err(Rejected::Full(back)) => {
-                job = Some(back);
-                None
-            }
-        });
+        let tried = self.wait_for_room(deadline, || try_job(&mut job, &mut attempt));
         match (tried, job) {
             (Some(result), _) => result,
             (None, Some(job)) => Err(Refused::TimedOut(job)),

@@ -42,7 +42,7 @@ pub struct ThreadPoolHandle {
 }
 
 /// The closure that was made a task to be submitted.
-fn unpack<F: FnOnce() + Send + 'static>(task: Task) -> F {
+pub(super) fn unpack<F: FnOnce() + Send + 'static>(task: Task) -> F {
     let detached: Option<Detached<F>> = task.take_back();
     detached.expect("it comes back to whom it came from").0
 }

@@ -32,6 +32,8 @@
 //! what it waits for. Threads outside of the crew only sleep, so that no more jobs run at once
 //! than there are workers.
 
+#[cfg(feature = "async")]
+mod awaiting;
 mod broadcast;
 mod builder;
 mod fork_join;

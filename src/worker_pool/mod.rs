@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "async")]
+mod awaiting;
 mod builder;
 mod context;
 mod hand;
@@ -19,6 +21,8 @@ mod submitter;
 mod try_map;
 
 use crate::error::JobError;
+#[cfg(feature = "async")]
+pub use awaiting::{MapStream, ResultStream, Submission};
 pub use builder::Builder;
 pub use context::Context;
 pub use handle::Handle;

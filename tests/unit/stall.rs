@@ -19,6 +19,8 @@
 mod errand;
 #[path = "stall/group.rs"]
 mod group;
+#[path = "stall/line.rs"]
+mod line;
 #[path = "stall/nest.rs"]
 mod nest;
 #[path = "stall/offer.rs"]
@@ -35,6 +37,8 @@ mod queues;
 use crate::probe::Stall;
 use errand::Role::Errander;
 use group::Role::{Member, Spawner};
+use line::HELD;
+use line::Role::{DroppedTask, Notifier, Task};
 use nest::Role::{Member as Worker, Nester, Robber};
 use offer::Role::{Giver, Runner};
 use oneshot::Role::{Claimant, JobOwner};
@@ -68,6 +72,7 @@ struct Point {
 #[derive(Clone, Copy, Debug)]
 enum Role {
     Among(group::Role),
+    Along(line::Role),
     At(oneshot::Role),
     Beside(offer::Role),
     Inside(nest::Role),
@@ -114,7 +119,7 @@ impl Point {
     }
 }
 
-use Role::{Among, At, Beside, In, Inside, Of, On};
+use Role::{Along, Among, At, Beside, In, Inside, Of, On};
 
 const CLAIMED: &str = "injector push: claimed, not written";
 const WRITTEN: &str = "injector push: written, not published";
@@ -498,6 +503,32 @@ const POINTS: &[Point] = &[
         &[In(BlockedSubmitter)],
     )
     .beside(CLOSED),
+    // gate::tasks
+    at("gate poll: entered, not looked", "polling", &[Along(Task)]),
+    at("gate poll: found, not left", "polling", &[Along(Task)])
+        .after(&["gate poll: entered, not looked"]),
+    at(HELD, "polling", &[Along(Task)]),
+    at(
+        "gate leave: called, not given on",
+        "dropping a future",
+        &[Along(DroppedTask)],
+    ),
+    at(
+        "gate give: owed, not settled",
+        "waking a task",
+        &[Along(Notifier)],
+    ),
+    at(
+        "gate settle: held by another",
+        "waking a task",
+        &[Along(Notifier)],
+    )
+    .beside(HELD),
+    at(
+        "gate settle: out of the line, not woken",
+        "waking a task",
+        &[Along(Notifier)],
+    ),
     // engine
     at(
         "engine submit: room counted, limit not stored",
@@ -861,6 +892,9 @@ fn queues_go_on_beside_a_suspended_thread() {
         Beside(role) if workers == WORKERS[0] && capacity == CAPACITIES[0] => {
             Some(offer::play(point, role))
         }
+        Along(role) if workers == WORKERS[0] && capacity == CAPACITIES[0] => {
+            Some(line::play(point, role))
+        }
         Among(role) if workers == WORKERS[0] && capacity == CAPACITIES[0] => {
             Some(group::play(point, role, pass))
         }
@@ -875,7 +909,7 @@ fn queues_go_on_beside_a_suspended_thread() {
 #[test]
 fn pools_go_on_beside_a_suspended_thread() {
     play_all(|point, role, workers, capacity, pass| match role {
-        Among(_) | At(_) | Beside(_) | Inside(_) | Of(_) => None,
+        Along(_) | Among(_) | At(_) | Beside(_) | Inside(_) | Of(_) => None,
         On(Errander) if capacity == CAPACITIES[0] => Some(errand::play(point, workers, pass)),
         On(_) => None,
         In(role) => Some(pool::play(point, role, workers, capacity, pass)),
