@@ -212,6 +212,7 @@ mod error;
 mod gate;
 mod idle;
 mod injector;
+mod lazy;
 mod nest;
 mod oneshot;
 mod pace;
