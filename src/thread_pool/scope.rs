@@ -40,7 +40,7 @@
 
 use super::ThreadPoolHandle;
 use super::task::{Detached, Task, Work};
-use crate::engine::{Ended, Roost, current_worker};
+use crate::engine::{Ended, Engine, Roost, current_worker};
 use crate::gate::Gate;
 use crate::injector::Injector;
 use crate::lazy::Lazy;
@@ -63,7 +63,7 @@ sync::own! {
 
 /// What the threads of a scope share.
 pub(crate) struct Shared {
-    pool: ThreadPoolHandle,
+    engine: Arc<Engine<Task>>,
     /// Many a scope needs none.
     jobs: Lazy<Injector<Task>>,
     pending: AtomicUsize,
@@ -199,7 +199,7 @@ impl Drop for Current {
 impl<'a> Session<'a> {
     /// The calling thread's for this scope, if it is a worker of the pool, and at work.
     fn new(shared: &'a Arc<Shared>, is_owners: bool) -> Option<Self> {
-        let engine = &shared.pool.engine;
+        let engine = &shared.engine;
         let worker = current_worker(engine.key())?;
         let nest = engine.own_nest(worker)?;
         // SAFETY: it is this worker's, and so only ever used in this thread.
@@ -299,7 +299,7 @@ impl<'a> Session<'a> {
 impl Shared {
     pub(crate) fn new(pool: &ThreadPoolHandle, helps: bool) -> Arc<Self> {
         Arc::new(Self {
-            pool: pool.clone(),
+            engine: Arc::clone(&pool.engine),
             jobs: Lazy::new(),
             pending: AtomicUsize::new(0),
             owner: Gate::new(),
@@ -668,7 +668,7 @@ impl<'scope> Scope<'scope, '_> {
     }
 
     fn submit(&self, task: Task) {
-        let engine = &self.shared.pool.engine;
+        let engine = &self.shared.engine;
         match current_worker(engine.key()) {
             Some(worker) => drop(engine.push_inside(worker, task)),
             None => drop(engine.submit(task, None)),
