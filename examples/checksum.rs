@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo run --release --example checksum -- [--workers N] [--capacity N] [PATH]
+//! cargo run --release --features trace --example checksum -- --trace FILE [PATH]
 //! ```
 //!
 //! Stdout is that of `find PATH -xtype f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum`. Stderr
@@ -12,6 +13,8 @@
 //! checksum: 1234 files, 56789012 bytes, 0.142 s, 399.9 MB/s, 0 unreadable
 //! ```
 //!
+//! With `--trace` it also draws what each worker did, when.
+//!
 //! The exit code is 0, or 1 if anything could not be read or written, or 2 for bad arguments.
 //! Every file means hidden ones, `.git` and `target` too. Links to directories are not followed, so
 //! that no walk goes round in circles; FIFOs and devices are passed over, as they may never end.
@@ -21,7 +24,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use std::{error::Error, fmt::Display, thread};
@@ -33,18 +36,23 @@ use walkdir::{DirEntry, WalkDir};
 use workcrew::{Results, WorkerPool};
 
 const HELP: &str = "\
-Usage: checksum [--workers N] [--capacity N] [PATH]
+Usage: checksum [--workers N] [--capacity N] [--trace FILE] [PATH]
 
 Prints the SHA-256 of every file below PATH as sha256sum does, sorted by path.
 
   PATH            a directory or a file (default: the directory of this crate)
   --workers N     threads that read and hash (default: one per core)
   --capacity N    jobs, and results, that may wait in the pool (default: 1024)
+  --trace FILE    writes what the workers did: a picture (SVG), or, if FILE ends in .json,
+                  JSON for Perfetto; only where it was built with --features trace
   -h, --help      print this
 ";
 const BAR: &str = "[{wide_bar}] {decimal_bytes}/{decimal_total_bytes} at {decimal_bytes_per_sec}";
 /// Bytes read at once: system calls become rare, and the buffer still fits a core's cache.
 const BUFFER: usize = 128 * 1024;
+/// Of each worker, as far as they are drawn.
+#[cfg(feature = "trace")]
+const EVENTS: usize = 100_000;
 
 /// What a worker makes of an entry of the walk: a line, or `None` for what is no file, or the
 /// reason why there is no line.
@@ -54,6 +62,13 @@ type Hashed = Result<Option<Line>, String>;
 struct Line {
     name: Vec<u8>,
     sha256: [u8; 32],
+}
+
+struct Arguments {
+    path: PathBuf,
+    workers: usize,
+    capacity: usize,
+    timeline: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -69,19 +84,27 @@ fn main() -> ExitCode {
 
 /// Whether all could be read and written; the error is that of the arguments.
 fn run() -> Result<bool, Box<dyn Error>> {
-    let Some((path, workers, capacity)) = arguments()? else {
+    let Some(arguments) = arguments()? else {
         return Ok(written(io::stdout().write_all(HELP.as_bytes())));
     };
+    let Arguments {
+        path,
+        workers,
+        capacity,
+        timeline,
+    } = arguments;
     let started = Instant::now();
     let bar = ProgressBar::no_length().with_style(ProgressStyle::with_template(BAR)?);
 
     let read = bar.clone();
-    let (pool, results) = WorkerPool::builder()
+    let builder = WorkerPool::builder()
         .workers(workers)
         .job_capacity(capacity)
         .result_capacity(capacity)
-        .init(|_worker| vec![0; BUFFER])
-        .build(move |entry, ctx| hash(entry, ctx.state, &read))?;
+        .init(|_worker| vec![0; BUFFER]);
+    #[cfg(feature = "trace")]
+    let builder = builder.trace(timeline.as_ref().map_or(0, |_| EVENTS));
+    let (pool, results) = builder.build(move |entry, ctx| hash(entry, ctx.state, &read))?;
 
     // A walk of its own for the length of the bar, since the other one waits for the workers.
     let (top, length) = (path.clone(), bar.clone());
@@ -106,18 +129,19 @@ fn run() -> Result<bool, Box<dyn Error>> {
     let mut out = BufWriter::new(io::stdout().lock());
     let printed = lines.iter().try_for_each(|line| line.print(&mut out));
     let written = written(printed.and_then(|()| out.flush()));
+    let drawn = timeline.is_none_or(|file| draw(&pool, &file));
 
     let rate = bytes as f64 / 1e6 / seconds;
     say(format_args!(
         "{files} files, {bytes} bytes, {seconds:.3} s, {rate:.1} MB/s, {failures} unreadable\n{}",
         pool.stats()
     ));
-    Ok(written && failures == 0)
+    Ok(written && drawn && failures == 0)
 }
 
-/// PATH, workers and capacity, or `None` if help is asked for.
-fn arguments() -> Result<Option<(PathBuf, usize, usize)>, lexopt::Error> {
-    let mut path = None;
+/// `None` if help is asked for.
+fn arguments() -> Result<Option<Arguments>, lexopt::Error> {
+    let (mut path, mut timeline) = (None, None);
     let mut workers = thread::available_parallelism().map_or(1, usize::from);
     let mut capacity = 1024;
     let mut parser = lexopt::Parser::from_env();
@@ -126,12 +150,19 @@ fn arguments() -> Result<Option<(PathBuf, usize, usize)>, lexopt::Error> {
             Short('h') | Long("help") => return Ok(None),
             Long("workers") => workers = number(&mut parser, "--workers")?,
             Long("capacity") => capacity = number(&mut parser, "--capacity")?,
+            Long("trace") if cfg!(feature = "trace") => timeline = Some(parser.value()?.into()),
+            Long("trace") => return Err("--trace needs a build with --features trace".into()),
             Value(value) if path.is_none() => path = Some(value.into()),
             _ => return Err(argument.unexpected()),
         }
     }
     let path = path.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
-    Ok(Some((path, workers, capacity)))
+    Ok(Some(Arguments {
+        path,
+        workers,
+        capacity,
+        timeline,
+    }))
 }
 
 fn number(parser: &mut lexopt::Parser, option: &str) -> Result<usize, lexopt::Error> {
@@ -216,6 +247,24 @@ fn written(printed: io::Result<()>) -> bool {
         }
         _ => true,
     }
+}
+
+/// Draws what the workers did. Returns whether that could be written.
+#[cfg(feature = "trace")]
+fn draw<J: Send, R: Send, S: Send>(pool: &WorkerPool<J, R, S>, file: &Path) -> bool {
+    let is_json = file.extension().is_some_and(|end| end == "json");
+    let drawn = File::create(file).and_then(|out| match is_json {
+        true => pool.trace().write_chrome_json(out),
+        false => pool.trace().write_svg(out),
+    });
+    drawn
+        .inspect_err(|error| say(format_args!("{file:?}: {error}")))
+        .is_ok()
+}
+
+#[cfg(not(feature = "trace"))]
+fn draw<J: Send, R: Send, S: Send>(_pool: &WorkerPool<J, R, S>, _file: &Path) -> bool {
+    unreachable!("the arguments have been refused")
 }
 
 /// A line on stderr. Unlike with `eprintln!`, nobody needs to be there to read it.

@@ -63,7 +63,7 @@ pub(super) fn site<const N: usize, F>(
 where
     F: Fn(&Site, u64, &mut Desk<'_, u64>) + Copy + 'static,
 {
-    let (engine, locals) = Engine::new(N, capacity, 0);
+    let (engine, locals) = Engine::new(N, capacity, 0, 0);
     let site = Arc::new(Site {
         engine,
         begun: AtomicU64::new(0),
@@ -629,7 +629,7 @@ fn halt_races_a_job() {
     };
     explore("halt_races_a_job", plan, || {
         let board = Arc::new(Board::new());
-        let (engine, mut locals) = Engine::new(1, 2, 0);
+        let (engine, mut locals) = Engine::new(1, 2, 0, 0);
         let engine = Arc::new(engine);
         engine.try_submit(0).unwrap();
         let worker = thread::spawn({
@@ -1160,9 +1160,9 @@ fn batch_races_park() {
 
 /// The only place is a submitter's that never fills it. Whoever finds it taken makes the
 /// worker pass it over.
-fn place_of_a_lost_submitter(name: &str, submit: fn(&Site)) {
+pub(super) fn place_of_a_lost_submitter(name: &str, bound: Bound, submit: fn(&Site)) {
     let plan = Plan {
-        bound: Bound::Preemptions(1),
+        bound,
         floor: 20,
         events: &[
             "injector contest: asked, crew not told",
@@ -1180,13 +1180,38 @@ fn place_of_a_lost_submitter(name: &str, submit: fn(&Site)) {
 
 #[test]
 fn submit_passes_a_lost_submitter() {
-    place_of_a_lost_submitter("submit_passes_a_lost_submitter", |site| submit(site, 0));
+    let bound = Bound::Preemptions(1);
+    place_of_a_lost_submitter("submit_passes_a_lost_submitter", bound, |site| {
+        submit(site, 0);
+    });
 }
 
 #[test]
 fn batch_passes_a_lost_submitter() {
-    place_of_a_lost_submitter("batch_passes_a_lost_submitter", |site| {
+    let bound = Bound::Preemptions(1);
+    place_of_a_lost_submitter("batch_passes_a_lost_submitter", bound, |site| {
         site.engine.submit_batch(&mut [Some(0)]).unwrap();
+    });
+}
+
+/// The only place is a submitter's that never fills it, and it counts as a job until the worker
+/// passes it over, which finds no other: who waits for idleness is told all the same.
+#[test]
+fn idle_waiter_is_told_of_a_place_passed_over() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 50,
+        events: &["injector pop: poisoned", "gate wait: permit taken"],
+    };
+    explore("idle_waiter_is_told_of_a_place_passed_over", plan, || {
+        let (site, start) = site(1, |_, _, _| {});
+        site.engine.claim_and_leave();
+        let workers: Workers<1> = start();
+        // It does not come again.
+        let refused = site.engine.try_submit(0);
+        assert!(matches!(refused, Err(Rejected::Full(0))));
+        assert!(site.engine.wait_until_idle(None));
+        close_and_join(&site, workers, 0);
     });
 }
 
@@ -1292,4 +1317,36 @@ fn errand_races_park() {
 fn errand_meets_a_lost_searcher() {
     let bound = Bound::Preemptions(0);
     errand_for_the_other_worker("errand_meets_a_lost_searcher", true, bound);
+}
+
+/// As a thief, a worker whose errand takes long does not count as searching: job 2 wakes the
+/// other one, which sleeps by then.
+#[test]
+fn worker_with_an_errand_no_longer_searches() {
+    let plan = Plan {
+        bound: Bound::Preemptions(0),
+        floor: 20,
+        events: &[
+            "idle wake_all: chosen, not woken",
+            "idle wake: chosen, not woken",
+        ],
+    };
+    explore("worker_with_an_errand_no_longer_searches", plan, || {
+        let (site, start) = site(2, |site, job, desk| {
+            let own = desk.worker();
+            match job {
+                0 => site.engine.send_each(own, [(1 - own, 1)]),
+                1 => {
+                    site.done.unpark();
+                    site.signals[0].park(WATCH);
+                }
+                _ => site.signals[0].unpark(),
+            }
+        });
+        submit(&site, 0);
+        let workers: Workers<2> = start();
+        assert!(site.done.park(WATCH));
+        submit(&site, 2);
+        close_and_join(&site, workers, 3);
+    });
 }

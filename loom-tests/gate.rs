@@ -8,14 +8,14 @@ use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering, thread};
 use std::time::Instant;
 
 /// A gate, and a number of places behind it.
-struct Hall {
-    gate: Gate,
+pub(super) struct Hall {
+    pub(super) gate: Gate,
     places: AtomicUsize,
-    open: AtomicBool,
+    pub(super) open: AtomicBool,
 }
 
 impl Hall {
-    fn new() -> Arc<Self> {
+    pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             gate: Gate::new(),
             places: AtomicUsize::new(0),
@@ -23,7 +23,7 @@ impl Hall {
         })
     }
 
-    fn free(&self, places: usize) {
+    pub(super) fn free(&self, places: usize) {
         // By one writer; the takers' read-modify-writes come later or are seen.
         self.places.fetch_add(places, Ordering::Relaxed);
         self.gate.notify(places);
@@ -31,7 +31,7 @@ impl Hall {
 
     /// Takes a place, if one is seen. (A mere read-modify-write would always see
     /// the newest value, and hide a missing barrier.)
-    fn enter(&self) -> Option<()> {
+    pub(super) fn enter(&self) -> Option<()> {
         let mut seen = self.places.load(Ordering::Relaxed);
         while seen > 0 {
             match self

@@ -2,12 +2,13 @@
 
 use super::explore::{Bound, Plan, explore};
 use super::parcel::{Board, Parcel};
+use super::scope::{member, shared as scope};
 use crate::error::Failure;
 use crate::probe::visit;
 use crate::sync::{Arc, thread};
 use crate::thread_pool::group::{Ran, Record};
 use crate::thread_pool::scope::{Shared, Ticket};
-use crate::thread_pool::task::{Detached, Task, Work};
+use crate::thread_pool::task::Work;
 use crate::{GroupError, ThreadPool};
 
 type Book = Record<Parcel, Parcel>;
@@ -20,12 +21,12 @@ fn spawn(
 ) -> Ticket {
     let index = record.next_index();
     let (scope, record) = (Arc::clone(shared), Arc::clone(record));
-    let job = Detached(move || {
+    let job = member(shared, move || {
         if let Ran::FailedFirst(_) = record.run(index, job) {
             scope.run_queued();
         }
     });
-    Shared::add(shared, Task::new(job))
+    Shared::add(shared, job)
 }
 
 fn worker(ticket: Ticket) -> thread::JoinHandle<()> {
@@ -75,14 +76,14 @@ fn cancellation_races_the_last_job() {
         ],
     };
     explore("cancellation_races_the_last_job", plan, || {
-        let (shared, record) = (Shared::new(false), Arc::new(Book::new()));
+        let (shared, record) = (scope(false), Arc::new(Book::new()));
         let held = Parcel::new(2);
         let tickets = [
             spawn(&shared, &record, || Err(Parcel::new(1))),
             spawn(&shared, &record, move || Ok(Parcel::new(held.open()))),
         ];
         let workers = tickets.map(worker);
-        shared.wait();
+        shared.wait(None);
         match open(record.conclude()) {
             (values, failures, 0) => {
                 visit("model: finished");
@@ -110,12 +111,12 @@ fn one_of_two_failures_is_the_first() {
         ],
     };
     explore("one_of_two_failures_is_the_first", plan, || {
-        let (shared, record) = (Shared::new(false), Arc::new(Book::new()));
+        let (shared, record) = (scope(false), Arc::new(Book::new()));
         let workers = [1, 2].map(|number| {
             let ticket = spawn(&shared, &record, move || Err(Parcel::new(number)));
             worker(ticket)
         });
-        shared.wait();
+        shared.wait(None);
         let (values, failures, cancelled) = open(record.conclude());
         assert!(values.is_empty());
         assert_eq!(failures.len() + cancelled, 2);

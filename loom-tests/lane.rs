@@ -1,6 +1,6 @@
 //! Models of [`crate::engine::Lane`]. A lane reserves one place beside the one that it fills.
 
-use super::engine::{Site, Workers, close_and_join, site, submit};
+use super::engine::{Site, Workers, close_and_join, place_of_a_lost_submitter, site, submit};
 use super::explore::{Bound, Plan, explore};
 use crate::engine::{Exit, Fate, Lane};
 use crate::injector::Rejected;
@@ -198,6 +198,15 @@ fn blocked_submitter_gets_the_reserved_place() {
         let _forgotten = lane_after(&site, 0);
         other.join().unwrap();
         assert_eq!(site.engine.drain(Fate::Returned).len(), 2);
+    });
+}
+
+#[test]
+fn lane_passes_a_lost_submitter() {
+    let bound = Bound::Preemptions(0);
+    place_of_a_lost_submitter("lane_passes_a_lost_submitter", bound, |site| {
+        let submitted = site.engine.submit_in(&mut Lane::default(), 0, None);
+        submitted.expect("it is open");
     });
 }
 

@@ -2,11 +2,11 @@
 
 use super::explore::{Bound, Plan, explore};
 use super::parcel::{Board, Parcel};
+use super::tasks::alarm;
 use crate::oneshot::Oneshot;
-use crate::parker::Parker;
 use crate::probe::visit;
 use crate::sync::{Arc, WATCH, thread};
-use std::task::{Poll, Wake, Waker};
+use std::task::Poll;
 
 type Place = Oneshot<Parcel, Parcel>;
 
@@ -142,19 +142,6 @@ fn completion_races_the_drop_of_the_handle() {
         };
         assert!(worker.join().unwrap() ^ left_with_it);
     });
-}
-
-struct Alarm(Parker);
-
-impl Wake for Alarm {
-    fn wake(self: std::sync::Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-fn alarm() -> (std::sync::Arc<Alarm>, Waker) {
-    let alarm = std::sync::Arc::new(Alarm(Parker::new()));
-    (std::sync::Arc::clone(&alarm), Waker::from(alarm))
 }
 
 #[test]

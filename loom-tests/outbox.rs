@@ -9,9 +9,9 @@ use crate::worker_pool::outbox::{Outbox, Outlet};
 use crate::{JobError, Outcome, Results};
 use std::cell::Cell;
 
-type Shared = Arc<Outbox<Parcel>>;
+pub(super) type Shared = Arc<Outbox<Parcel>>;
 
-fn outbox<const WORKERS: usize>(
+pub(super) fn outbox<const WORKERS: usize>(
     capacity: usize,
 ) -> (Shared, [Outlet<Parcel>; WORKERS], Results<Parcel>) {
     let (outbox, outlets) = Outbox::new(WORKERS, capacity);
@@ -20,7 +20,7 @@ fn outbox<const WORKERS: usize>(
     (outbox, outlets.try_into().unwrap(), results)
 }
 
-fn deliver(outbox: &Shared, outlet: &mut Outlet<Parcel>, number: u64) {
+pub(super) fn deliver(outbox: &Shared, outlet: &mut Outlet<Parcel>, number: u64) {
     outlet.deliver(
         outbox,
         Origin::submitted(number),
@@ -377,6 +377,32 @@ fn what_was_spilled_counts() {
         }
         for number in 1..=3 {
             assert_eq!(recv(&mut results), number);
+        }
+    });
+}
+
+/// Two workers deliver where there is room for one result, and nobody has a lease: the second
+/// one waits.
+#[test]
+fn two_results_race_for_one_place() {
+    let plan = Plan {
+        bound: Bound::Preemptions(3),
+        floor: 100,
+        events: &["model: the first waits", "model: the second waits"],
+    };
+    explore("two_results_race_for_one_place", plan, || {
+        let (outbox, [mut first, mut second], _results) = outbox::<2>(1);
+        let worker = {
+            let outbox = Arc::clone(&outbox);
+            thread::spawn(move || deliver_in_a_hurry(&outbox, &mut first, 1))
+        };
+        let second_waits = deliver_in_a_hurry(&outbox, &mut second, 2);
+        let first_waits = worker.join().unwrap();
+        assert_eq!(outbox.untaken(), 2);
+        match (first_waits, second_waits) {
+            (true, _) => visit("model: the first waits"),
+            (_, true) => visit("model: the second waits"),
+            _ => panic!("room for one, two lie there"),
         }
     });
 }

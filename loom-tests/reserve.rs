@@ -227,6 +227,36 @@ fn reclaim_takes_back_from_a_later_use() {
     });
 }
 
+/// The same, and another has taken that one back already: the late reclaim has nothing to do.
+#[test]
+fn reclaim_finds_a_later_use_taken_back() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 50,
+        events: &["segments take: recycled", "model: an item was there"],
+    };
+    explore("reclaim_finds_a_later_use_taken_back", plan, || {
+        let queue = queue();
+        let mut first = push_and_reserve(&queue, 1);
+        let late = thread::spawn({
+            let queue = Arc::clone(&queue);
+            move || queue.reclaim(0, 2)
+        });
+        let used = push_reserved(&queue, &mut first, 2, false);
+        push(&queue, 3);
+        push(&queue, 4);
+        assert_eq!(pop_all(&queue).len(), 3 + usize::from(used));
+        let mut later = push_and_reserve(&queue, 5);
+        assert_eq!(queue.reclaim(4, 6), 1);
+        let void = late.join().unwrap();
+        if used {
+            visit("model: an item was there");
+            assert_eq!(void, 0, "an item was there");
+        }
+        queue.leave(&mut later);
+    });
+}
+
 /// A queue is closed while a producer is about to use its place: it is in, or it is poisoned,
 /// and who drains waits for neither.
 #[test]

@@ -1,5 +1,6 @@
 //! Where threads wait for something to become possible: submitters for room,
-//! takers for results, workers for room among the results.
+//! takers for results, workers for room among the results. With the feature `async`, tasks
+//! wait here too: see [`tasks`].
 //!
 //! **Promise.** If the condition becomes true and [`Gate::notify`] is called after
 //! it, a thread that waits looks again. Nobody waits in vain, and one event wakes
@@ -34,6 +35,12 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "async")]
+mod tasks;
+
+#[cfg(feature = "async")]
+pub(crate) use tasks::Turn;
+
 use crate::pace::{Nap, Patience};
 use crate::probe::probe;
 use crate::sync::{Futex, Ordering, WATCH, barrier};
@@ -60,12 +67,16 @@ impl Snapshot {
 #[derive(Debug)]
 pub(crate) struct Gate {
     word: Futex,
+    #[cfg(feature = "async")]
+    tasks: tasks::Tasks,
 }
 
 impl Gate {
     pub(crate) fn new() -> Self {
         Self {
             word: Futex::new(0),
+            #[cfg(feature = "async")]
+            tasks: tasks::Tasks::new(),
         }
     }
 
@@ -84,6 +95,10 @@ impl Gate {
         let word = self.word.word.load(Ordering::Relaxed);
         if word != 0 {
             self.admit(Snapshot(word), events);
+        }
+        #[cfg(feature = "async")]
+        if self.tasks.are_present() {
+            self.give(events);
         }
     }
 
@@ -126,6 +141,10 @@ impl Gate {
         probe!("gate notify_all: permits left, nobody woken yet");
         // [permit] as in `admit`.
         self.word.wake(u32::MAX);
+        #[cfg(feature = "async")]
+        if self.tasks.are_present() {
+            self.give(usize::MAX);
+        }
     }
 
     /// As [`Gate::wait`], after a nap, and if that was no long one after as many looks as

@@ -212,13 +212,19 @@ mod error;
 mod gate;
 mod idle;
 mod injector;
+mod nest;
 mod oneshot;
 mod pace;
 mod parker;
 mod probe;
+mod recorder;
 mod sync;
 mod tally;
 mod thread_pool;
+#[cfg(feature = "trace")]
+mod trace;
+#[cfg(any(feature = "trace", test))]
+mod track;
 mod unwind;
 mod worker_pool;
 
@@ -253,12 +259,18 @@ pub use error::{
     MapError, RecvError, RecvTimeoutError, SubmitAllError, SubmitError, SubmitTimeoutError,
     TryMapError, TryRecvError, TrySubmitError, Unsubmitted, WaitError, WaitTimeoutError,
 };
+#[cfg(feature = "trace")]
+pub use tally::Ended;
 pub use tally::WorkerStats;
 pub use thread_pool::{
     Group, JobHandle, MapIter, MapIterOrdered, QueuedJob, Scope, ThreadPool, ThreadPoolBuilder,
     ThreadPoolHandle, ThreadPoolStats,
 };
+#[cfg(feature = "trace")]
+pub use trace::{Trace, TraceEvent, TraceKind};
 pub use worker_pool::{
     Builder, Context, Handle, InOrder, Map, MapOrdered, Outcome, Results, Stats, Submitter,
     WorkerPool,
 };
+#[cfg(feature = "async")]
+pub use worker_pool::{MapStream, ResultStream, Submission};

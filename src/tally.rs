@@ -21,6 +21,21 @@ pub struct WorkerStats {
     pub woken: u64,
 }
 
+/// How a job ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(
+    not(feature = "trace"),
+    expect(unreachable_pub, reason = "part of the traces, which are not there")
+)]
+pub enum Ended {
+    /// It returned.
+    Completed,
+    /// It panicked.
+    Panicked,
+    /// It was dropped instead of being run.
+    Cancelled,
+}
+
 /// What has become of the jobs, in the order of the law: `accepted`, and its parts.
 pub(crate) struct Jobs {
     pub(crate) accepted: u64,

@@ -48,10 +48,13 @@ const JOBS: u64 = if cfg!(miri) { 500 } else { 20_000 };
 type Pool = WorkerPool<u64, u64>;
 
 fn pool(workers: usize, jobs: usize, results: usize) -> (Pool, Results<u64>) {
-    WorkerPool::<u64, u64>::builder()
+    let builder = WorkerPool::<u64, u64>::builder()
         .workers(workers)
         .job_capacity(jobs)
-        .result_capacity(results)
+        .result_capacity(results);
+    #[cfg(feature = "trace")]
+    let builder = builder.trace(1000);
+    builder
         .build(|job, ctx| {
             if job == FAN_OUT {
                 (0..50).for_each(|job| ctx.push(job));
@@ -97,6 +100,7 @@ fn warm_up(pool: &Pool, results: &mut Results<u64>) {
 
 #[test]
 fn a_warm_pool_does_not_allocate() {
+    awaiting_costs_no_allocation();
     type Pattern = (&'static str, u64, fn(&Pool));
     let patterns: [Pattern; 8] = [
         ("submit", JOBS, |pool| {
@@ -154,6 +158,27 @@ fn a_warm_pool_does_not_allocate() {
     }
     maps_over_an_endless_input_in_constant_memory();
     closures_cost_no_allocation_and_handles_one();
+}
+
+/// Each result is awaited before it is there, and every other job's place too.
+fn awaiting_costs_no_allocation() {
+    let (pool, mut results) = pool(1, 1, 1);
+    let mut round = || {
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        smol::future::block_on(async {
+            pool.submit_async(0).await.unwrap();
+            for job in 1..JOBS / 4 {
+                pool.submit_async(job).await.unwrap();
+                results.recv_async().await.unwrap();
+            }
+            results.recv_async().await.unwrap();
+        });
+        ALLOCATIONS.load(Ordering::Relaxed) - before
+    };
+    round();
+    let allocated = round();
+    assert!(allocated <= 16, "{allocated} allocations by awaiting");
+    println!("awaiting: {allocated}");
 }
 
 fn maps_over_an_endless_input_in_constant_memory() {

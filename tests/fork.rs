@@ -2,8 +2,10 @@
 
 #![cfg(all(target_os = "linux", not(miri)))]
 
-use std::sync::Arc;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use workcrew::{
     BroadcastError, CancelError, JobError, JoinError, RecvError, RecvTimeoutError, Results,
@@ -136,6 +138,59 @@ fn taking_in_a_forked_child_finds_the_end() {
     });
     assert_eq!(first_lie, None);
     assert_unharmed(pool, results);
+}
+
+/// What waited in line before the fork does not touch the line in the child.
+#[test]
+fn awaiting_in_a_forked_child_fails() {
+    let (go, may_go) = mpsc::channel::<()>();
+    let may_go = Mutex::new(may_go);
+    let (pool, mut results) = WorkerPool::<u64, u64>::builder()
+        .workers(1)
+        .job_capacity(1)
+        .build(move |job, _ctx| {
+            let _ = may_go.lock().unwrap().recv();
+            job
+        })
+        .unwrap();
+    pool.submit(0).unwrap();
+    pool.submit(1).unwrap();
+    let mut other = results.clone();
+    let mut context = Context::from_waker(Waker::noop());
+    let mut submission = pin!(pool.submit_async(7));
+    let mut taken = pin!(results.recv_async());
+    let mut idle = pin!(pool.wait_idle_async());
+    assert!(submission.as_mut().poll(&mut context).is_pending());
+    assert!(taken.as_mut().poll(&mut context).is_pending());
+    assert!(idle.as_mut().poll(&mut context).is_pending());
+    let first_lie = in_a_child(|| {
+        let mut context = Context::from_waker(Waker::noop());
+        vec![
+            matches!(
+                submission.as_mut().poll(&mut context),
+                Poll::Ready(Err(SubmitError::Closed(7)))
+            ),
+            matches!(
+                taken.as_mut().poll(&mut context),
+                Poll::Ready(Err(RecvError::Ended))
+            ),
+            idle.as_mut().poll(&mut context) == Poll::Ready(Err(WaitError::Forked)),
+            matches!(
+                pin!(pool.submit_async(8)).poll(&mut context),
+                Poll::Ready(Err(SubmitError::Closed(8)))
+            ),
+            matches!(
+                pin!(other.recv_async()).poll(&mut context),
+                Poll::Ready(Err(RecvError::Ended))
+            ),
+        ]
+    });
+    assert_eq!(first_lie, None);
+    drop(go);
+    smol::block_on(async {
+        submission.await.unwrap();
+        taken.await.unwrap();
+    });
 }
 
 /// What a taker had in hand before the fork is the parent's, like what lies in the queue.
@@ -550,6 +605,13 @@ fn a_child_of_a_job_that_the_owner_of_its_scope_runs_aborts_unless_that_was_the_
                         std::thread::yield_now();
                     }
                 }
+                // Before and after: one of them comes later, in whichever order they run.
+                let queue = || {
+                    if rest == "queued" {
+                        scope.spawn(|| ());
+                    }
+                };
+                queue();
                 scope.spawn(|| {
                     // SAFETY: see `in_a_child`.
                     let forked = unsafe { libc::fork() };
@@ -560,9 +622,7 @@ fn a_child_of_a_job_that_the_owner_of_its_scope_runs_aborts_unless_that_was_the_
                         id.store(forked, Ordering::SeqCst);
                     }
                 });
-                if rest == "queued" {
-                    scope.spawn(|| ());
-                }
+                queue();
             });
         });
         while child.load(Ordering::SeqCst) == 0 {

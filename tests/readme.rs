@@ -90,11 +90,34 @@ fn a_group_stops_at_its_first_failure() -> Result<(), Box<dyn Error>> {
 }
 
 #[test]
+fn tasks_submit_and_take() -> Result<(), Box<dyn Error>> {
+    use smol::stream::StreamExt;
+    smol::block_on(async {
+        let (pool, mut results) = WorkerPool::<u64, u64>::builder()
+            .job_capacity(1)
+            .build(|job, _ctx| job * job)?;
+        let submitter = pool.handle();
+        let submitted = smol::spawn(async move {
+            for job in 1..=100 {
+                submitter.submit_async(job).await?;
+            }
+            submitter.close();
+            Ok::<(), workcrew::SubmitError<u64>>(())
+        });
+        let squares = results.stream().filter_map(|outcome| outcome.result.ok());
+        assert_eq!(squares.fold(0, |sum, square| sum + square).await, 338_350);
+        submitted.await?;
+        Ok::<(), Box<dyn std::error::Error>>(())
+    })?;
+    Ok(())
+}
+
+#[test]
 fn each_example_of_the_readme_stands_here() -> Result<(), Box<dyn Error>> {
     let here = dense(include_str!("readme.rs"));
     let readme = fs::read_to_string("README.md")?;
     let examples: Vec<_> = readme.split("```rust\n").skip(1).collect();
-    assert_eq!(examples.len(), 5);
+    assert_eq!(examples.len(), 6);
     for example in examples {
         let example = example.split("```").next().unwrap();
         let lines = example.lines().filter(|line| !line.starts_with("use "));

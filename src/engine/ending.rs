@@ -7,7 +7,7 @@ use crate::error::{JoinError, WaitError, WaitTimeoutError};
 use std::time::{Duration, Instant};
 
 impl<J> Engine<J> {
-    fn check_can_wait(&self) -> Result<(), WaitError> {
+    pub(super) fn check_can_wait(&self) -> Result<(), WaitError> {
         if self.is_forked() {
             Err(WaitError::Forked)
         } else if is_inside(self.key()) {

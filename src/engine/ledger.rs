@@ -25,7 +25,7 @@
 #![forbid(unsafe_code)]
 
 use crate::sync::{AtomicBool, AtomicU64, Ordering};
-use crate::tally::WorkerStats;
+use crate::tally::{Ended, WorkerStats};
 use crossbeam_utils::CachePadded;
 
 /// One worker's counters. Only that worker changes them.
@@ -45,15 +45,6 @@ pub(crate) struct Ledger {
     woken: AtomicU64,
     /// Whether the worker has left its loop.
     has_left: AtomicBool,
-}
-
-/// How a job ended.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Ended {
-    Completed,
-    Panicked,
-    /// It was dropped instead of being run.
-    Cancelled,
 }
 
 /// Adds to a counter that only the calling thread writes.

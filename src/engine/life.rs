@@ -6,6 +6,7 @@ use super::settings::{Hook, Settings};
 use super::{Engine, Entry, Exit, Inside, Run, Startup, Worker};
 use crate::deque::Local;
 use crate::error::{BuildError, JobPanic};
+use crate::recorder::Recorders;
 use crate::sync::{Arc, thread};
 use crate::unwind::{self, Payload};
 use std::io;
@@ -33,7 +34,8 @@ pub(crate) enum Left {
 }
 
 /// Makes an engine and starts all its threads by `spawn`, and waits until each worker is
-/// ready. `key` tells the engine from others as long as it lives.
+/// ready. `key` tells the engine from others as long as it lives; for `nested` see
+/// [`Engine::new`].
 ///
 /// # Errors
 ///
@@ -41,10 +43,12 @@ pub(crate) enum Left {
 /// runner. Threads that had started end; the caller joins them.
 pub(crate) fn launch<'env, J: Send>(
     settings: &Settings<'env>,
+    nested: usize,
     key: usize,
     mut spawn: impl FnMut(thread::Builder, Berth<'env, J>) -> io::Result<()>,
 ) -> Result<Arc<Engine<J>>, BuildError> {
-    let (engine, locals) = Engine::new(settings.workers, settings.job_capacity, key);
+    let (mut engine, locals) = Engine::new(settings.workers, settings.job_capacity, nested, key);
+    engine.recorders = Recorders::new(settings.workers, settings.wishes);
     let engine = Arc::new(engine);
     let startup = Arc::new(Startup::default());
     for (worker, local) in locals.into_iter().enumerate() {

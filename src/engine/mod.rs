@@ -7,9 +7,10 @@
 //! positions are the jobs' indices and whose length, with what workers moved into
 //! their *deques*, is the bounded capacity. A job that a job pushes goes into its
 //! worker's deque, or the unbounded *overflow* when that is full. One that a certain
-//! worker has to run is an [*errand*](errand). A worker looks in its own deque, at its
-//! errands, in the injector, the overflow, and the other deques, in this order; now and
-//! then in the others first, so that none of them starves.
+//! worker has to run is an [*errand*](errand). One that its worker runs itself before it
+//! comes back for others waits in a [*nest*](nested), unless a thief finds it. A worker looks in
+//! its own deque, at its errands, in the injector, the overflow, and the other deques and
+//! nests, in this order; now and then in the others first, so that none of them starves.
 //!
 //! **How it ends.** After [`Engine::close`] nothing is accepted any more. The crew
 //! is *drained* when all that was accepted has finished; the reader sums `finished`
@@ -25,6 +26,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "async")]
+mod awaiting;
 mod batch;
 mod crew;
 mod ending;
@@ -32,6 +35,7 @@ mod errand;
 mod lane;
 mod ledger;
 mod life;
+mod nested;
 mod recall;
 mod settings;
 mod worker;
@@ -41,14 +45,17 @@ mod worker;
 pub(crate) mod hooks;
 
 pub(crate) use crate::idle::{Hunger, MAX_WORKERS};
+pub(crate) use crate::tally::Ended;
+#[cfg(feature = "async")]
+pub(crate) use awaiting::Candidate;
 #[cfg(not(workcrew_loom))]
 pub(crate) use crew::Legacy;
 #[cfg(all(test, not(workcrew_loom)))]
 pub(crate) use crew::refusal;
 pub(crate) use crew::{Crew, Startup, ThreadOptions, join_each};
 pub(crate) use lane::Lane;
-pub(crate) use ledger::Ended;
 pub(crate) use life::{Berth, Left, launch};
+pub(crate) use nested::Roost;
 #[cfg(all(test, workcrew_loom))]
 pub(crate) use recall::{Look, Recalls};
 pub(crate) use settings::{MAX_CAPACITY, Settings, settings_methods};
@@ -59,8 +66,10 @@ use crate::error::CancelError;
 use crate::gate::Gate;
 use crate::idle::Idle;
 use crate::injector::{Injector, Rejected};
+use crate::nest::Nest;
 use crate::pace::{Nap, Pace};
 use crate::probe::probe;
+use crate::recorder::Recorders;
 use crate::sync::{self, AtomicBool, AtomicU64, AtomicUsize, Home, Ordering, barrier};
 use crate::tally::WorkerStats;
 use crossbeam_utils::CachePadded;
@@ -175,6 +184,7 @@ pub(crate) struct Engine<J> {
     overflow: Injector<Entry<J>>,
     errands: Errands<J>,
     deques: Box<[Stealer<Entry<J>>]>,
+    nests: Box<[Nest<J>]>,
     idle: Idle,
     ledgers: Ledgers,
     recalls: CachePadded<Recalls>,
@@ -201,14 +211,36 @@ pub(crate) struct Engine<J> {
     ended: Gate,
     cancelled: AtomicU64,
     returned: AtomicU64,
+    pub(crate) recorders: Recorders,
     /// Tells this pool's threads from others'.
     key: usize,
     home: Home,
 }
 
+/// Attempts to submit the job that is there. If there is no room it stays.
+fn try_job<J>(
+    job: &mut Option<J>,
+    attempt: impl FnOnce(J) -> Result<u64, Rejected<J>>,
+) -> Option<Result<u64, Refused<J>>> {
+    match attempt(job.take()?) {
+        Ok(index) => Some(Ok(index)),
+        Err(Rejected::Closed(back)) => Some(Err(Refused::Closed(back))),
+        Err(Rejected::Full(back)) => {
+            *job = Some(back);
+            None
+        }
+    }
+}
+
 impl<J> Engine<J> {
-    /// An engine, and the owner's end of each worker's deque.
-    pub(crate) fn new(workers: usize, capacity: usize, key: usize) -> (Self, Vec<Local<Entry<J>>>) {
+    /// An engine, and the owner's end of each worker's deque. `nested` jobs have room in a
+    /// worker's nest; a front that has no such jobs needs no nests.
+    pub(crate) fn new(
+        workers: usize,
+        capacity: usize,
+        nested: usize,
+        key: usize,
+    ) -> (Self, Vec<Local<Entry<J>>>) {
         barrier::prepare();
         let slots = (DEQUE_BYTES / size_of::<Entry<J>>().max(1)).clamp(2, DEQUE_SLOTS);
         let (locals, stealers): (Vec<_>, Vec<_>) = (0..workers).map(|_| deque::ring(slots)).unzip();
@@ -217,6 +249,9 @@ impl<J> Engine<J> {
             overflow: Injector::unbounded(),
             errands: Errands::new(workers),
             deques: stealers.into(),
+            nests: (0..if nested == 0 { 0 } else { workers })
+                .map(|_| Nest::new(nested))
+                .collect(),
             idle: Idle::new(workers),
             ledgers: Ledgers::new(workers),
             recalls: CachePadded::new(Recalls::new(capacity)),
@@ -233,6 +268,7 @@ impl<J> Engine<J> {
             ended: Gate::new(),
             cancelled: AtomicU64::new(0),
             returned: AtomicU64::new(0),
+            recorders: Recorders::default(),
             key,
             home: Home::new(),
         };
@@ -288,14 +324,7 @@ impl<J> Engine<J> {
             return Err(Refused::WouldDeadlock(job));
         }
         let mut job = Some(job);
-        let tried = self.wait_for_room(deadline, || match attempt(job.take()?) {
-            Ok(index) => Some(Ok(index)),
-            Err(Rejected::Closed(back)) => Some(Err(Refused::Closed(back))),
-            Err(Rejected::Full(back)) => {
-                job = Some(back);
-                None
-            }
-        });
+        let tried = self.wait_for_room(deadline, || try_job(&mut job, &mut attempt));
         match (tried, job) {
             (Some(result), _) => result,
             (None, Some(job)) => Err(Refused::TimedOut(job)),
@@ -674,6 +703,7 @@ impl<J> Engine<J> {
             || self.injector.has_published()
             || self.overflow.has_published()
             || self.deques.iter().any(|deque| !deque.is_empty())
+            || self.nests.iter().any(|nest| !nest.is_empty())
             || self.is_drained()
     }
 

@@ -4,6 +4,7 @@
 
 use super::{MAX_WORKERS, ThreadOptions};
 use crate::error::BuildError;
+use crate::recorder::Wishes;
 use crate::sync::{self, Object};
 use crate::unwind;
 
@@ -21,6 +22,7 @@ pub(crate) struct Settings<'env> {
     pub(crate) threads: ThreadOptions,
     pub(crate) on_start: Option<Hook<'env>>,
     pub(crate) on_stop: Option<Hook<'env>>,
+    pub(crate) wishes: Wishes,
 }
 
 impl Settings<'_> {
@@ -37,6 +39,7 @@ impl Settings<'_> {
             threads: ThreadOptions::default(),
             on_start: None,
             on_stop: None,
+            wishes: Wishes::default(),
         }
     }
 
@@ -49,7 +52,11 @@ impl Settings<'_> {
             Self {
                 job_capacity: 0, ..
             } => Err(BuildError::ZeroJobCapacity),
-            Self { job_capacity, .. } if job_capacity > MAX_CAPACITY => {
+            Self {
+                job_capacity,
+                wishes,
+                ..
+            } if job_capacity > MAX_CAPACITY || wishes.exceed(MAX_CAPACITY) => {
                 Err(BuildError::CapacityTooLarge(MAX_CAPACITY))
             }
             _ => Ok(()),
@@ -124,6 +131,18 @@ macro_rules! settings_methods {
         /// wherever the start hook has returned.
         pub fn on_stop(mut self, hook: impl Fn(usize) + Send + Sync + $env) -> Self {
             self.settings.on_stop = Some($crate::sync::Object::new(hook));
+            self
+        }
+
+        /// Remembers the last so many events of each worker, or some more, for
+        /// [`Trace`](crate::Trace): 1 to 2^28. Default: none. Only with the feature `trace`.
+        ///
+        /// Each takes 24 bytes, all of them allocated by `build`, which also takes a
+        /// moment to compare two clocks. A job is one event; so is a batch that a worker
+        /// takes from the shared queue, a steal, and a sleep.
+        #[cfg(feature = "trace")]
+        pub fn trace(mut self, events_per_worker: usize) -> Self {
+            self.settings.wishes.trace = events_per_worker;
             self
         }
     };

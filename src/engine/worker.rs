@@ -2,14 +2,16 @@
 
 #![forbid(unsafe_code)]
 
-use super::ledger::{Ended, Ledger};
+use super::ledger::Ledger;
 use super::recall::Look;
-use super::{Engine, Entry, Origin, Run};
+use super::{Ended, Engine, Entry, Origin, Run};
 use crate::deque::{Local, Steal};
 use crate::idle::Place;
+use crate::nest::Stolen;
 use crate::pace::{Patience, Tempo};
 use crate::probe::probe;
-use crate::sync::{Ordering, barrier};
+use crate::recorder::Recorder;
+use crate::sync::{self, Ordering, barrier};
 use std::cell::Cell;
 
 /// Every so many turns a worker looks for jobs that could wait for ever otherwise. A
@@ -19,9 +21,9 @@ const FAIRNESS: u32 = 61;
 /// Most jobs that leave the injector in one claim.
 const MAX_BATCH: usize = 64;
 
-thread_local! {
+sync::own! {
     /// The key of the engine whose worker this thread is, and the worker's id.
-    static INSIDE: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
+    static INSIDE: Cell<Option<(usize, usize)>> = Cell::new(None);
 }
 
 /// Whether the calling thread is a worker of the engine with this key.
@@ -31,9 +33,8 @@ pub(crate) fn is_inside(key: usize) -> bool {
 
 /// Which worker of the engine with this key the calling thread is.
 pub(crate) fn current_worker(key: usize) -> Option<usize> {
-    let (inside, worker) = INSIDE.with(Cell::get);
-    // loom's threads share one real thread.
-    (!cfg!(workcrew_loom) && inside == key).then_some(worker)
+    let (inside, worker) = INSIDE.with(Cell::get)?;
+    (inside == key).then_some(worker)
 }
 
 /// Makes the calling thread one of the engine's workers, until it is dropped.
@@ -42,18 +43,14 @@ pub(crate) struct Inside(());
 
 impl Inside {
     pub(crate) fn new(key: usize, worker: usize) -> Self {
-        if !cfg!(workcrew_loom) {
-            INSIDE.set((key, worker));
-        }
+        INSIDE.with(|inside| inside.set(Some((key, worker))));
         Self(())
     }
 }
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        if !cfg!(workcrew_loom) {
-            INSIDE.set((0, 0));
-        }
+        INSIDE.with(|inside| inside.set(None));
     }
 }
 
@@ -84,6 +81,7 @@ pub(crate) struct Worker<'a, J> {
     backlog: usize,
     patience: Patience,
     tempo: Tempo,
+    recorder: Recorder<'a>,
     /// Whether this worker counts in the engine's `brisk`.
     brisk: bool,
     /// Whether it has left the jobs to other brisk workers.
@@ -167,6 +165,7 @@ impl<'a, J: Send> Worker<'a, J> {
             backlog: 0,
             patience: Patience::default(),
             tempo: Tempo::default(),
+            recorder: engine.recorders.of(id),
             brisk: false,
             aside: false,
         }
@@ -179,14 +178,17 @@ impl<'a, J: Send> Worker<'a, J> {
                 Ok(entry) => entry,
                 Err(exit) => return exit,
             };
+            let origin = entry.origin;
+            self.recorder
+                .job_begins(origin.index(), origin.is_follow_up());
             let mut desk = Desk {
                 engine: self.engine,
                 worker: self.id,
                 local: &mut self.local,
-                origin: entry.origin,
+                origin,
                 backlog: self.backlog,
             };
-            if entry.origin.is_follow_up() {
+            if origin.is_follow_up() {
                 // [horizon] counted as started before the look.
                 barrier::light();
             }
@@ -196,6 +198,7 @@ impl<'a, J: Send> Worker<'a, J> {
             } else {
                 runner.run(entry, &mut desk)
             };
+            self.recorder.job_ends(ended);
             probe!("engine: job ended, not counted");
             self.ledger.finish(ended);
         }
@@ -273,11 +276,15 @@ impl<'a, J: Send> Worker<'a, J> {
                     id,
                     patience,
                     place,
+                    recorder,
                     ..
                 } = self;
                 self.ledger.park();
+                recorder.parks();
                 let has_work = || engine.has_work_for(*id);
-                if patience.sleep(|| engine.idle.sleep(place, has_work)) {
+                let woken = patience.sleep(|| engine.idle.sleep(place, has_work));
+                recorder.wakes(woken);
+                if woken {
                     self.ledger.wake();
                 }
             }
@@ -312,6 +319,7 @@ impl<'a, J: Send> Worker<'a, J> {
     /// A job of which others know too, or it is time for one that is out of turn.
     #[inline(never)]
     fn find_elsewhere(&mut self) -> Option<Entry<J>> {
+        self.recorder.looks_elsewhere();
         if self.engine.errands.wait_for(self.id) {
             // What is out of turn comes next.
             self.in_turn = self.in_turn.max(1);
@@ -463,6 +471,7 @@ impl<'a, J: Send> Worker<'a, J> {
         if kept > 0 {
             self.local.publish();
             ledger.batch();
+            self.recorder.takes_batch(popped.taken);
         }
         probe!("engine claim: batch published, crew not told");
         engine.idle.found(&mut self.place, more);
@@ -502,11 +511,14 @@ impl<'a, J: Send> Worker<'a, J> {
         let workers = self.engine.workers();
         self.searches = self.searches.wrapping_add(1);
         for step in 0..workers {
-            let victim = (self.id + self.searches % workers + step) % workers;
-            if victim == self.id {
+            let number = (self.id + self.searches % workers + step) % workers;
+            if number == self.id {
                 continue;
             }
-            let victim = &self.engine.deques[victim];
+            if let Some(nested) = self.steal_nested(number) {
+                return Some(nested);
+            }
+            let victim = &self.engine.deques[number];
             let share = victim.len().div_ceil(2).min(MAX_BATCH);
             if share == 0 {
                 continue;
@@ -529,6 +541,7 @@ impl<'a, J: Send> Worker<'a, J> {
                 continue;
             };
             self.ledger.steal(jobs);
+            self.recorder.steals(jobs, number);
             probe!("engine steal: claimed, not published");
             let more = jobs > 1 || !victim.is_empty();
             if jobs > 1 {
@@ -540,6 +553,22 @@ impl<'a, J: Send> Worker<'a, J> {
             return Some(first);
         }
         None
+    }
+
+    /// The oldest job of another worker's nest.
+    fn steal_nested(&mut self, victim: usize) -> Option<Entry<J>> {
+        let nest = self.engine.nest(victim)?;
+        // If somebody was faster, there are other victims, and the last look before the sleep.
+        let Stolen::Item(job) = nest.steal(None) else {
+            return None;
+        };
+        self.ledger.steal(1);
+        self.recorder.steals(1, victim);
+        self.ledger.start();
+        probe!("engine steal: out of a nest, crew not told");
+        self.engine.idle.found(&mut self.place, !nest.is_empty());
+        let origin = Origin::submitted(0).follow_up();
+        Some(Entry { job, origin })
     }
 }
 

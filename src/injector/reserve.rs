@@ -45,7 +45,7 @@
 //! | edge   | release side                  | acquire side                  | carries                             | loom model                         |
 //! |--------|-------------------------------|-------------------------------|-------------------------------------|------------------------------------|
 //! | `left` | [`Injector::leave`], word     | [`Injector::settle`], word    | that the owner is done with the cell | `owner_leaves_beside_a_consumer`  |
-//! | `seen` | every change of a group's word by a producer | [`Injector::vacant`], [`Injector::reclaim`], word | a head that has passed the word's last use | `late_look_at_a_recycled_group`, `reclaim_takes_back_from_a_later_use` |
+//! | `seen` | every change of a group's word by a producer | [`Injector::vacant`], [`Injector::reclaim`], word | a head that has passed the word's last use | `late_look_at_a_recycled_group`, `reclaim_takes_back_from_a_later_use`, `reclaim_finds_a_later_use_taken_back` |
 
 use super::segments::{GROUP, Located, RESERVED, SEGMENT, VOID, locate, take};
 use super::{Injector, Rejected, age, bits, id_of, place, write};
@@ -223,8 +223,7 @@ impl<T> Injector<T> {
     #[cold]
     pub(crate) fn reclaim(&self, head: u64, tail: u64) -> u64 {
         self.walk(head, tail, |word, mine| {
-            // [seen] Acquire: see `vacant`; here, on failure, and on success too: the word of a
-            // later use may look like the one that was seen.
+            // [seen] Acquire: see `vacant`.
             let mut seen = word.load(Ordering::Acquire);
             loop {
                 let free = seen >> RESERVED & !(seen >> VOID) & !seen & mine;
@@ -232,9 +231,10 @@ impl<T> Injector<T> {
                     break;
                 }
                 probe!("injector reclaim: looked, not taken back");
-                // No release: the owner learns that the place is not its own any more, and the
-                // cell is as it left it. (A read-modify-write, so it carries on what others
-                // have released.)
+                // [seen] Acquire on failure, and on success too: the word of a later use may
+                // look like the one that was seen. No release: the owner learns that the place
+                // is not its own any more, and the cell is as it left it. (A read-modify-write,
+                // so it carries on what others have released.)
                 match word.compare_exchange_weak(
                     seen,
                     seen | free << VOID,
@@ -287,14 +287,14 @@ impl<T> Injector<T> {
     }
 
     /// Lets `look` tell, group by group, which of these cells count. Returns how many that are,
-    /// but for those that the head has passed.
+    /// but for those that the head has passed. The caller has seen a tail that is not before `to`.
     fn walk(&self, from: u64, to: u64, mut look: impl FnMut(&AtomicU32, u32) -> u32) -> u64 {
         let mut sum = 0;
         let mut position = if self.reserves() { from } else { to };
         while position < to {
             let number = position / SEGMENT as u64;
-            // [install] Acquire: as in the injector's `look`.
-            let entry = self.entry(number).load(Ordering::Acquire);
+            // Relaxed: the tail has brought it, with the clean segment.
+            let entry = self.entry(number).load(Ordering::Relaxed);
             let (group, cell) = place(position);
             let in_group = (GROUP - cell).min((to - position) as usize);
             // Of another age: the head has passed it.

@@ -33,6 +33,9 @@ mod imp {
     const SYMMETRIC: u8 = 1;
     /// The process is registered: the light half costs nothing.
     const ASYMMETRIC: u8 = 2;
+    /// The kernel has obeyed, and then refused: both halves are full fences from now on, but
+    /// some light halves may have been none.
+    const REVOKED: u8 = 3;
 
     static MODE: AtomicU8 = AtomicU8::new(UNKNOWN);
 
@@ -49,18 +52,23 @@ mod imp {
     }
 
     #[cold]
-    pub(crate) fn heavy() {
-        if MODE.load(Ordering::Relaxed) != SYMMETRIC
+    pub(crate) fn try_heavy() -> bool {
+        let mode = MODE.load(Ordering::Relaxed);
+        if (mode == UNKNOWN || mode == ASYMMETRIC)
             && !membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED)
         {
-            // Before `prepare` every light half is a full fence, so one here will
-            // do. After it, only a filter on system calls that was installed
-            // later gets us here: from now on both halves are fences, and for
-            // the handshake under way [`WATCH`](crate::sync::WATCH) stands in.
+            // Before `prepare` every light half is a full fence, so one here will do. After it,
+            // only a filter on system calls that was installed later gets us here.
             let _ =
-                MODE.compare_exchange(ASYMMETRIC, SYMMETRIC, Ordering::Relaxed, Ordering::Relaxed);
+                MODE.compare_exchange(ASYMMETRIC, REVOKED, Ordering::Relaxed, Ordering::Relaxed);
         }
         fence(Ordering::SeqCst);
+        !is_revoked()
+    }
+
+    #[inline]
+    pub(crate) fn is_revoked() -> bool {
+        MODE.load(Ordering::Relaxed) == REVOKED
     }
 
     #[cold]
@@ -113,11 +121,16 @@ mod imp {
         HEAVY.fetch_add(0, Ordering::Acquire);
     }
 
-    pub(crate) fn heavy() {
+    pub(crate) fn try_heavy() -> bool {
         HEAVY.fetch_add(1, Ordering::Release);
         // Relaxed: the fence acquires the marks of both kinds.
         LIGHT.fetch_add(0, Ordering::Relaxed);
         fence(Ordering::Acquire);
+        true
+    }
+
+    pub(crate) fn is_revoked() -> bool {
+        false
     }
 
     /// Called before a model begins, so that no thread of it learns anything by being
@@ -139,8 +152,13 @@ mod imp {
         fence(Ordering::SeqCst);
     }
 
-    pub(crate) fn heavy() {
+    pub(crate) fn try_heavy() -> bool {
         fence(Ordering::SeqCst);
+        true
+    }
+
+    pub(crate) fn is_revoked() -> bool {
+        false
     }
 
     pub(crate) fn prepare() {}
@@ -150,7 +168,22 @@ mod imp {
 pub(crate) use imp::light;
 
 /// The half for the side that is about to sleep.
-pub(crate) use imp::heavy;
+///
+/// Should the kernel refuse it after all, the handshake under way may fail: there
+/// [`WATCH`](super::WATCH) stands in.
+pub(crate) fn heavy() {
+    let _ = try_heavy();
+}
+
+/// [`heavy`], for whom nothing stands in. Returns whether it pairs with all light halves: if the
+/// kernel once refuses what it did before, it never will again.
+#[must_use]
+pub(crate) fn try_heavy() -> bool {
+    imp::try_heavy()
+}
+
+/// Whether [`try_heavy`] has become useless.
+pub(crate) use imp::is_revoked;
 
 /// A full fence of the calling thread alone, for two sides that are equally rare.
 #[inline]

@@ -10,6 +10,7 @@
 //! | the atomics | std's | loom's, and see `watched` |
 //! | [`Home`] | a handler that runs in each forked child, on Linux | nothing |
 //! | [`Futex`] | the Linux futex call, else a mutex and a condition variable | the mutex and the condition variable |
+//! | [`own!`] | a `thread_local!` | its own, for loom's threads share a real one |
 //! | [`NAP`], [`WATCH`], [`give_way`] | timed waits and polite retries | none: every protocol must do without |
 //!
 //! With `--cfg workcrew_shuttle` beside it shuttle stands in for loom: the same code, in
@@ -78,6 +79,28 @@ pub(crate) use checker::{
 pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
 #[cfg(all(workcrew_loom, not(workcrew_shuttle)))]
 pub(crate) use watched::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
+
+/// A value that each thread has for itself.
+macro_rules! own {
+    ($(#[$attribute:meta])* static $name:ident: $type:ty = $init:expr;) => {
+        #[cfg(not(workcrew_loom))]
+        std::thread_local! {
+            $(#[$attribute])*
+            static $name: $type = const { $init };
+        }
+        #[cfg(all(workcrew_loom, not(workcrew_shuttle)))]
+        loom::thread_local! {
+            $(#[$attribute])*
+            static $name: $type = $init;
+        }
+        #[cfg(workcrew_shuttle)]
+        shuttle::thread_local! {
+            $(#[$attribute])*
+            static $name: $type = $init;
+        }
+    };
+}
+pub(crate) use own;
 
 /// How long a sleeper trusts the others: after this time it looks again by itself. (A
 /// worker does so only if it is the one that sleeps deepest, and the more seldom the

@@ -12,6 +12,10 @@ use crate::sync::{Arc, Object};
 use crate::unwind;
 use std::fmt;
 
+/// Jobs that fit into a worker's nest: a cache line each. A tree of jobs has there what branches
+/// off the way to one leaf.
+const NESTED: usize = if cfg!(workcrew_loom) { 2 } else { 128 };
+
 /// Configures a [`ThreadPool`]; made by [`ThreadPool::builder`].
 ///
 /// # Examples
@@ -106,7 +110,7 @@ impl ThreadPoolBuilder {
             Ok(())
         };
         let checked = self.settings.check();
-        let built = match checked.and_then(|()| launch(&self.settings, key, spawn)) {
+        let built = match checked.and_then(|()| launch(&self.settings, NESTED, key, spawn)) {
             Ok(engine) => Ok(ThreadPool {
                 handle: ThreadPoolHandle { engine, identity },
                 crew: Some(Crew::Owned(threads)),

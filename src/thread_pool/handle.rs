@@ -8,6 +8,8 @@ use crate::engine::{Engine, Refused, current_worker};
 use crate::error::{SubmitAllError, SubmitError, TrySubmitError};
 use crate::injector::Rejected;
 use crate::sync::Arc;
+#[cfg(feature = "trace")]
+use crate::trace::Trace;
 use std::fmt;
 
 /// Submits jobs to a [`ThreadPool`](crate::ThreadPool) from anywhere, from its own jobs too.
@@ -34,13 +36,13 @@ use std::fmt;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct ThreadPoolHandle {
-    pub(super) engine: Arc<Engine<Task>>,
+    pub(crate) engine: Arc<Engine<Task>>,
     /// Its address is the engine's key.
     pub(super) identity: Arc<()>,
 }
 
 /// The closure that was made a task to be submitted.
-fn unpack<F: FnOnce() + Send + 'static>(task: Task) -> F {
+pub(super) fn unpack<F: FnOnce() + Send + 'static>(task: Task) -> F {
     let detached: Option<Detached<F>> = task.take_back();
     detached.expect("it comes back to whom it came from").0
 }
@@ -196,6 +198,18 @@ impl ThreadPoolHandle {
     }
 }
 
+#[cfg(feature = "trace")]
+impl ThreadPoolHandle {
+    /// What the workers did last, up to now, also after the pool's end. Empty if the pool
+    /// was built without [`ThreadPoolBuilder::trace`](crate::ThreadPoolBuilder::trace). Only
+    /// with the feature `trace`.
+    ///
+    /// Disturbs nobody. Takes time and memory in proportion to the events.
+    pub fn trace(&self) -> Trace {
+        self.engine.recorders.trace()
+    }
+}
+
 impl Clone for ThreadPoolHandle {
     fn clone(&self) -> Self {
         Self {
@@ -208,5 +222,14 @@ impl Clone for ThreadPoolHandle {
 impl fmt::Debug for ThreadPoolHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ThreadPoolHandle").finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, workcrew_loom))]
+impl ThreadPoolHandle {
+    /// Of a pool without threads.
+    pub(crate) fn of(engine: Arc<Engine<Task>>) -> Self {
+        let identity = Arc::new(());
+        Self { engine, identity }
     }
 }

@@ -32,6 +32,8 @@
 //! what it waits for. Threads outside of the crew only sleep, so that no more jobs run at once
 //! than there are workers.
 
+#[cfg(feature = "async")]
+mod awaiting;
 mod broadcast;
 mod builder;
 mod fork_join;
@@ -60,6 +62,8 @@ use crate::error::{
     BuildError, GroupError, JoinError, SubmitAllError, SubmitError, TrySubmitError, WaitError,
     WaitTimeoutError,
 };
+#[cfg(feature = "trace")]
+use crate::trace::Trace;
 use crate::{sync, unwind};
 use std::fmt;
 use std::time::Duration;
@@ -277,6 +281,12 @@ impl ThreadPool {
     /// As [`ThreadPoolHandle::stats`].
     pub fn stats(&self) -> ThreadPoolStats {
         self.handle.stats()
+    }
+
+    /// As [`ThreadPoolHandle::trace`]. Only with the feature `trace`.
+    #[cfg(feature = "trace")]
+    pub fn trace(&self) -> Trace {
+        self.handle.trace()
     }
 
     /// Closes the pool and waits until all jobs have run and all threads have ended.

@@ -4,36 +4,63 @@
 //! were spawned in it have ended and are dropped. Whoever waits is told of the end; a worker
 //! that waits runs the scope's jobs meanwhile, and nothing else.
 //!
+//! **Two ways of a job.** A worker that is at work for the scope has a [`Session`]: it pushes
+//! what its jobs spawn into its own [nest](crate::nest), runs that, the newest first, when the job
+//! has ended, and lets others steal the oldest. All other jobs go through the scope's queue, and
+//! for each a *ticket* goes through the pool's, so that they take turns with other jobs. That is
+//! also where those go that find the nest full, or come when the session has had its
+//! [`TURN`].
+//!
 //! **Parts.** `jobs`: the scope's queue. `pending`: jobs that were spawned and have not ended.
 //! `owner`: the gate where the thread of the body waits. `forsaken`: a ticket was dropped
 //! unused, so the owner has to run jobs, whoever it is. Tickets share all that by a counted
 //! pointer, so one that comes after the scope's end finds an empty queue.
 //!
+//! **Counting.** A job that ends in a session leaves its unit of `pending` to the session, which
+//! spends it on the next job that is spawned there. So a tree of jobs is counted without a single
+//! read-modify-write. What is left the session gives back at its end: until then one of its jobs
+//! runs, or is about to, so nobody is kept waiting.
+//!
 //! **Invariants.**
 //!
-//! 1. What is in `jobs` counts in `pending`, from before it is pushed until after it has been
-//!    run and dropped.
+//! 1. What is in `jobs` or in a nest counts in `pending`, from before it is pushed until after it
+//!    has been run and dropped.
 //! 2. For each job in `jobs` there is a ticket that has not been used, or its spawner is about
 //!    to submit one, or `forsaken` is set.
 //! 3. Whoever spawns is the body or a job of the scope, or borrows from one of them: so while
 //!    anybody can spawn, the owner has not left. (As in [`std::thread::scope`], by `'scope`.)
+//! 4. A nest has nothing of a scope in it when the last session of that scope in its thread ends.
+//!    So above what it has of a scope there are only such as are within a job of it.
+//! 5. What `CURRENT` points to is kept by a frame of this thread, or null.
 //!
 //! | edge      | release side             | acquire side       | carries                     | loom model                    |
 //! |-----------|--------------------------|--------------------|-----------------------------|-------------------------------|
-//! | `pending` | [`Shared::run_one`]      | [`Shared::wait`]   | what the jobs did           | `owner_leaves_after_the_last_job` |
+//! | `pending` | [`Shared::have_ended`]   | [`Shared::wait`]   | what the jobs did           | `owner_leaves_after_the_last_job`, `owner_waits_for_the_thief_of_a_job` |
 
 use super::ThreadPoolHandle;
 use super::task::{Detached, Task, Work};
-use crate::engine::{Ended, Engine, current_worker};
+use crate::engine::{Ended, Roost, current_worker};
 use crate::gate::Gate;
 use crate::injector::Injector;
-use crate::sync::{Arc, AtomicBool, AtomicUsize, Home, Mutex, Ordering};
+use crate::probe::probe;
+use crate::sync::{self, Arc, AtomicBool, AtomicUsize, Home, Mutex, Ordering};
 use crate::unwind::{self, AbortOnDrop, Payload};
+use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
+use std::ptr;
+
+/// So many jobs are nested in a session while other jobs of the pool wait for their turn.
+const TURN: usize = 4096;
+
+sync::own! {
+    /// The innermost session of this thread. (The lifetime is not true.)
+    static CURRENT: Cell<*const Session<'static>> = Cell::new(ptr::null());
+}
 
 /// What the threads of a scope share.
 pub(crate) struct Shared {
+    pool: ThreadPoolHandle,
     jobs: Injector<Task>,
     pending: AtomicUsize,
     owner: Gate,
@@ -45,18 +72,180 @@ pub(crate) struct Shared {
     panic: Mutex<Option<Payload>>,
 }
 
-/// The right to run one job of a scope.
+/// A worker at work for a scope.
+pub(crate) struct Session<'a> {
+    shared: &'a Arc<Shared>,
+    roost: Roost<'a, Task>,
+    /// The session of whom waits for the scope.
+    is_owners: bool,
+    /// Units of `pending` of jobs that have ended here.
+    spare: Cell<usize>,
+    /// So many jobs may still be nested.
+    turn: Cell<usize>,
+}
+
+/// A session is the current one until this is dropped.
+struct Current(*const Session<'static>);
+
+/// A job of a scope, which counts in `pending`.
+pub(crate) struct Member<W> {
+    scope: *const Arc<Shared>,
+    work: W,
+}
+
+// SAFETY: the pointer is used while the job counts, when the scope is there (`Member::new`);
+// and an `Arc<Shared>` may be used by several threads.
+unsafe impl<W: Send> Send for Member<W> {}
+
+/// The right to run one job of a scope's queue.
 pub(crate) struct Ticket(Option<Arc<Shared>>);
 
 /// What the owner finds when it looks.
 enum Found {
     End,
+    /// Of the queue.
     Job(Task),
+    /// Of another worker's nest.
+    Stolen(Task),
+}
+
+impl<W: Work> Member<W> {
+    /// # Safety
+    ///
+    /// * `scope` stays where it is until the job has been run or dropped.
+    /// * The job counts in the scope's `pending` when it is run, but no longer afterwards.
+    pub(crate) unsafe fn new(scope: &Arc<Shared>, work: W) -> Self {
+        Self { scope, work }
+    }
+}
+
+impl<W: Work> Work for Member<W> {
+    fn work(self) -> Ended {
+        // SAFETY: we count, so the scope is there (`new`).
+        let shared = unsafe { &*self.scope };
+        // SAFETY: invariant 5; the reference is not kept.
+        match unsafe { CURRENT.with(Cell::get).as_ref() } {
+            Some(session) if session.is_of(shared) => session.run(self.work),
+            None => Session::host(shared, self.work),
+            Some(_) => Shared::run_as_a_guest(shared, self.work),
+        }
+    }
+}
+
+impl Current {
+    fn new(session: &Session<'_>) -> Self {
+        let session = ptr::from_ref(session).cast();
+        Self(CURRENT.with(|current| current.replace(session)))
+    }
+}
+
+impl Drop for Current {
+    fn drop(&mut self) {
+        CURRENT.with(|current| current.set(self.0));
+    }
+}
+
+impl<'a> Session<'a> {
+    /// The calling thread's for this scope, if it is a worker of the pool, and at work.
+    fn new(shared: &'a Arc<Shared>, is_owners: bool) -> Option<Self> {
+        let engine = &shared.pool.engine;
+        let worker = current_worker(engine.key())?;
+        let nest = engine.own_nest(worker)?;
+        // SAFETY: it is this worker's, and so only ever used in this thread.
+        let nest = unsafe { nest.owner() };
+        Some(Self {
+            shared,
+            roost: Roost::new(engine, worker, nest),
+            is_owners,
+            spare: Cell::new(0),
+            turn: Cell::new(if is_owners { usize::MAX } else { TURN }),
+        })
+    }
+
+    fn is_of(&self, scope: &Arc<Shared>) -> bool {
+        Arc::ptr_eq(self.shared, scope)
+    }
+
+    /// What its jobs are known by in the nests.
+    fn tag(&self) -> usize {
+        Arc::as_ptr(self.shared).addr()
+    }
+
+    /// Runs a job that has come to this thread, and all that it makes and nobody steals.
+    fn host(shared: &Arc<Shared>, work: impl Work) -> Ended {
+        // The last job gives back what keeps the scope.
+        let shared = Arc::clone(shared);
+        let Some(session) = Session::new(&shared, false) else {
+            return Shared::run_as_a_guest(&shared, work);
+        };
+        let current = Current::new(&session);
+        let ended = session.run(work);
+        session.work_off();
+        drop(current);
+        session.settle();
+        ended
+    }
+
+    /// Runs a job, and keeps its unit.
+    fn run(&self, work: impl Work) -> Ended {
+        let ended = self.shared.catch(work);
+        self.spare.set(self.spare.get() + 1);
+        ended
+    }
+
+    /// Runs what is in the nest. In a forked child nothing: it is the parent's.
+    fn work_off(&self) {
+        while !self.shared.home.is_abroad() {
+            let Some(job) = self.roost.pop(self.tag()) else {
+                break;
+            };
+            self.roost.finish(job.run());
+        }
+    }
+
+    /// Gives back what is left of the units.
+    fn settle(&self) {
+        let spare = self.spare.take();
+        if spare > 0 {
+            self.shared.have_ended(spare);
+        }
+    }
+
+    /// Nests a job, if this thread is at work for its scope.
+    pub(crate) fn nest(scope: &Arc<Shared>, job: Task) -> Result<(), Task> {
+        // SAFETY: invariant 5; the reference is not kept.
+        match unsafe { CURRENT.with(Cell::get).as_ref() } {
+            Some(session) if session.is_of(scope) => session.spawn(job),
+            _ => Err(job),
+        }
+    }
+
+    /// Nests a job, if there is room and this session has not had its turn.
+    fn spawn(&self, job: Task) -> Result<(), Task> {
+        let turn = self.turn.get();
+        if turn == 0 {
+            return Err(job);
+        }
+        self.turn.set(turn - 1);
+        match self.spare.get().checked_sub(1) {
+            Some(rest) => self.spare.set(rest),
+            None => self.shared.has_begun(),
+        }
+        if let Err(job) = self.roost.push(self.tag(), job) {
+            self.spare.set(self.spare.get() + 1);
+            return Err(job);
+        }
+        if !self.is_owners {
+            self.shared.feed_owner();
+        }
+        Ok(())
+    }
 }
 
 impl Shared {
-    pub(crate) fn new(helps: bool) -> Arc<Self> {
+    pub(crate) fn new(pool: &ThreadPoolHandle, helps: bool) -> Arc<Self> {
         Arc::new(Self {
+            pool: pool.clone(),
             jobs: Injector::unbounded(),
             pending: AtomicUsize::new(0),
             owner: Gate::new(),
@@ -67,23 +256,19 @@ impl Shared {
         })
     }
 
-    /// Puts a job into the queue. The caller submits the ticket.
+    /// Puts a job into the queue, where it counts. The caller submits the ticket.
     ///
     /// # Panics
     ///
     /// If millions of jobs wait here. Then this one is dropped.
     pub(crate) fn add(shared: &Arc<Self>, job: Task) -> Ticket {
-        // Relaxed: by a thread that the owner waits for, or the owner.
-        shared.pending.fetch_add(1, Ordering::Relaxed);
+        shared.has_begun();
         if let Err(refused) = shared.jobs.add(job) {
             unwind::drop_quietly(refused);
-            shared.one_has_ended();
+            shared.have_ended(1);
             panic!("millions of jobs wait: the scope's queue is full");
         }
-        if shared.helps {
-            // The owner may be the only worker that is free.
-            shared.owner.notify(1);
-        }
+        shared.feed_owner();
         Ticket(Some(Arc::clone(shared)))
     }
 
@@ -92,9 +277,17 @@ impl Shared {
         self.jobs.pop_one()
     }
 
+    /// Runs the jobs that are queued.
+    pub(crate) fn run_queued(&self) {
+        while let Some(job) = self.pop() {
+            // As for the owner: it is counted when a ticket's turn comes.
+            let _ = job.run();
+        }
+    }
+
     /// Runs a job to its end, whatever it does.
-    fn run_one(&self, job: Task) -> Ended {
-        let ended = unwind::catch(|| job.run()).unwrap_or_else(|payload| {
+    fn catch(&self, work: impl Work) -> Ended {
+        unwind::catch(|| work.work()).unwrap_or_else(|payload| {
             let mut first = self.panic.lock();
             let other = match *first {
                 None => first.replace(payload),
@@ -103,57 +296,81 @@ impl Shared {
             drop(first);
             unwind::drop_quietly(other);
             Ended::Panicked
-        });
-        self.one_has_ended();
+        })
+    }
+
+    /// Runs a job in a thread that is at work for something else.
+    fn run_as_a_guest(shared: &Arc<Self>, work: impl Work) -> Ended {
+        // As in `host`.
+        let shared = Arc::clone(shared);
+        let ended = shared.catch(work);
+        shared.have_ended(1);
         ended
     }
 
-    /// Runs the jobs that are queued.
-    pub(crate) fn run_queued(&self) {
-        while let Some(job) = self.pop() {
-            // As for the owner: it is counted when a ticket's turn comes.
-            let _ = self.run_one(job);
+    /// A job counts from now on.
+    fn has_begun(&self) {
+        // Relaxed: by a thread that the owner waits for, or the owner.
+        self.pending.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many jobs have ended, and count no more.
+    fn have_ended(&self, jobs: usize) {
+        probe!("scope: jobs ended, not counted");
+        // [pending] Release: the owner sees what the jobs did; the others' share passes through
+        // the read-modify-writes.
+        if self.pending.fetch_sub(jobs, Ordering::Release) == jobs {
+            self.owner.notify(1);
         }
     }
 
-    fn one_has_ended(&self) {
-        // [pending] Release: the owner sees what the job did; the others' share passes through
-        // the read-modify-writes.
-        if self.pending.fetch_sub(1, Ordering::Release) == 1 {
+    /// There is a job that the owner may run.
+    fn feed_owner(&self) {
+        if self.helps {
+            // It may be the only worker that is free.
             self.owner.notify(1);
         }
     }
 
     /// Whether no job is under way.
-    fn has_ended(&self) -> bool {
+    fn is_over(&self) -> bool {
         // [pending] Acquire: see there.
         self.pending.load(Ordering::Acquire) == 0
     }
 
-    /// The owner waits until all jobs have ended.
-    pub(crate) fn wait(&self) {
+    /// The owner waits until all jobs have ended; in its session, if it has one.
+    pub(crate) fn wait(&self, session: Option<&Session<'_>>) {
         let look = || {
-            if self.has_ended() {
+            if self.is_over() {
                 return Some(Found::End);
             }
             // Relaxed: the gate orders it.
             if self.helps || self.forsaken.load(Ordering::Relaxed) {
-                return self.pop().map(Found::Job);
+                if let Some(job) = self.pop() {
+                    return Some(Found::Job(job));
+                }
             }
-            None
+            let session = session?;
+            session.roost.steal(session.tag()).map(Found::Stolen)
         };
         loop {
+            if let Some(session) = session {
+                session.work_off();
+                session.settle();
+            }
             // The body may have forked, or a job that was run here: the others are the parent's.
-            if self.home.is_abroad() && !self.has_ended() {
+            if self.home.is_abroad() && !self.is_over() {
                 std::process::abort();
             }
-            match look().or_else(|| self.owner.wait(None, look)) {
-                Some(Found::Job(job)) => {
-                    // It is counted when a ticket's turn comes.
-                    let _ = self.run_one(job);
+            match (look().or_else(|| self.owner.wait(None, look)), session) {
+                (Some(Found::End), _) => return,
+                // It is counted when a ticket's turn comes.
+                (Some(Found::Job(job)), _) => {
+                    let _ = job.run();
                 }
-                Some(Found::End) => return,
-                None => unreachable!("there is no deadline"),
+                (Some(Found::Stolen(job)), Some(session)) => session.roost.finish(job.run()),
+                (Some(Found::Stolen(_)), None) => unreachable!("a session steals"),
+                (None, _) => unreachable!("there is no deadline"),
             }
         }
     }
@@ -163,7 +380,7 @@ impl Work for Ticket {
     fn work(mut self) -> Ended {
         let shared = self.0.take().expect("it is used once");
         match shared.pop() {
-            Some(job) => shared.run_one(job),
+            Some(job) => job.run(),
             // The owner has run it.
             None => Ended::Completed,
         }
@@ -185,7 +402,6 @@ impl Drop for Ticket {
 /// [`ThreadPool::scope`](crate::ThreadPool::scope).
 pub struct Scope<'scope, 'env: 'scope> {
     shared: Arc<Shared>,
-    pool: ThreadPoolHandle,
     /// Invariant, so that `'scope` cannot shrink: else a job could borrow from the body.
     scope: PhantomData<&'scope mut &'scope ()>,
     env: PhantomData<&'env mut &'env ()>,
@@ -253,8 +469,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
     ///   jobs (invariant 3).
     pub(super) unsafe fn new(pool: &ThreadPoolHandle) -> Self {
         Self {
-            shared: Shared::new(pool.current_worker().is_some()),
-            pool: pool.clone(),
+            shared: Shared::new(pool, pool.current_worker().is_some()),
             scope: PhantomData,
             env: PhantomData,
         }
@@ -263,11 +478,14 @@ impl<'scope, 'env> Scope<'scope, 'env> {
     /// Calls `body`, in which jobs may be spawned, and returns or unwinds when all of them
     /// have ended.
     pub(super) fn during<T>(&self, body: impl FnOnce() -> T) -> T {
+        let session = Session::new(&self.shared, true);
+        let current = session.as_ref().map(Current::new);
         let returned = unwind::catch(body);
         // Else the jobs' borrows would end before they do.
         let guard = AbortOnDrop;
-        self.shared.wait();
+        self.shared.wait(session.as_ref());
         std::mem::forget(guard);
+        drop(current);
         let panic = self.shared.panic.lock().take();
         match (returned, panic) {
             (Ok(value), None) => value,
@@ -322,36 +540,51 @@ impl<'scope> Scope<'scope, '_> {
     where
         F: FnOnce() + Send + 'scope,
     {
-        self.spawn_work(Detached(job));
+        // SAFETY: it is handed on to be nested or queued.
+        let task = unsafe { self.task(Detached(job)) };
+        if let Err(task) = Session::nest(&self.shared, task) {
+            self.submit(task);
+        }
     }
 
-    /// As [`spawn`](Self::spawn), for any work.
+    /// Runs any work on one of the workers, out of the scope's queue.
     pub(super) fn spawn_work<W: Work + 'scope>(&'scope self, work: W) {
-        let ticket = self.ticket(work);
-        submit(&self.pool.engine, ticket);
+        // SAFETY: it is handed on to be queued.
+        self.submit(unsafe { self.task(work) });
     }
 
-    /// Puts a job into the scope's queue, for whom the caller gives the ticket to.
+    /// Puts any work into the scope's queue, for whom the caller gives the ticket to.
     pub(super) fn ticket<W: Work + 'scope>(&'scope self, work: W) -> Ticket {
-        // SAFETY: the job is dropped by `add`, or counts in `pending` until it has been run and
-        // is dropped (invariant 1). The scope is not left before (invariant 3, `during`), and
-        // what the job borrows lives for `'scope`, which is longer.
-        let task = unsafe { Task::borrowing(work) };
-        Shared::add(&self.shared, task)
+        // SAFETY: it is handed on to be queued.
+        Shared::add(&self.shared, unsafe { self.task(work) })
+    }
+
+    /// # Safety
+    ///
+    /// * The caller hands the task to a [`Session`] or [`Shared::add`], to be counted.
+    unsafe fn task<W: Work + 'scope>(&'scope self, work: W) -> Task {
+        // SAFETY: a job is dropped when it is refused, or counts in `pending` until it has been
+        // run and is dropped (invariant 1). The scope is not left before (invariant 3,
+        // `during`), and is where it is for `'scope`.
+        let member = unsafe { Member::new(&self.shared, work) };
+        // SAFETY: as above; what the job borrows lives for `'scope`, which is longer.
+        unsafe { Task::borrowing(member) }
+    }
+
+    /// Queues a job of this scope, and submits its ticket. One that is refused is dropped, and so
+    /// the owner told.
+    fn submit(&'scope self, task: Task) {
+        let ticket = Task::new(Shared::add(&self.shared, task));
+        let engine = &self.shared.pool.engine;
+        match current_worker(engine.key()) {
+            Some(worker) => drop(engine.push_inside(worker, ticket)),
+            None => drop(engine.submit(ticket, None)),
+        }
     }
 
     /// Runs what is queued, in the calling thread: for jobs that have nothing to do any more.
     pub(super) fn run_queued(&self) {
         self.shared.run_queued();
-    }
-}
-
-/// Submits a ticket. One that is refused is dropped, and so the owner told.
-fn submit(engine: &Engine<Task>, ticket: Ticket) {
-    let task = Task::new(ticket);
-    match current_worker(engine.key()) {
-        Some(worker) => drop(engine.push_inside(worker, task)),
-        None => drop(engine.submit(task, None)),
     }
 }
 

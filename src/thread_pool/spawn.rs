@@ -199,7 +199,8 @@ pub(super) fn unpack<F: 'static, T: 'static>(task: Task) -> F {
 /// that nobody takes is swallowed.
 ///
 /// A handle is a [`Future`] that resolves to what [`join`](Self::join) returns. It needs no
-/// runtime: the worker that runs the job wakes the task.
+/// runtime: the worker that runs the job wakes the task. (One of the pool's own workers that
+/// blocks on it, instead of joining, waits for another worker to run the job.)
 ///
 /// # Examples
 ///

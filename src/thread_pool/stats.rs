@@ -27,7 +27,8 @@ pub struct ThreadPoolStats {
     pub cancelled: u64,
     /// Jobs that `shutdown_now` handed back.
     pub returned: u64,
-    /// Threads that sleep in `execute` and its like because the jobs queue is full.
+    /// Threads that sleep in `execute` and its like because the jobs queue is full. (Tasks
+    /// that await room are not counted.)
     pub blocked_submitters: u64,
     /// Each worker's own numbers, in order of their ids.
     pub workers: Vec<WorkerStats>,

@@ -111,7 +111,7 @@ impl<'env, J, R, S> Builder<'env, J, R, S> {
         let outbox = Arc::new(outbox);
         let key = Arc::as_ptr(&outbox) as usize;
         let mut outlets = outlets.into_iter();
-        let engine = launch(&self.settings, key, |thread, berth| {
+        let engine = launch(&self.settings, 0, key, |thread, berth| {
             let seat = Seat {
                 berth,
                 outlet: outlets.next().expect("one for each worker"),

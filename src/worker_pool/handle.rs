@@ -9,6 +9,8 @@ use crate::engine::{Engine, Refused};
 use crate::error::{CancelError, SubmitAllError, SubmitError, SubmitTimeoutError, TrySubmitError};
 use crate::injector::Rejected;
 use crate::sync::Arc;
+#[cfg(feature = "trace")]
+use crate::trace::Trace;
 use std::convert::identity;
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -299,6 +301,18 @@ impl<J: Send, R: Send> Handle<J, R> {
             blocked_workers: self.outbox.blocked_workers() as u64,
             workers: self.engine.works(),
         }
+    }
+}
+
+#[cfg(feature = "trace")]
+impl<J, R> Handle<J, R> {
+    /// What the workers did last, up to now, also after the pool's end. Empty if the pool
+    /// was built without [`Builder::trace`](crate::Builder::trace). Only with the feature
+    /// `trace`.
+    ///
+    /// Disturbs nobody. Takes time and memory in proportion to the events.
+    pub fn trace(&self) -> Trace {
+        self.engine.recorders.trace()
     }
 }
 

@@ -12,9 +12,13 @@
 
 use super::{Handle, Outcome, Results};
 use crate::error::{RecvTimeoutError, TrySubmitError};
+#[cfg(feature = "async")]
+use crate::{engine::Refused, error::RecvError, gate::Turn};
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::iter::FusedIterator;
+#[cfg(feature = "async")]
+use std::task::{Poll, Waker, ready};
 use std::time::Duration;
 
 /// How long to wait for an outcome before the next look whether there is room for a job.
@@ -23,12 +27,12 @@ const TURN: Duration = Duration::from_millis(1);
 /// Jobs of an iterator go in, outcomes come out as jobs end; made by
 /// [`WorkerPool::map`](crate::WorkerPool::map).
 #[must_use = "iterators do nothing unless they are consumed"]
-pub struct Map<'a, I: Iterator, R: Send>(Feed<'a, I, R, AsTheyCome>);
+pub struct Map<'a, I: Iterator, R: Send>(pub(super) Feed<'a, I, R, AsTheyCome>);
 
 /// As [`Map`], in the order of the jobs; made by
 /// [`WorkerPool::map_ordered`](crate::WorkerPool::map_ordered).
 #[must_use = "iterators do nothing unless they are consumed"]
-pub struct MapOrdered<'a, I: Iterator, R: Send>(Feed<'a, I, R, Ordered<R>>);
+pub struct MapOrdered<'a, I: Iterator, R: Send>(pub(super) Feed<'a, I, R, Ordered<R>>);
 
 /// What all maps have in common.
 pub(super) struct Feed<'a, I: Iterator, R: Send, O: InFlight<R>> {
@@ -46,6 +50,9 @@ pub(super) struct Feed<'a, I: Iterator, R: Send, O: InFlight<R>> {
     detached: bool,
     /// Most jobs in flight.
     window: usize,
+    /// Among the tasks that wait for room.
+    #[cfg(feature = "async")]
+    turn: Turn,
     pub(super) in_flight: O,
 }
 
@@ -70,7 +77,7 @@ pub(super) trait InFlight<R> {
 }
 
 #[derive(Default)]
-struct AsTheyCome(HashSet<u64>);
+pub(super) struct AsTheyCome(HashSet<u64>);
 
 impl<R> InFlight<R> for AsTheyCome {
     fn len(&self) -> usize {
@@ -102,7 +109,7 @@ impl<R> InFlight<R> for AsTheyCome {
 }
 
 /// Indices grow from front to back, since one thread submits.
-struct Ordered<R>(VecDeque<(u64, Option<Outcome<R>>)>);
+pub(super) struct Ordered<R>(VecDeque<(u64, Option<Outcome<R>>)>);
 
 impl<R> InFlight<R> for Ordered<R> {
     fn len(&self) -> usize {
@@ -151,6 +158,11 @@ impl<R> InFlight<R> for Ordered<R> {
 /// What has not started never will, and what waits for its turn goes back to the results.
 impl<I: Iterator, R: Send, O: InFlight<R>> Drop for Feed<'_, I, R, O> {
     fn drop(&mut self) {
+        #[cfg(feature = "async")]
+        {
+            self.handle.engine.leave_room(&mut self.turn);
+            self.results.leave_line();
+        }
         if !self.detached {
             self.handle.engine.cancel_each(self.in_flight.missing());
         }
@@ -179,6 +191,8 @@ where
             stopped: false,
             ended: false,
             detached: false,
+            #[cfg(feature = "async")]
+            turn: Turn::default(),
             in_flight,
         }
     }
@@ -254,6 +268,66 @@ where
                     self.pending = Some(job);
                     self.stopped = true;
                 }
+            }
+        }
+    }
+}
+
+#[cfg(feature = "async")]
+impl<I: Iterator, R: Send, O: InFlight<R>> Feed<'_, I, R, O>
+where
+    I::Item: Send,
+{
+    /// As [`Feed::next`], for a task.
+    pub(super) fn poll_next(&mut self, waker: &Waker) -> Poll<Option<Outcome<R>>> {
+        while !self.is_over() {
+            if let Some(outcome) = self.in_flight.next() {
+                return Poll::Ready(Some(outcome));
+            }
+            self.poll_submit(waker);
+            if !self.wants_room() && self.in_flight.len() == 0 {
+                break;
+            }
+            match ready!(self.results.poll_recv(waker)) {
+                Ok(outcome) => {
+                    if let Some(outcome) = self.in_flight.arrived(outcome) {
+                        return Poll::Ready(Some(outcome));
+                    }
+                }
+                Err(RecvError::Ended) => self.ended = true,
+                Err(error @ RecvError::WouldDeadlock) => panic!("{error}"),
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    /// Whether there is a job that found no room.
+    fn wants_room(&self) -> bool {
+        self.pending.is_some() && !self.stopped
+    }
+
+    /// As [`Feed::submit`], and waits in line for room if there is none.
+    fn poll_submit(&mut self, waker: &Waker) {
+        loop {
+            if self.wants_room() {
+                let engine = &self.handle.engine;
+                match engine.poll_submit(&mut self.pending, &mut self.turn, waker) {
+                    Poll::Pending => return,
+                    Poll::Ready(Ok(index)) => self.in_flight.submitted(index),
+                    // In an own worker, for which taking is no better.
+                    Poll::Ready(Err(Refused::WouldDeadlock(job))) => {
+                        self.pending = Some(job);
+                        return;
+                    }
+                    Poll::Ready(Err(Refused::Closed(job) | Refused::TimedOut(job))) => {
+                        self.pending = Some(job);
+                        self.stopped = true;
+                    }
+                }
+            }
+            self.submit();
+            if !self.wants_room() {
+                return;
             }
         }
     }

@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "async")]
+mod awaiting;
 mod builder;
 mod context;
 mod hand;
@@ -19,6 +21,8 @@ mod submitter;
 mod try_map;
 
 use crate::error::JobError;
+#[cfg(feature = "async")]
+pub use awaiting::{MapStream, ResultStream, Submission};
 pub use builder::Builder;
 pub use context::Context;
 pub use handle::Handle;
@@ -34,6 +38,8 @@ use crate::error::{
     TrySubmitError, WaitError, WaitTimeoutError,
 };
 use crate::sync;
+#[cfg(feature = "trace")]
+use crate::trace::Trace;
 use crate::unwind;
 use outbox::Outbox;
 use std::fmt;
@@ -307,6 +313,12 @@ impl<J: Send, R: Send, S: Send> WorkerPool<J, R, S> {
     /// As [`Handle::stats`].
     pub fn stats(&self) -> Stats {
         self.handle.stats()
+    }
+
+    /// As [`Handle::trace`]. Only with the feature `trace`.
+    #[cfg(feature = "trace")]
+    pub fn trace(&self) -> Trace {
+        self.handle.trace()
     }
 
     /// Closes the pool and waits until all jobs have run and all threads have ended.

@@ -7,10 +7,14 @@ use super::hand::Hand;
 use super::outbox::Outbox;
 use crate::engine::is_inside;
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
+#[cfg(feature = "async")]
+use crate::gate::Turn;
 use crate::pace::{Nap, Pace, Patience};
 use crate::probe::probe;
 use crate::sync::Arc;
 use std::fmt;
+#[cfg(feature = "async")]
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 /// With fewer jobs than this ahead, a taker may be waiting for one in particular.
@@ -80,6 +84,9 @@ pub struct Results<R: Send> {
     /// How fast results come.
     pace: Pace,
     patience: Patience,
+    /// Among the tasks that wait for results.
+    #[cfg(feature = "async")]
+    turn: Turn,
 }
 
 /// Claims a share of what lies there and returns the first.
@@ -95,6 +102,15 @@ fn refill<R: Send>(hand: &mut Hand<R>, outbox: &Outbox<R>) -> Result<Outcome<R>,
     }
 }
 
+/// As [`refill`]; `None` if a wait might bring something.
+fn look<R: Send>(hand: &mut Hand<R>, outbox: &Outbox<R>) -> Option<Result<Outcome<R>, RecvError>> {
+    match refill(hand, outbox) {
+        Ok(outcome) => Some(Ok(outcome)),
+        Err(TryRecvError::Ended) => Some(Err(RecvError::Ended)),
+        Err(TryRecvError::Empty) => None,
+    }
+}
+
 impl<R: Send> Results<R> {
     pub(crate) fn new(outbox: Arc<Outbox<R>>) -> Self {
         Self {
@@ -103,6 +119,8 @@ impl<R: Send> Results<R> {
             settled: 0,
             pace: Pace::new(),
             patience: Patience::default(),
+            #[cfg(feature = "async")]
+            turn: Turn::default(),
         }
     }
 
@@ -219,13 +237,40 @@ impl<R: Send> Results<R> {
         let found = outbox
             .ready()
             .wait_politely(nap, patience, outbox.is_hot(), deadline, || {
-                match refill(hand, outbox) {
-                    Ok(outcome) => Some(Ok(outcome)),
-                    Err(TryRecvError::Ended) => Some(Err(RecvTimeoutError::Ended)),
-                    Err(TryRecvError::Empty) => None,
-                }
+                look(hand, outbox)
             });
-        found.unwrap_or(Err(RecvTimeoutError::Timeout))
+        match found {
+            Some(taken) => taken.map_err(RecvTimeoutError::from),
+            None => Err(RecvTimeoutError::Timeout),
+        }
+    }
+}
+
+#[cfg(feature = "async")]
+impl<R: Send> Results<R> {
+    /// As [`Results::recv`], for a task, which waits in line meanwhile.
+    pub(super) fn poll_recv(&mut self, waker: &Waker) -> Poll<Result<Outcome<R>, RecvError>> {
+        if self.is_forked() {
+            return Poll::Ready(Err(RecvError::Ended));
+        }
+        if let Some(outcome) = self.hand.next() {
+            return Poll::Ready(Ok(outcome));
+        }
+        let Self {
+            outbox, hand, turn, ..
+        } = self;
+        if is_inside(Arc::as_ptr(outbox) as usize) {
+            let taken = look(hand, outbox);
+            return Poll::Ready(taken.unwrap_or(Err(RecvError::WouldDeadlock)));
+        }
+        outbox.ready().poll(turn, waker, || look(hand, outbox))
+    }
+
+    /// The task waits no longer.
+    pub(super) fn leave_line(&mut self) {
+        if !self.is_forked() {
+            self.outbox.ready().leave_line(&mut self.turn);
+        }
     }
 }
 
@@ -263,6 +308,8 @@ impl<R: Send> Drop for Results<R> {
             std::mem::forget(Arc::clone(&self.outbox));
             return;
         }
+        #[cfg(feature = "async")]
+        self.leave_line();
         for outcome in &mut self.hand {
             self.outbox.put_back(outcome);
         }

@@ -34,7 +34,8 @@ pub struct Stats {
     pub results_waiting: u64,
     /// Outcomes that were dropped because all takers had gone.
     pub results_discarded: u64,
-    /// Threads that sleep in `submit` because the jobs queue is full.
+    /// Threads that sleep in `submit` because the jobs queue is full. (Tasks that await room
+    /// are not counted.)
     pub blocked_submitters: u64,
     /// Workers that sleep because the results queue is full.
     pub blocked_workers: u64,

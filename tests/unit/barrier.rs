@@ -5,9 +5,10 @@
 
 use super::imp::is_asymmetric;
 use super::prepare;
-use crate::{Results, WorkerPool};
+use crate::{Results, ThreadPool, WorkerPool};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{io, thread};
 
 /// Tells the process what it is to play.
@@ -99,6 +100,23 @@ fn work(pool: &WorkerPool<u64, u64>, results: &mut Results<u64>) {
     });
 }
 
+/// A job waits for jobs that it spawns, so others have to run these.
+fn nest(pool: &ThreadPool) {
+    let ran = AtomicUsize::new(0);
+    pool.scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..100 {
+                scope.spawn(|| {
+                    ran.fetch_add(1, Ordering::Relaxed);
+                });
+            }
+            while ran.load(Ordering::Relaxed) < 100 {
+                thread::yield_now();
+            }
+        });
+    });
+}
+
 #[test]
 fn a_pool_works_to_the_end_whatever_the_kernel_says() {
     let case = std::env::var(CASE).unwrap_or_default();
@@ -110,14 +128,18 @@ fn a_pool_works_to_the_end_whatever_the_kernel_says() {
         _ => assert_eq!(is_asymmetric(), kernel_obeys()),
     }
     let (pool, mut results) = crew();
+    let closures = ThreadPool::new(3).unwrap();
     work(&pool, &mut results);
+    nest(&closures);
     if case == REFUSED_LATER {
         refuse(libc::EPERM).unwrap();
         assert!(!kernel_obeys());
         work(&pool, &mut results);
         // Whoever went to sleep since has noticed.
         assert!(!is_asymmetric());
+        nest(&closures);
     }
+    closures.join().unwrap();
     pool.join().unwrap();
     assert_eq!(results.count(), 0);
 }

@@ -19,6 +19,10 @@
 mod errand;
 #[path = "stall/group.rs"]
 mod group;
+#[path = "stall/line.rs"]
+mod line;
+#[path = "stall/nest.rs"]
+mod nest;
 #[path = "stall/offer.rs"]
 mod offer;
 #[path = "stall/oneshot.rs"]
@@ -33,6 +37,9 @@ mod queues;
 use crate::probe::Stall;
 use errand::Role::Errander;
 use group::Role::{Member, Spawner};
+use line::HELD;
+use line::Role::{DroppedTask, Notifier, Task};
+use nest::Role::{Member as Worker, Nester, Robber};
 use offer::Role::{Giver, Runner};
 use oneshot::Role::{Claimant, JobOwner};
 use pool::Role::{
@@ -65,8 +72,10 @@ struct Point {
 #[derive(Clone, Copy, Debug)]
 enum Role {
     Among(group::Role),
+    Along(line::Role),
     At(oneshot::Role),
     Beside(offer::Role),
+    Inside(nest::Role),
     On(errand::Role),
     Of(queues::Role),
     In(pool::Role),
@@ -110,7 +119,7 @@ impl Point {
     }
 }
 
-use Role::{Among, At, Beside, In, Of, On};
+use Role::{Along, Among, At, Beside, In, Inside, Of, On};
 
 const CLAIMED: &str = "injector push: claimed, not written";
 const WRITTEN: &str = "injector push: written, not published";
@@ -124,6 +133,8 @@ const CLOSED: &str = "engine close: closed, submitters not told";
 const WORKER_MEASURED: &str = "injector len: head read, tail not";
 const CONSUMER_BEGAN: &str = "injector pop: head read, not looked";
 const LEASED: &str = "outbox deliver: lease announced, not counted";
+const NESTER_LOOKED: &str = "nest pop: seen, bottom not lowered";
+const ROBBER_LOOKED: &str = "nest steal: looked, not claimed";
 const SEGMENT_TAKEN: &str = "injector push: segment taken, not installed";
 
 /// Every `probe!` of `src`, file by file.
@@ -492,6 +503,32 @@ const POINTS: &[Point] = &[
         &[In(BlockedSubmitter)],
     )
     .beside(CLOSED),
+    // gate::tasks
+    at("gate poll: entered, not looked", "polling", &[Along(Task)]),
+    at("gate poll: found, not left", "polling", &[Along(Task)])
+        .after(&["gate poll: entered, not looked"]),
+    at(HELD, "polling", &[Along(Task)]),
+    at(
+        "gate leave: called, not given on",
+        "dropping a future",
+        &[Along(DroppedTask)],
+    ),
+    at(
+        "gate give: owed, not settled",
+        "waking a task",
+        &[Along(Notifier)],
+    ),
+    at(
+        "gate settle: held by another",
+        "waking a task",
+        &[Along(Notifier)],
+    )
+    .beside(HELD),
+    at(
+        "gate settle: out of the line, not woken",
+        "waking a task",
+        &[Along(Notifier)],
+    ),
     // engine
     at(
         "engine submit: room counted, limit not stored",
@@ -705,6 +742,54 @@ const POINTS: &[Point] = &[
         "polling",
         &[At(JobOwner)],
     ),
+    // nest
+    at(
+        "nest push: written, not published",
+        "spawning in a job",
+        &[Inside(Nester)],
+    ),
+    at(NESTER_LOOKED, "a worker's search", &[Inside(Nester)]),
+    at(
+        "nest pop: bottom lowered, item not ours yet",
+        "a worker's search",
+        &[Inside(Nester)],
+    ),
+    at(
+        "nest pop: lost the last one to a thief",
+        "a worker's search",
+        &[Inside(Nester)],
+    )
+    .after(&[NESTER_LOOKED]),
+    at(
+        "nest steal: top read, bottom not",
+        "steal",
+        &[Inside(Robber)],
+    ),
+    at(ROBBER_LOOKED, "steal", &[Inside(Robber)]),
+    at("nest steal: lost the race", "steal", &[Inside(Robber)]).after(&[ROBBER_LOOKED]),
+    at("nest steal: claimed", "steal", &[Inside(Robber)]),
+    at(
+        "nest steal: read, slot not yet free",
+        "steal",
+        &[Inside(Robber)],
+    ),
+    // engine::nested, engine::worker
+    at(
+        "engine nest: pushed, nobody told",
+        "spawning in a job",
+        &[Inside(Worker)],
+    ),
+    at(
+        "engine steal: out of a nest, crew not told",
+        "steal",
+        &[Inside(Worker)],
+    ),
+    // thread_pool::scope
+    at(
+        "scope: jobs ended, not counted",
+        "a job's end",
+        &[Inside(Worker)],
+    ),
     // thread_pool::offer
     at(
         "offer run: completed, owner not told",
@@ -807,8 +892,14 @@ fn queues_go_on_beside_a_suspended_thread() {
         Beside(role) if workers == WORKERS[0] && capacity == CAPACITIES[0] => {
             Some(offer::play(point, role))
         }
+        Along(role) if workers == WORKERS[0] && capacity == CAPACITIES[0] => {
+            Some(line::play(point, role))
+        }
         Among(role) if workers == WORKERS[0] && capacity == CAPACITIES[0] => {
             Some(group::play(point, role, pass))
+        }
+        Inside(role) if workers == WORKERS[0] && capacity == CAPACITIES[0] => {
+            Some(nest::play(point, role, pass))
         }
         Of(role) if workers == WORKERS[0] => Some(queues::play(point, role, capacity, pass)),
         _ => None,
@@ -818,7 +909,7 @@ fn queues_go_on_beside_a_suspended_thread() {
 #[test]
 fn pools_go_on_beside_a_suspended_thread() {
     play_all(|point, role, workers, capacity, pass| match role {
-        Among(_) | At(_) | Beside(_) | Of(_) => None,
+        Along(_) | Among(_) | At(_) | Beside(_) | Inside(_) | Of(_) => None,
         On(Errander) if capacity == CAPACITIES[0] => Some(errand::play(point, workers, pass)),
         On(_) => None,
         In(role) => Some(pool::play(point, role, workers, capacity, pass)),

@@ -30,7 +30,7 @@ impl<F: FnOnce(&Engine<u8>)> Run<u8> for Late<'_, F> {
 
 /// Whether worker 0, with a brisk other, took a nap before it came to run what was sent.
 fn naps_before(send: impl FnOnce(&Engine<u8>)) -> bool {
-    let (engine, locals) = Engine::new(2, 8, 1);
+    let (engine, locals) = Engine::new(2, 8, 0, 1);
     engine.brisk.store(1, Ordering::Relaxed);
     engine.close();
     let mut late = Late {

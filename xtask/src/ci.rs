@@ -20,6 +20,7 @@ const STEPS: &[Step] = &[
     ("channels", channels),
     ("clippy", clippy),
     (TEST, test),
+    ("features", features),
     ("docs", docs),
     ("msrv", msrv),
     ("examples", examples),
@@ -39,6 +40,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("checksum", &["--workers", "2", "src"]),
     ("fetch", &["README.md", "src/lib.rs"]),
     ("grep", &["fn [a-z]+", "src"]),
+    ("limits", &["README.md", "src/lib.rs"]),
     ("merge_sort", &["CHANGELOG.md", "src/lib.rs"]),
     ("word_count", &["src"]),
     ("word_count_map", &["src"]),
@@ -85,7 +87,7 @@ fn fmt() -> Outcome {
 
 /// The crate promises to contain no channel, not even inside a dependency.
 fn channels() -> Outcome {
-    let tree = "tree --package workcrew --edges normal --target all --prefix none";
+    let tree = "tree --package workcrew --all-features --edges normal --target all --prefix none";
     let tree = process::read(&mut cargo(tree))?;
     let names: BTreeSet<_> = tree.split_whitespace().collect();
     for part in ["channel", "flume", "kanal"] {
@@ -98,6 +100,7 @@ fn channels() -> Outcome {
 
 fn clippy() -> Outcome {
     run_cargo("clippy --workspace --all-targets -- -D warnings")?;
+    run_cargo("clippy --package workcrew --all-targets --all-features -- -D warnings")?;
     // The models: the library as its unit tests see it.
     let clippy = "clippy --package workcrew --lib --profile test -- -D warnings";
     process::run(&mut cargo_loom(clippy))
@@ -107,11 +110,17 @@ fn test() -> Outcome {
     run_cargo("test")
 }
 
+/// What the features add, and the tests that a feature could break.
+fn features() -> Outcome {
+    let test = "test --all-features --lib --test trace --test allocations -- --skip stall";
+    run_cargo(test)
+}
+
 /// Private items too, since the protocols are explained there.
 fn docs() -> Outcome {
-    let doc = "doc --no-deps --package workcrew --document-private-items";
+    let doc = "doc --no-deps --package workcrew --all-features --document-private-items";
     process::run(cargo(doc).env("RUSTDOCFLAGS", "-D warnings"))?;
-    run_cargo("test --doc")
+    run_cargo("test --doc --all-features")
 }
 
 fn msrv() -> Outcome {
@@ -121,7 +130,10 @@ fn msrv() -> Outcome {
         println!("!!! Only clippy's `incompatible_msrv` has looked, and that for std alone.");
         return Ok(());
     }
-    run_cargo(&format!("+{MSRV} check --package workcrew --lib"))
+    run_cargo(&format!("+{MSRV} check --package workcrew --lib"))?;
+    run_cargo(&format!(
+        "+{MSRV} check --package workcrew --lib --all-features"
+    ))
 }
 
 /// Runs each example to its end, and leaves none out.
@@ -159,7 +171,8 @@ fn examples() -> Outcome {
             }
         }
     }
-    Ok(())
+    // Their tests run them on small input.
+    run_cargo("test --package workcrew-recipes --test *")
 }
 
 fn loom() -> Outcome {

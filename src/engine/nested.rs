@@ -1,0 +1,101 @@
+//! Jobs that a job makes for the time until it is over: its worker runs them, the newest first,
+//! before it comes back for others; or thieves do, the oldest first.
+//!
+//! They wait in the worker's [`Nest`], each with a tag that says whose it is. They count as
+//! follow-ups do: accepted when they are pushed, also after closing, and never against the
+//! capacity. Here is no protocol that is not elsewhere: a job in a nest is published as one in a
+//! deque, and [`Idle`](crate::idle::Idle) is told of it in the same way (model
+//! `nested_job_wakes_another_worker`).
+
+#![forbid(unsafe_code)]
+
+use super::{Ended, Engine};
+use crate::nest::{Nest, Owner, Stolen};
+use crate::probe::probe;
+
+/// A worker at its own nest.
+#[derive(Debug)]
+pub(crate) struct Roost<'a, J> {
+    engine: &'a Engine<J>,
+    worker: usize,
+    nest: Owner<'a, J>,
+}
+
+impl<'a, J> Roost<'a, J> {
+    /// `nest` is that worker's nest of the engine.
+    pub(crate) fn new(engine: &'a Engine<J>, worker: usize, nest: Owner<'a, J>) -> Self {
+        Self {
+            engine,
+            worker,
+            nest,
+        }
+    }
+
+    /// Adds a job. The caller, or a thief, will pop it; others only if they are told.
+    ///
+    /// # Errors
+    ///
+    /// Hands the job back if there is no room.
+    #[inline]
+    pub(crate) fn push(&self, tag: usize, job: J) -> Result<(), J> {
+        // Counted before it can be seen, so that no moment looks drained.
+        let ledger = self.engine.ledgers.of(self.worker);
+        ledger.push();
+        self.nest.push(tag, job).inspect_err(|_| ledger.unpush())?;
+        probe!("engine nest: pushed, nobody told");
+        self.engine.idle.notify();
+        Ok(())
+    }
+
+    /// Takes the newest job, if it has this tag. The caller runs it.
+    #[inline]
+    pub(crate) fn pop(&self, tag: usize) -> Option<J> {
+        let job = self.nest.pop(tag)?;
+        self.engine.ledgers.of(self.worker).start();
+        Some(job)
+    }
+
+    /// Takes a job with this tag out of another's nest, if it is the oldest there. The caller
+    /// runs it.
+    pub(crate) fn steal(&self, tag: usize) -> Option<J> {
+        let nests = &self.engine.nests;
+        let (before, others) = nests.split_at(self.worker);
+        // The own one is empty, or holds what is not for the caller.
+        let job = others[1..].iter().chain(before).find_map(|nest| {
+            loop {
+                match nest.steal(Some(tag)) {
+                    Stolen::Item(job) => break Some(job),
+                    Stolen::Nothing => break None,
+                    // Somebody was faster.
+                    Stolen::Retry => {}
+                }
+            }
+        })?;
+        let ledger = self.engine.ledgers.of(self.worker);
+        ledger.steal(1);
+        ledger.start();
+        Some(job)
+    }
+
+    /// A job that was popped or stolen here has ended.
+    #[inline]
+    pub(crate) fn finish(&self, ended: Ended) {
+        self.engine.ledgers.of(self.worker).finish(ended);
+    }
+}
+
+impl<J> Engine<J> {
+    /// A worker's nest for itself, if there are any. Not in its stop hook: there it counts no
+    /// jobs.
+    pub(crate) fn own_nest(&self, worker: usize) -> Option<&Nest<J>> {
+        if self.ledgers.of(worker).has_left() {
+            return None;
+        }
+        self.nest(worker)
+    }
+
+    /// A worker's nest, if there are any.
+    pub(crate) fn nest(&self, worker: usize) -> Option<&Nest<J>> {
+        self.nests.get(worker)
+    }
+}
