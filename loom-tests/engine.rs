@@ -327,7 +327,7 @@ fn thief_keeps_the_second_job_of_its_haul() {
         }
     }
     explore("thief_keeps_the_second_job_of_its_haul", plan, || {
-        let (engine, locals) = Engine::new(2, 1, 0);
+        let (engine, locals) = Engine::new(2, 1, 0, 0);
         let engine = Arc::new(engine);
         engine.try_submit(()).unwrap();
         engine.close();

@@ -21,6 +21,7 @@ const PARTS: &[&str] = &[
     "tests",
     "xtask",
     "benches",
+    "recipes",
 ];
 
 /// Files that are no part of a protocol, or (sync) are loom's side of it. The last ones
