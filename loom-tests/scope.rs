@@ -220,6 +220,9 @@ fn sleeping_owner_steals_what_a_thief_spawns() {
         });
         assert_eq!(board.read(), 1);
         thief.join().unwrap();
+        // (What the thief has stolen it does not count.)
+        let totals = pool.engine.totals();
+        assert_eq!(totals.started, totals.completed);
     });
 }
 
