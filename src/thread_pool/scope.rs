@@ -267,6 +267,7 @@ impl<'a> Session<'a> {
     /// # Safety
     ///
     /// * The reference is not kept.
+    #[inline]
     pub(crate) unsafe fn with_room(scope: &Arc<Shared>) -> Option<&Self> {
         // SAFETY: invariant 5, and the caller's promise.
         let session = unsafe { CURRENT.with(Cell::get).cast::<Self>().as_ref() }?;
@@ -279,6 +280,7 @@ impl<'a> Session<'a> {
     /// # Errors
     ///
     /// Hands it back if nobody could steal it.
+    #[inline]
     pub(crate) fn nest(&self, job: Task) -> Result<(), Task> {
         self.turn.set(self.turn.get() - 1);
         match self.spare.get().checked_sub(1) {
