@@ -214,6 +214,7 @@ mod error;
 mod gate;
 mod idle;
 mod injector;
+mod lazy;
 mod nest;
 mod oneshot;
 mod pace;

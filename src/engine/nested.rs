@@ -31,6 +31,12 @@ impl<'a, J> Roost<'a, J> {
         }
     }
 
+    /// Whether there is room for a job. It stays until the caller uses it.
+    #[inline]
+    pub(crate) fn has_room(&self) -> bool {
+        self.nest.has_room()
+    }
+
     /// Adds a job. The caller, or a thief, will pop it; others only if they are told.
     ///
     /// # Errors

@@ -100,7 +100,7 @@ impl Gate {
         mut look: impl FnMut() -> Option<T>,
     ) -> Poll<T> {
         self.step_out(turn);
-        // What called us, if anything did, is answered by this look.
+        // Hint: spares entering. (What called us, if anything did, is answered by a look.)
         if let Some(found) = look() {
             *turn = Turn::default();
             return Poll::Ready(found);
