@@ -185,6 +185,8 @@
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
+//! | `async` | off | submissions that await room, results as a `Stream`, the waiting and ending of both pools as futures, under any executor |
+//! | `trace` | off | what each worker did, and when: as data, as JSON for Perfetto, as a picture |
 //! | `bench-internals` | off | the private queues, for the crate's own benches; not part of the API |
 //!
 //! # Platforms

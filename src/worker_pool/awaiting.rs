@@ -225,7 +225,7 @@ impl<R: Send> fmt::Debug for ResultStream<'_, R> {
     }
 }
 
-/// A [`Map`](crate::Map) or [`MapOrdered`](crate::MapOrdered) as a [`Stream`]; made by
+/// A [`Map`] or [`MapOrdered`] as a [`Stream`]; made by
 /// [`into_stream`](crate::Map::into_stream).
 ///
 /// It yields what the iterator yields, submits when it is polled, and waits for room and for
