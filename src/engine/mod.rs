@@ -625,9 +625,13 @@ impl<J> Engine<J> {
 
     /// Waits until all threads have ended. Returns whether they have.
     pub(crate) fn wait_for_threads(&self, deadline: Option<Instant>) -> bool {
-        // [alive] Acquire: see there.
-        let ended = || (self.alive.load(Ordering::Acquire) == 0).then_some(());
+        let ended = || self.have_threads_ended().then_some(());
         self.ended.wait(deadline, ended).is_some()
+    }
+
+    fn have_threads_ended(&self) -> bool {
+        // [alive] Acquire: what they did.
+        self.alive.load(Ordering::Acquire) == 0
     }
 
     /// Waits until at some moment no job is queued or running. Returns whether there was
