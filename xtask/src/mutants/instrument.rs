@@ -22,6 +22,7 @@ const PARTS: &[&str] = &[
     "xtask",
     "benches",
     "recipes",
+    "broker",
 ];
 
 /// Files that are no part of a protocol, or (sync) are loom's side of it. The last ones
