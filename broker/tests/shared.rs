@@ -190,10 +190,17 @@ fn gate<'a>(folder: &Path, name: &'a str) -> &'a str {
     name
 }
 
+/// Waits until somebody stands at a gate, who is let in when this is dropped.
+fn arrival(folder: &Path, name: &str) -> File {
+    let mut gate = File::options();
+    let mut gate = gate.write(true).open(folder.join(name)).unwrap();
+    gate.write_all(b"gate").unwrap();
+    gate
+}
+
 /// Waits until somebody stands at a gate, and lets him in.
 fn open(folder: &Path, name: &str) {
-    let mut gate = File::options().write(true).open(folder.join(name)).unwrap();
-    gate.write_all(b"gate").unwrap();
+    drop(arrival(folder, name));
 }
 
 #[test]
@@ -371,20 +378,19 @@ fn a_process_that_was_thought_dead_tells_what_it_did_again() {
     let mut names: Vec<_> = files.iter().map(|name| &**name).collect();
     names.insert(0, "gate");
     server.add(&names);
-    let often = ["--claim-after", "500"];
+    // It says every twenty seconds that it lives.
+    let rarely = ["--claim-after", "60000"];
     let (first, first_name) =
-        server.work(&[&["--workers", "1", "--capacity", "2"], &often[..]].concat());
+        server.work(&[&["--workers", "1", "--capacity", "2"], &rarely[..]].concat());
     eventually("the first is full", || server.pending() == 4);
-    first.signal("STOP");
-    let (second, _) = server.work(&often);
-    open(&folder, "gate");
-    eventually("the second does all", || server.left() == 0);
-    server.assert_nothing_is_lost(&names);
-
-    // The first one looks again for what it waited for, when it goes on.
+    let gate = arrival(&folder, "gate");
+    // Whoever comes later does not wait there.
     fs::remove_file(folder.join("gate")).unwrap();
     fs::write(folder.join("gate"), "gate").unwrap();
-    first.signal("CONT");
+    let (second, _) = server.work(&["--claim-after", "500"]);
+    eventually("the second does all", || server.left() == 0);
+    server.assert_nothing_is_lost(&names);
+    drop(gate);
     eventually("the first goes on", || {
         server.done().get(&first_name) == Some(&4)
     });
