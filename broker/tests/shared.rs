@@ -124,12 +124,13 @@ impl Server {
         reply.0
     }
 
-    /// Milliseconds since the first of those was given away, or kept.
-    fn idle(&mut self) -> usize {
+    /// The first of those: its identity, whose it is, the milliseconds since it was given away or
+    /// kept, and how often it was given away.
+    fn first_pending(&mut self) -> (String, String, usize, usize) {
         let mut pending = redis::cmd("XPENDING");
         pending.arg("files").arg("workcrew").arg(&["-", "+", "1"]);
-        let reply: Vec<(String, String, usize, usize)> = pending.query(&mut self.redis).unwrap();
-        reply[0].2
+        let mut reply: Vec<_> = pending.query(&mut self.redis).unwrap();
+        reply.remove(0)
     }
 
     /// Every job has its result, and no other.
@@ -190,10 +191,17 @@ fn gate<'a>(folder: &Path, name: &'a str) -> &'a str {
     name
 }
 
+/// Waits until somebody stands at a gate, who is let in when this is dropped.
+fn arrival(folder: &Path, name: &str) -> File {
+    let mut gate = File::options();
+    let mut gate = gate.write(true).open(folder.join(name)).unwrap();
+    gate.write_all(b"gate").unwrap();
+    gate
+}
+
 /// Waits until somebody stands at a gate, and lets him in.
 fn open(folder: &Path, name: &str) {
-    let mut gate = File::options().write(true).open(folder.join(name)).unwrap();
-    gate.write_all(b"gate").unwrap();
+    drop(arrival(folder, name));
 }
 
 #[test]
@@ -349,7 +357,7 @@ fn a_job_that_takes_long_is_kept() {
     // Nobody reads or claims now, so the time can only grow.
     let mut longest = 0;
     eventually("it says that it lives", || {
-        let idle = server.idle();
+        let (_, _, idle, _) = server.first_pending();
         longest = idle.max(longest);
         idle < longest
     });
@@ -357,6 +365,34 @@ fn a_job_that_takes_long_is_kept() {
     eventually("all is done", || server.left() == 0);
     worker.interrupt();
     assert_eq!(count(&worker.end()), 4);
+}
+
+#[test]
+fn a_process_that_claims_its_own_job_does_not_run_it_twice() {
+    let _watchdog = watchdog();
+    let Some(mut server) = Server::start() else {
+        return;
+    };
+    let folder = server.folder.path().to_owned();
+    server.add(&[gate(&folder, "gate")]);
+    let (worker, _) = server.work(&["--claim-after", "300"]);
+    let gate = arrival(&folder, "gate");
+    // Who does the job again does not wait.
+    fs::remove_file(folder.join("gate")).unwrap();
+    fs::write(folder.join("gate"), "gate").unwrap();
+    eventually("the job is claimed", || {
+        let (id, name, _, times) = server.first_pending();
+        // As if it had been suspended for an hour.
+        let mut age = redis::cmd("XCLAIM");
+        age.arg("files").arg("workcrew").arg(name).arg(0).arg(id);
+        age.arg("IDLE").arg(3_600_000).arg("JUSTID");
+        age.exec(&mut server.redis).unwrap();
+        times > 1
+    });
+    drop(gate);
+    eventually("it is done", || server.left() == 0);
+    worker.interrupt();
+    assert_eq!(count(&worker.end()), 1);
 }
 
 #[test]
@@ -371,20 +407,19 @@ fn a_process_that_was_thought_dead_tells_what_it_did_again() {
     let mut names: Vec<_> = files.iter().map(|name| &**name).collect();
     names.insert(0, "gate");
     server.add(&names);
-    let often = ["--claim-after", "500"];
+    // It says every twenty seconds that it lives.
+    let rarely = ["--claim-after", "60000"];
     let (first, first_name) =
-        server.work(&[&["--workers", "1", "--capacity", "2"], &often[..]].concat());
+        server.work(&[&["--workers", "1", "--capacity", "2"], &rarely[..]].concat());
     eventually("the first is full", || server.pending() == 4);
-    first.signal("STOP");
-    let (second, _) = server.work(&often);
-    open(&folder, "gate");
-    eventually("the second does all", || server.left() == 0);
-    server.assert_nothing_is_lost(&names);
-
-    // The first one looks again for what it waited for, when it goes on.
+    let gate = arrival(&folder, "gate");
+    // Whoever comes later does not wait there.
     fs::remove_file(folder.join("gate")).unwrap();
     fs::write(folder.join("gate"), "gate").unwrap();
-    first.signal("CONT");
+    let (second, _) = server.work(&["--claim-after", "500"]);
+    eventually("the second does all", || server.left() == 0);
+    server.assert_nothing_is_lost(&names);
+    drop(gate);
     eventually("the first goes on", || {
         server.done().get(&first_name) == Some(&4)
     });
