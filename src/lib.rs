@@ -186,6 +186,9 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `bench-internals` | off | the private queues, for the crate's own benches; not part of the API |
+//! | `metrics` | off | `Meter`: a pool's statistics for the crate `metrics` |
+//! | `trace` | off | `Trace`: what each worker did last, as data, as JSON for Perfetto, as a picture |
+//! | `tracing` | off | a job runs in the span of the crate `tracing` that was current where it was submitted; a place in the queue takes 40 bytes more |
 //!
 //! # Platforms
 //!
@@ -206,12 +209,15 @@
 #[doc(hidden)]
 #[path = "bench.rs"]
 pub mod __bench;
+mod carried;
 mod deque;
 mod engine;
 mod error;
 mod gate;
 mod idle;
 mod injector;
+#[cfg(feature = "metrics")]
+mod meter;
 mod nest;
 mod oneshot;
 mod pace;
@@ -259,6 +265,8 @@ pub use error::{
     MapError, RecvError, RecvTimeoutError, SubmitAllError, SubmitError, SubmitTimeoutError,
     TryMapError, TryRecvError, TrySubmitError, Unsubmitted, WaitError, WaitTimeoutError,
 };
+#[cfg(feature = "metrics")]
+pub use meter::Meter;
 #[cfg(feature = "trace")]
 pub use tally::Ended;
 pub use tally::WorkerStats;

@@ -541,7 +541,7 @@ impl<'scope> Scope<'scope, '_> {
         F: FnOnce() + Send + 'scope,
     {
         // SAFETY: it is handed on to be nested or queued.
-        let task = unsafe { self.task(Detached(job)) };
+        let task = unsafe { self.task(Detached::new(job)) };
         if let Err(task) = Session::nest(&self.shared, task) {
             self.submit(task);
         }
