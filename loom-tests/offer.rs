@@ -10,7 +10,7 @@ use crate::thread_pool::task::{Detached, Task};
 const LOOKED: &str = "gate wait: looked, not asleep";
 
 fn offer(part: impl FnOnce() + Send + 'static) -> Arc<Offer> {
-    Offer::new(Task::new(Detached(part)), 0)
+    Offer::new(Task::new(Detached::new(part)), 0)
 }
 
 /// A part that writes to a board, plainly.

@@ -28,7 +28,7 @@ pub(super) fn shared(helps: bool) -> Arc<Shared> {
 /// hand the task to `add` or `nest`.)
 pub(super) fn member(scope: &Arc<Shared>, work: impl FnOnce() + Send + 'static) -> Task {
     // SAFETY: see above.
-    Task::new(unsafe { Member::new(scope, Detached(work)) })
+    Task::new(unsafe { Member::new(scope, Detached::new(work)) })
 }
 
 /// Where a scope is, for its jobs.

@@ -9,7 +9,7 @@ use std::path::Path;
 /// from its neighbours either. `lib.rs` stands above them all.
 const LAYERS: &[&[&str]] = &[
     &["sync", "probe"],
-    &["unwind", "pace", "tally", "track", "lazy"],
+    &["unwind", "pace", "tally", "track", "carried", "lazy"],
     &["error", "trace"],
     &[
         "recorder", "deque", "nest", "injector", "parker", "gate", "oneshot",
@@ -17,6 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["idle"],
     &["engine"],
     &["worker_pool", "thread_pool", "bench"],
+    &["meter"],
 ];
 
 /// The modules that may name std's threads, locks and atomics, or loom.

@@ -82,9 +82,9 @@ fn a_trace_has_one_event_for_each_job_by_the_worker_that_ran_it() {
 #[test]
 fn a_job_that_runs_is_in_the_trace_without_an_end() {
     let _watchdog = watchdog();
+    let pool = ThreadPool::builder().workers(1).trace(ALL).build().unwrap();
     let door = Door::new();
     let _open = OpenAtEnd(&door);
-    let pool = ThreadPool::builder().workers(1).trace(ALL).build().unwrap();
     let guest = door.clone();
     pool.execute(move || guest.pass()).unwrap();
     door.wait_for(1);

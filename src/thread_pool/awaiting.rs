@@ -25,7 +25,7 @@ impl ThreadPoolHandle {
     where
         F: FnOnce() + Send + 'static,
     {
-        let submitted = self.submit_async(Task::new(Detached(job)));
+        let submitted = self.submit_async(Task::new(Detached::new(job)));
         async {
             submitted
                 .await

@@ -122,7 +122,9 @@ impl ThreadPoolHandle {
                 self.scope(|scope| {
                     let herald = Herald {
                         engine: Arc::clone(&self.engine),
-                        tickets: (0..workers).map(|_| scope.ticket(Detached(call))).collect(),
+                        tickets: (0..workers)
+                            .map(|_| scope.ticket(Detached::new(call)))
+                            .collect(),
                     };
                     let submitted = self.engine.submit(Task::new(herald), None);
                     !matches!(submitted, Err(Refused::Closed(_)))

@@ -35,6 +35,7 @@
 use super::offer::{End, Offer};
 use super::task::{Task, Work};
 use super::{ThreadPool, ThreadPoolHandle};
+use crate::carried::Carried;
 use crate::engine::{Ended, Engine, Hunger, current_worker};
 use crate::pace::Pulse;
 use crate::sync::Arc;
@@ -117,7 +118,7 @@ struct Link {
 #[repr(C)]
 struct Part<B, R> {
     link: Link,
-    closure: Cell<Option<B>>,
+    closure: Cell<Option<Carried<B>>>,
     result: Cell<Option<R>>,
 }
 
@@ -140,7 +141,7 @@ impl<B: FnOnce() -> R + Send, R: Send> Work for Shared<B, R> {
 impl<B: FnOnce() -> R, R> Part<B, R> {
     fn call(&self) {
         let closure = self.closure.take().expect("it is called once");
-        self.result.set(Some(closure()));
+        self.result.set(Some(closure.enter(|closure| closure())));
     }
 }
 
@@ -153,7 +154,7 @@ impl<B: FnOnce() -> R + Send, R: Send> Part<B, R> {
                 pack: Self::pack,
                 offer: Cell::new(None),
             },
-            closure: Cell::new(Some(closure)),
+            closure: Cell::new(Some(Carried::new(closure))),
             result: Cell::new(None),
         }
     }

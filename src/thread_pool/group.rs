@@ -23,6 +23,7 @@ use super::ThreadPoolHandle;
 use super::limit::{Limiter, Permit};
 use super::scope::Scope;
 use super::task::{Task, Work};
+use crate::carried::Carried;
 use crate::engine::Ended;
 use crate::error::{Failure, GroupError, JobError, JobPanic};
 use crate::injector::Injector;
@@ -166,7 +167,7 @@ pub struct Group<'scope, 'env: 'scope, T, E> {
 struct Job<'scope, 'env, F, T, E> {
     group: &'scope Group<'scope, 'env, T, E>,
     index: usize,
-    job: F,
+    job: Carried<F>,
 }
 
 /// A job of the scope that runs one that waits at the limiter.
@@ -183,7 +184,9 @@ where
     E: Send,
 {
     fn work(self) -> Ended {
-        match self.group.record.run(self.index, self.job) {
+        let job = self.job;
+        let job = || job.enter(|job| job());
+        match self.group.record.run(self.index, job) {
             Ran::Ended(ended) => ended,
             Ran::FailedFirst(ended) => {
                 probe!("group: failed, what is queued not dropped");
@@ -416,7 +419,7 @@ impl<'scope, T: Send, E: Send> Group<'scope, '_, T, E> {
         let job = Job {
             group: self,
             index,
-            job,
+            job: Carried::new(job),
         };
         match &self.limiter {
             None => self.scope.spawn_work(job),

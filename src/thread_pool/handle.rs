@@ -44,7 +44,9 @@ pub struct ThreadPoolHandle {
 /// The closure that was made a task to be submitted.
 pub(super) fn unpack<F: FnOnce() + Send + 'static>(task: Task) -> F {
     let detached: Option<Detached<F>> = task.take_back();
-    detached.expect("it comes back to whom it came from").0
+    detached
+        .expect("it comes back to whom it came from")
+        .into_inner()
 }
 
 impl ThreadPoolHandle {
@@ -71,7 +73,7 @@ impl ThreadPoolHandle {
     where
         F: FnOnce() + Send + 'static,
     {
-        match self.engine.submit(Task::new(Detached(job)), None) {
+        match self.engine.submit(Task::new(Detached::new(job)), None) {
             Ok(_) => Ok(()),
             Err(Refused::Closed(task)) => Err(SubmitError::Closed(unpack(task))),
             Err(Refused::WouldDeadlock(task)) => Err(SubmitError::WouldDeadlock(unpack(task))),
@@ -90,7 +92,7 @@ impl ThreadPoolHandle {
     where
         F: FnOnce() + Send + 'static,
     {
-        match self.engine.try_submit(Task::new(Detached(job))) {
+        match self.engine.try_submit(Task::new(Detached::new(job))) {
             Ok(_) => Ok(()),
             Err(Rejected::Full(task)) => Err(TrySubmitError::Full(unpack(task))),
             Err(Rejected::Closed(task)) => Err(TrySubmitError::Closed(unpack(task))),
@@ -138,7 +140,7 @@ impl ThreadPoolHandle {
         I: IntoIterator<Item = F>,
         F: FnOnce() + Send + 'static,
     {
-        let pack = |job| Task::new(Detached(job));
+        let pack = |job| Task::new(Detached::new(job));
         self.engine.submit_all(jobs.into_iter(), pack, unpack)
     }
 

@@ -606,7 +606,7 @@ impl<'scope> Scope<'scope, '_> {
     where
         F: FnOnce() + Send + 'scope,
     {
-        let work = Detached(job);
+        let work = Detached::new(job);
         // SAFETY: the reference is not kept.
         if let Some(session) = unsafe { Session::with_room(&self.shared) } {
             // SAFETY: it is handed on to be nested or queued.

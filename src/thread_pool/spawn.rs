@@ -5,6 +5,7 @@
 
 use super::ThreadPoolHandle;
 use super::task::{Task, Work};
+use crate::carried::Carried;
 use crate::engine::{Ended, Refused, is_inside};
 use crate::error::{JobError, JobPanic, SubmitError};
 use crate::oneshot::{Claim, Oneshot};
@@ -23,7 +24,7 @@ thread_local! {
 /// What becomes of a job.
 type Outcome<T> = Result<T, JobError>;
 
-type Place<F, T> = Oneshot<F, Outcome<T>>;
+type Place<F, T> = Oneshot<Carried<F>, Outcome<T>>;
 
 /// What can be spawned: a closure, or something from which more can be had back.
 pub(super) trait Job<T>: Send {
@@ -40,8 +41,8 @@ impl<F: FnOnce() -> T + Send, T> Job<T> for F {
 struct Ticket<F, T>(Object<Place<F, T>>);
 
 /// Runs what was claimed.
-fn run<F: Job<T>, T>(claim: Claim<'_, F, Outcome<T>>, job: F) -> Ended {
-    let (outcome, ended) = match unwind::catch(|| job.call()) {
+fn run<F: Job<T>, T>(claim: Claim<'_, Carried<F>, Outcome<T>>, job: Carried<F>) -> Ended {
+    let (outcome, ended) = match unwind::catch(|| job.enter(Job::call)) {
         Ok(result) => (Ok(result), Ended::Completed),
         Err(payload) => {
             let panic = JobError::Panicked(JobPanic::new(payload));
@@ -60,7 +61,7 @@ fn run<F: Job<T>, T>(claim: Claim<'_, F, Outcome<T>>, job: F) -> Ended {
 }
 
 /// Drops what was claimed.
-fn cancel<F, T>(claim: Claim<'_, F, Outcome<T>>, job: F) {
+fn cancel<F, T>(claim: Claim<'_, Carried<F>, Outcome<T>>, job: Carried<F>) {
     unwind::drop_quietly(job);
     // If the handle has gone nobody need be told.
     let _ = claim.complete(Err(JobError::Cancelled));
@@ -172,7 +173,7 @@ impl ThreadPoolHandle {
         F: Job<T> + 'static,
         T: Send + 'static,
     {
-        let place: Object<Place<F, T>> = Object::new(Oneshot::new(job));
+        let place: Object<Place<F, T>> = Object::new(Oneshot::new(Carried::new(job)));
         let task = Task::new(Ticket(Object::clone(&place)));
         let handle = JobHandle {
             promise: place,
@@ -188,7 +189,7 @@ pub(super) fn unpack<F: 'static, T: 'static>(task: Task) -> F {
     let ticket: Option<Ticket<F, T>> = task.take_back();
     let ticket = ticket.expect("it comes back to whom it came from");
     let (_nobody_waits, job) = ticket.0.claim().expect("nobody else has had it");
-    job
+    job.into_inner()
 }
 
 /// A job that was [spawned](crate::ThreadPool::spawn), and in the end its result.

@@ -18,6 +18,7 @@
 //! What goes in is [`Work`], which is `Send`, and comes out by value only; so a task is
 //! `Send`, and shared it gives away nothing.
 
+use crate::carried::{Carried, LUGGAGE};
 use crate::engine::Ended;
 use std::any::TypeId;
 use std::fmt;
@@ -26,7 +27,7 @@ use std::mem::{ManuallyDrop, MaybeUninit};
 
 /// The largest value, in bytes, that lies inline. With its table and the number that the
 /// engine adds, a job then fills a cache line.
-const SPACE: usize = 48;
+const SPACE: usize = 48 + LUGGAGE;
 
 type Space = MaybeUninit<[u64; SPACE / size_of::<u64>()]>;
 
@@ -37,11 +38,21 @@ pub(crate) trait Work: Send {
 }
 
 /// A closure that nobody waits for.
-pub(crate) struct Detached<F>(pub(crate) F);
+pub(crate) struct Detached<F>(Carried<F>);
+
+impl<F> Detached<F> {
+    pub(crate) fn new(job: F) -> Self {
+        Self(Carried::new(job))
+    }
+
+    pub(crate) fn into_inner(self) -> F {
+        self.0.into_inner()
+    }
+}
 
 impl<F: FnOnce() + Send> Work for Detached<F> {
     fn work(self) -> Ended {
-        (self.0)();
+        self.0.enter(|job| job());
         Ended::Completed
     }
 }

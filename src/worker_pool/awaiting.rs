@@ -6,6 +6,7 @@
 
 use super::handle::not_submitted;
 use super::{Handle, Map, MapOrdered, Outcome, Results, WorkerPool};
+use crate::carried::Carried;
 use crate::engine::Candidate;
 use crate::error::{RecvError, SubmitError, WaitError};
 use futures_core::Stream;
@@ -24,12 +25,12 @@ use std::task::{Context, Poll};
 ///
 /// If it is polled after it has been ready.
 #[must_use = "futures do nothing unless polled"]
-pub struct Submission<'a, J>(Candidate<'a, J>);
+pub struct Submission<'a, J>(Candidate<'a, Carried<J>>);
 
 impl<J> Submission<'_, J> {
     /// Gives up, and returns the job; `None` if it was submitted or handed back.
     pub fn into_job(self) -> Option<J> {
-        self.0.into_job()
+        self.0.into_job().map(Carried::into_inner)
     }
 }
 
@@ -90,7 +91,7 @@ impl<J: Send, R: Send> Handle<J, R> {
     /// # }).unwrap();
     /// ```
     pub fn submit_async(&self, job: J) -> Submission<'_, J> {
-        Submission(Candidate::new(&self.engine, job))
+        Submission(Candidate::new(&self.engine, Carried::new(job)))
     }
 }
 

@@ -6,6 +6,7 @@ use super::handle::Handle;
 use super::outbox::{Outbox, Outlet};
 use super::runner::{Init, Runner};
 use super::{Context, Results, WorkerPool};
+use crate::carried::Carried;
 use crate::engine::{
     Berth, Crew, Left, MAX_CAPACITY, Settings, join_each, launch, settings_methods,
 };
@@ -187,7 +188,7 @@ impl<J, R, S> Builder<'static, J, R, S> {
 
 /// What a worker's thread takes with it.
 pub(super) struct Seat<'env, J, R, S, F> {
-    berth: Berth<'env, J>,
+    berth: Berth<'env, Carried<J>>,
     outlet: Outlet<R>,
     outbox: Arc<Outbox<R>>,
     init: Object<Init<'env, S>>,

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::carried::Carried;
 use crate::engine::Desk;
 use std::fmt;
 
@@ -35,7 +36,7 @@ pub struct Context<'a, J, S = ()> {
     /// The worker's own state, made by [`Builder::init`](crate::Builder::init).
     /// Nobody else ever sees it.
     pub state: &'a mut S,
-    pub(super) desk: Desk<'a, J>,
+    pub(super) desk: Desk<'a, Carried<J>>,
 }
 
 impl<J: Send, S> Context<'_, J, S> {
@@ -62,7 +63,7 @@ impl<J: Send, S> Context<'_, J, S> {
     /// deques full. (The job that pushed then ends as panicked, and the one that
     /// could not be pushed is dropped.)
     pub fn push(&mut self, job: J) {
-        self.desk.push(job);
+        self.desk.push(Carried::new(job));
     }
 
     /// Whether the pool is being shut down without its queued jobs

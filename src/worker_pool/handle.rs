@@ -5,13 +5,13 @@
 use super::outbox::Outbox;
 use super::stats::Stats;
 use super::submitter::Submitter;
+use crate::carried::Carried;
 use crate::engine::{Engine, Refused};
 use crate::error::{CancelError, SubmitAllError, SubmitError, SubmitTimeoutError, TrySubmitError};
 use crate::injector::Rejected;
 use crate::sync::Arc;
 #[cfg(feature = "trace")]
 use crate::trace::Trace;
-use std::convert::identity;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -43,7 +43,7 @@ use std::time::{Duration, Instant};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Handle<J, R> {
-    pub(super) engine: Arc<Engine<J>>,
+    pub(super) engine: Arc<Engine<Carried<J>>>,
     pub(super) outbox: Arc<Outbox<R>>,
 }
 
@@ -71,7 +71,9 @@ impl<J: Send, R: Send> Handle<J, R> {
     /// call that wakes a sleeping worker.
     #[inline]
     pub fn submit(&self, job: J) -> Result<u64, SubmitError<J>> {
-        self.engine.submit(job, None).map_err(not_submitted)
+        self.engine
+            .submit(Carried::new(job), None)
+            .map_err(not_submitted)
     }
 
     /// Submits a job if there is room now. Lock-free.
@@ -103,7 +105,7 @@ impl<J: Send, R: Send> Handle<J, R> {
     /// pool was closed before.
     #[inline]
     pub fn try_submit(&self, job: J) -> Result<u64, TrySubmitError<J>> {
-        self.engine.try_submit(job).map_err(not_now)
+        self.engine.try_submit(Carried::new(job)).map_err(not_now)
     }
 
     /// As [`Handle::submit`], but waits at most `timeout`.
@@ -120,7 +122,9 @@ impl<J: Send, R: Send> Handle<J, R> {
         };
         // A time beyond the clock's reach is no deadline.
         let deadline = Instant::now().checked_add(timeout);
-        self.engine.submit(job, deadline).map_err(not_in_time)
+        self.engine
+            .submit(Carried::new(job), deadline)
+            .map_err(not_in_time)
     }
 
     /// Submits all jobs of an iterator, in order, waiting where need be, and returns
@@ -161,7 +165,8 @@ impl<J: Send, R: Send> Handle<J, R> {
     where
         I: IntoIterator<Item = J>,
     {
-        self.engine.submit_all(jobs.into_iter(), identity, identity)
+        self.engine
+            .submit_all(jobs.into_iter(), Carried::new, Carried::into_inner)
     }
 
     /// A submitter with a lane of its own, for a thread that submits one by one.
@@ -332,27 +337,27 @@ impl<J, R> fmt::Debug for Handle<J, R> {
 }
 
 /// The error of a job that could not be submitted, with no time set.
-pub(super) fn not_submitted<J>(refused: Refused<J>) -> SubmitError<J> {
+pub(super) fn not_submitted<J>(refused: Refused<Carried<J>>) -> SubmitError<J> {
     match refused {
-        Refused::Closed(job) => SubmitError::Closed(job),
-        Refused::WouldDeadlock(job) => SubmitError::WouldDeadlock(job),
+        Refused::Closed(job) => SubmitError::Closed(job.into_inner()),
+        Refused::WouldDeadlock(job) => SubmitError::WouldDeadlock(job.into_inner()),
         Refused::TimedOut(_) => unreachable!("no time was set"),
     }
 }
 
 /// The error of a job for which there was no room at once.
-pub(super) fn not_now<J>(rejected: Rejected<J>) -> TrySubmitError<J> {
+pub(super) fn not_now<J>(rejected: Rejected<Carried<J>>) -> TrySubmitError<J> {
     match rejected {
-        Rejected::Full(job) => TrySubmitError::Full(job),
-        Rejected::Closed(job) => TrySubmitError::Closed(job),
+        Rejected::Full(job) => TrySubmitError::Full(job.into_inner()),
+        Rejected::Closed(job) => TrySubmitError::Closed(job.into_inner()),
     }
 }
 
 /// The error of a job for which there was no room in time.
-pub(super) fn not_in_time<J>(refused: Refused<J>) -> SubmitTimeoutError<J> {
+pub(super) fn not_in_time<J>(refused: Refused<Carried<J>>) -> SubmitTimeoutError<J> {
     match refused {
-        Refused::Closed(job) => SubmitTimeoutError::Closed(job),
-        Refused::TimedOut(job) => SubmitTimeoutError::Timeout(job),
-        Refused::WouldDeadlock(job) => SubmitTimeoutError::WouldDeadlock(job),
+        Refused::Closed(job) => SubmitTimeoutError::Closed(job.into_inner()),
+        Refused::TimedOut(job) => SubmitTimeoutError::Timeout(job.into_inner()),
+        Refused::WouldDeadlock(job) => SubmitTimeoutError::WouldDeadlock(job.into_inner()),
     }
 }

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Handle, Outcome, Results};
+use crate::carried::Carried;
 use crate::error::{RecvTimeoutError, TrySubmitError};
 #[cfg(feature = "async")]
 use crate::{engine::Refused, error::RecvError, gate::Turn};
@@ -41,7 +42,7 @@ pub(super) struct Feed<'a, I: Iterator, R: Send, O: InFlight<R>> {
     /// `None` once it has ended.
     pub(super) jobs: Option<I>,
     /// A job that was drawn and not accepted yet.
-    pub(super) pending: Option<I::Item>,
+    pub(super) pending: Option<Carried<I::Item>>,
     /// Nothing more is drawn or submitted.
     stopped: bool,
     /// The pool's results have ended.
@@ -244,8 +245,8 @@ where
     }
 
     fn draw(&mut self) -> Option<I::Item> {
-        if self.pending.is_some() {
-            return self.pending.take();
+        if let Some(job) = self.pending.take() {
+            return Some(job.into_inner());
         }
         let job = self.jobs.as_mut()?.next();
         if job.is_none() {
@@ -261,11 +262,11 @@ where
             match self.handle.try_submit(job) {
                 Ok(index) => self.in_flight.submitted(index),
                 Err(TrySubmitError::Full(job)) => {
-                    self.pending = Some(job);
+                    self.pending = Some(Carried::new(job));
                     return;
                 }
                 Err(TrySubmitError::Closed(job)) => {
-                    self.pending = Some(job);
+                    self.pending = Some(Carried::new(job));
                     self.stopped = true;
                 }
             }
@@ -377,6 +378,7 @@ macro_rules! offers {
             pub fn into_jobs(mut self) -> impl Iterator<Item = I::Item> + use<I, R> {
                 self.0.detached = true;
                 let (pending, jobs) = (self.0.pending.take(), self.0.jobs.take());
+                let pending = pending.map(Carried::into_inner);
                 pending.into_iter().chain(jobs.into_iter().flatten())
             }
         }

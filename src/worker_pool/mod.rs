@@ -32,6 +32,7 @@ pub use results::{Outcome, Results};
 pub use stats::Stats;
 pub use submitter::Submitter;
 
+use crate::carried::Carried;
 use crate::engine::{Crew, Engine, Entry, Fate};
 use crate::error::{
     CancelError, JoinError, SubmitAllError, SubmitError, SubmitTimeoutError, TryMapError,
@@ -471,7 +472,10 @@ impl<J: Send, R: Send, S: Send> WorkerPool<J, R, S> {
         unwind::drop_each_quietly(self.join_crew()?);
         let jobs = self.handle.engine.drain(Fate::Returned);
         self.handle.outbox.end();
-        Ok(jobs.into_iter().map(|entry| entry.job).collect())
+        Ok(jobs
+            .into_iter()
+            .map(|entry| entry.job.into_inner())
+            .collect())
     }
 
     fn halt(&self) {
@@ -578,7 +582,7 @@ impl<J: Send, R: Send, S: Send> Drop for WorkerPool<J, R, S> {
 
 /// Drops the jobs that will not run, and tells their takers. For after the crew has
 /// left, or in the last worker that leaves.
-fn cancel_queued<J: Send, R: Send>(engine: &Engine<J>, outbox: &Outbox<R>) {
+fn cancel_queued<J: Send, R: Send>(engine: &Engine<Carried<J>>, outbox: &Outbox<R>) {
     for Entry { job, origin } in engine.drain(Fate::Cancelled) {
         unwind::drop_quietly(job);
         outbox.put_back(Outcome {

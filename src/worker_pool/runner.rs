@@ -4,6 +4,7 @@
 
 use super::outbox::{Outbox, Outlet};
 use super::{Context, JobError};
+use crate::carried::Carried;
 use crate::engine::{Desk, Ended, Entry, Run};
 use crate::error::JobPanic;
 use crate::sync::{Arc, Object};
@@ -72,12 +73,12 @@ impl<'env, R: Send, S, F> Runner<'env, R, S, F> {
     }
 }
 
-impl<J: Send, R: Send, S, F> Run<J> for Runner<'_, R, S, F>
+impl<J: Send, R: Send, S, F> Run<Carried<J>> for Runner<'_, R, S, F>
 where
     F: Fn(J, &mut Context<'_, J, S>) -> R,
 {
     #[inline(always)]
-    fn run(&mut self, entry: Entry<J>, desk: &mut Desk<'_, J>) -> Ended {
+    fn run(&mut self, entry: Entry<Carried<J>>, desk: &mut Desk<'_, Carried<J>>) -> Ended {
         let origin = entry.origin;
         // A state that could not be made again after the last panic: now or never.
         let state = match self.state {
@@ -91,7 +92,8 @@ where
                     state,
                     desk: desk.lend(),
                 };
-                unwind::catch(|| (self.function)(entry.job, &mut context))
+                let run = |job| (self.function)(job, &mut context);
+                unwind::catch(|| entry.job.enter(run))
             }
             Err(payload) => {
                 unwind::drop_quietly(entry.job);
@@ -116,7 +118,7 @@ where
         }
     }
 
-    fn cancel(&mut self, entry: Entry<J>, desk: &mut Desk<'_, J>) {
+    fn cancel(&mut self, entry: Entry<Carried<J>>, desk: &mut Desk<'_, Carried<J>>) {
         let Entry { job, origin } = entry;
         unwind::drop_quietly(job);
         self.outlet

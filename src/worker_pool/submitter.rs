@@ -4,6 +4,7 @@
 
 use super::Handle;
 use super::handle::{not_in_time, not_now, not_submitted};
+use crate::carried::Carried;
 use crate::engine::{Lane, Refused};
 use crate::error::{SubmitAllError, SubmitError, SubmitTimeoutError, TrySubmitError};
 use std::fmt;
@@ -88,7 +89,7 @@ impl<J: Send, R: Send> Submitter<J, R> {
         let Self { handle, lane } = self;
         handle
             .engine
-            .submit_in(lane, job, None)
+            .submit_in(lane, Carried::new(job), None)
             .map_err(not_submitted)
     }
 
@@ -102,7 +103,10 @@ impl<J: Send, R: Send> Submitter<J, R> {
     #[inline]
     pub fn try_submit(&mut self, job: J) -> Result<u64, TrySubmitError<J>> {
         let Self { handle, lane } = self;
-        handle.engine.try_submit_in(lane, job).map_err(not_now)
+        handle
+            .engine
+            .try_submit_in(lane, Carried::new(job))
+            .map_err(not_now)
     }
 
     /// As [`Submitter::submit`], but waits at most `timeout`.
@@ -126,7 +130,7 @@ impl<J: Send, R: Send> Submitter<J, R> {
         let Self { handle, lane } = self;
         handle
             .engine
-            .submit_in(lane, job, deadline)
+            .submit_in(lane, Carried::new(job), deadline)
             .map_err(not_in_time)
     }
 
@@ -157,7 +161,7 @@ impl<J: Send, R: Send> Submitter<J, R> {
             let Some(job) = jobs.next() else {
                 return Ok(accepted);
             };
-            let (job, would_deadlock) = match engine.submit_in(lane, job, None) {
+            let (job, would_deadlock) = match engine.submit_in(lane, Carried::new(job), None) {
                 Ok(_) => {
                     accepted += 1;
                     continue;
@@ -168,7 +172,7 @@ impl<J: Send, R: Send> Submitter<J, R> {
             return Err(SubmitAllError {
                 accepted,
                 would_deadlock,
-                rejected: vec![job].into_iter(),
+                rejected: vec![job.into_inner()].into_iter(),
                 rest: jobs,
             });
         }

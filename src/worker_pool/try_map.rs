@@ -4,6 +4,7 @@
 
 use super::map::{Feed, InFlight};
 use super::{Handle, JobError, Outcome, Results};
+use crate::carried::Carried;
 use crate::error::{Failure, TryMapError, Unsubmitted};
 
 /// What comes of a job here.
@@ -99,7 +100,7 @@ where
         }
     }
     let jobs = Unsubmitted {
-        pending: feed.pending.take(),
+        pending: feed.pending.take().map(Carried::into_inner),
         rest: feed.jobs.take(),
     };
     let all_submitted = jobs.pending.is_none() && jobs.rest.is_none();

@@ -119,7 +119,8 @@ fn test() -> Outcome {
 
 /// What the features add, and the tests that a feature could break.
 fn features() -> Outcome {
-    let test = "test --all-features --lib --test trace --test allocations -- --skip stall";
+    let test = "test --all-features --lib --test trace --test tracing --test metrics \
+                --test allocations -- --skip stall";
     run_cargo(test)
 }
 

@@ -18,7 +18,7 @@ pub(super) enum Role {
 }
 
 fn offer(part: impl FnOnce() + Send + 'static) -> Arc<Offer> {
-    Offer::new(Task::new(Detached(part)), 0)
+    Offer::new(Task::new(Detached::new(part)), 0)
 }
 
 /// Plays one scene. Returns whether a thread was suspended at the point.
