@@ -1,5 +1,5 @@
 //! Models of [`crate::engine`] without a front: jobs are numbers, or wait for each
-//! other. Deques have two slots.
+//! other. Deques have two slots, and four for jobs without a size.
 
 use super::explore::{Bound, Plan, explore};
 use super::parcel::Board;
@@ -292,6 +292,60 @@ fn thief_no_longer_searches() {
         assert!(site.done.park(WATCH));
         submit(&site, 2);
         close_and_join(&site, workers, 3);
+    });
+}
+
+/// A thief takes two jobs of three at once, and the second one is not lost: the job that made them
+/// waits for all.
+#[test]
+fn thief_keeps_the_second_job_of_its_haul() {
+    let plan = Plan {
+        bound: Bound::Preemptions(0),
+        floor: 20,
+        events: &["model: two at once"],
+    };
+    /// The first job makes three others, which make none.
+    struct Makes {
+        made: Arc<(AtomicU64, Parker)>,
+    }
+    impl Run<()> for Makes {
+        fn run(&mut self, entry: Entry<()>, desk: &mut Desk<'_, ()>) -> Ended {
+            let (ended, all_ended) = &*self.made;
+            if entry.origin.is_follow_up() {
+                if ended.fetch_add(1, Ordering::Relaxed) == 2 {
+                    all_ended.unpark();
+                }
+            } else {
+                (0..3).for_each(|_| desk.push(()));
+                all_ended.park(WATCH);
+            }
+            Ended::Completed
+        }
+
+        fn cancel(&mut self, _: Entry<()>, _: &mut Desk<'_, ()>) {
+            unreachable!("nobody cancels")
+        }
+    }
+    explore("thief_keeps_the_second_job_of_its_haul", plan, || {
+        let (engine, locals) = Engine::new(2, 1, 0, 0);
+        let engine = Arc::new(engine);
+        engine.try_submit(()).unwrap();
+        engine.close();
+        let made = Arc::new((AtomicU64::new(0), Parker::new()));
+        let mut locals = locals.into_iter().enumerate();
+        let workers = [(); 2].map(|()| {
+            let (id, local) = locals.next().unwrap();
+            let (engine, made) = (Arc::clone(&engine), Arc::clone(&made));
+            thread::spawn(move || Worker::new(&engine, id, local).work(&mut Makes { made }))
+        });
+        for worker in workers {
+            assert_eq!(worker.join().unwrap(), Exit::Drained);
+        }
+        assert_eq!(made.0.load(Ordering::Relaxed), 3);
+        let works = engine.works();
+        if works.iter().any(|work| work.stolen > 1) {
+            visit("model: two at once");
+        }
     });
 }
 

@@ -41,6 +41,7 @@ mod group;
 mod idle;
 mod injector;
 mod lane;
+mod lazy;
 mod lease;
 mod limit;
 mod map_iter;

@@ -8,20 +8,77 @@ use crate::parker::Parker;
 use crate::probe::visit;
 use crate::sync::{Arc, WATCH, thread};
 
-/// Jobs that somebody may wait for.
 type Signal = Arc<Parker>;
+
+fn signal() -> Signal {
+    Arc::new(Parker::new())
+}
+
+/// Tells somebody that it runs, and may wait for another.
+struct Job {
+    tells: Signal,
+    awaits: Option<Signal>,
+}
+
+impl Job {
+    fn new(tells: &Signal) -> Self {
+        Self {
+            tells: Arc::clone(tells),
+            awaits: None,
+        }
+    }
+}
 
 struct Runner;
 
-impl Run<Signal> for Runner {
-    fn run(&mut self, entry: Entry<Signal>, _: &mut Desk<'_, Signal>) -> Ended {
-        entry.job.unpark();
+impl Run<Job> for Runner {
+    fn run(&mut self, entry: Entry<Job>, _: &mut Desk<'_, Job>) -> Ended {
+        entry.job.tells.unpark();
+        if let Some(signal) = entry.job.awaits {
+            signal.park(WATCH);
+        }
         Ended::Completed
     }
 
-    fn cancel(&mut self, _: Entry<Signal>, _: &mut Desk<'_, Signal>) {
+    fn cancel(&mut self, _: Entry<Job>, _: &mut Desk<'_, Job>) {
         panic!("nobody cancels");
     }
+}
+
+type Workers = Vec<thread::JoinHandle<Exit>>;
+
+/// An engine whose first worker is the model's first thread, and the others.
+fn engine(workers: usize) -> (Arc<Engine<Job>>, Workers) {
+    let (engine, locals) = Engine::new(workers, 1, 2, 0);
+    let engine = Arc::new(engine);
+    let others = locals.into_iter().enumerate().skip(1);
+    let workers = others.map(|(id, local)| {
+        let engine = Arc::clone(&engine);
+        thread::spawn(move || Worker::new(&engine, id, local).work(&mut Runner))
+    });
+    let workers = workers.collect();
+    (engine, workers)
+}
+
+fn roost(engine: &Engine<Job>) -> Roost<'_, Job> {
+    let nest = engine.nest(0).expect("there are nests");
+    // SAFETY: the models use it in their first thread.
+    Roost::new(engine, 0, unsafe { nest.owner() })
+}
+
+fn nest(roost: &Roost<'_, Job>, job: Job) {
+    assert!(roost.push(1, job).is_ok(), "there is room");
+}
+
+/// All workers leave, and so many jobs were counted.
+fn close_and_join(engine: &Engine<Job>, workers: Workers, jobs: u64) {
+    engine.close();
+    for worker in workers {
+        assert_eq!(worker.join().unwrap(), Exit::Drained);
+    }
+    let totals = engine.totals();
+    let counts = [totals.accepted, totals.started, totals.completed];
+    assert_eq!(counts, [jobs; 3]);
 }
 
 /// A worker nests a job and waits for it, while the other goes to sleep; then it nests another,
@@ -38,32 +95,46 @@ fn nesting_races_the_last_sleeper() {
         ],
     };
     explore("nesting_races_the_last_sleeper", plan, || {
-        let (engine, mut locals) = Engine::<Signal>::new(2, 1, 2, 0);
-        let engine = Arc::new(engine);
-        let other = {
-            let (engine, local) = (Arc::clone(&engine), locals.pop().unwrap());
-            thread::spawn(move || Worker::new(&engine, 1, local).work(&mut Runner))
-        };
-        // SAFETY: this thread's only.
-        let nest = unsafe { engine.nest(0).expect("there are nests").owner() };
-        let roost = Roost::new(&engine, 0, nest);
-        let signals = [(); 2].map(|()| Arc::new(Parker::new()));
-        let nested = roost.push(1, Arc::clone(&signals[0]));
-        assert!(nested.is_ok(), "there is room");
+        let (engine, workers) = engine(2);
+        let roost = roost(&engine);
+        let signals = [signal(), signal()];
+        nest(&roost, Job::new(&signals[0]));
         assert!(signals[0].park(WATCH));
-        let nested = roost.push(1, Arc::clone(&signals[1]));
-        assert!(nested.is_ok(), "there is room");
-        if let Some(signal) = roost.pop(1) {
+        nest(&roost, Job::new(&signals[1]));
+        if let Some(job) = roost.pop(1) {
             visit("model: popped");
-            signal.unpark();
+            job.tells.unpark();
             roost.finish(Ended::Completed);
         }
         assert!(signals[1].park(WATCH));
-        engine.close();
-        assert_eq!(other.join().unwrap(), Exit::Drained);
-        let totals = engine.totals();
-        let counts = [totals.accepted, totals.started, totals.completed];
-        assert_eq!(counts, [2; 3]);
+        close_and_join(&engine, workers, 2);
+    });
+}
+
+/// Who has stolen a job that takes long does not count as searching: what is submitted wakes the
+/// other worker, which sleeps by then.
+#[test]
+fn thief_of_a_nest_no_longer_searches() {
+    let plan = Plan {
+        bound: Bound::Preemptions(0),
+        floor: 20,
+        events: &[
+            "engine steal: out of a nest, crew not told",
+            "idle wake: chosen, not woken",
+        ],
+    };
+    explore("thief_of_a_nest_no_longer_searches", plan, || {
+        let (engine, workers) = engine(3);
+        let [stolen, goes_on] = [signal(), signal()];
+        let long = Job {
+            awaits: Some(Arc::clone(&goes_on)),
+            ..Job::new(&stolen)
+        };
+        nest(&roost(&engine), long);
+        assert!(stolen.park(WATCH));
+        let submitted = engine.submit(Job::new(&goes_on), None);
+        assert!(submitted.is_ok(), "it is open");
+        close_and_join(&engine, workers, 2);
     });
 }
 

@@ -2,7 +2,7 @@
 
 use super::explore::{Bound, Plan, explore};
 use super::parcel::Board;
-use crate::engine::{Ended, Engine, Inside};
+use crate::engine::{Ended, Engine, Fate, Inside};
 use crate::nest::Stolen;
 use crate::parker::Parker;
 use crate::probe::visit;
@@ -171,8 +171,10 @@ fn owner_waits_for_the_thief_of_a_job() {
         let (scope, targets) = (Place(&raw const shared), boards.clone());
         let root = member(&shared, move || {
             for board in targets {
-                let nested = Session::nest(scope.get(), job(scope.get(), &board));
-                assert!(nested.is_ok(), "there is room");
+                // SAFETY: it is not kept.
+                let session = unsafe { Session::with_room(scope.get()) };
+                let nested = session.map(|session| session.nest(job(scope.get(), &board)));
+                assert!(matches!(nested, Some(Ok(()))), "there is room");
             }
         });
         let ticket = Shared::add(&shared, root);
@@ -218,6 +220,9 @@ fn sleeping_owner_steals_what_a_thief_spawns() {
         });
         assert_eq!(board.read(), 1);
         thief.join().unwrap();
+        // (What the thief has stolen it does not count.)
+        let totals = pool.engine.totals();
+        assert_eq!(totals.started, totals.completed);
     });
 }
 
@@ -225,7 +230,7 @@ fn sleeping_owner_steals_what_a_thief_spawns() {
 #[test]
 fn dropped_ticket_wakes_the_owner() {
     let plan = Plan {
-        bound: Bound::Exhaustive,
+        bound: Bound::Preemptions(3),
         floor: 500,
         events: &[LOOKED, "gate wait: permit taken"],
     };
@@ -237,6 +242,29 @@ fn dropped_ticket_wakes_the_owner() {
         shared.wait(None);
         assert_eq!(board.read(), 1);
         pool.join().unwrap();
+    });
+}
+
+/// The same for a job that goes through the pool by itself.
+#[test]
+fn dropped_envoy_wakes_the_owner() {
+    let plan = Plan {
+        bound: Bound::Preemptions(3),
+        floor: 500,
+        events: &[LOOKED, "gate wait: permit taken"],
+    };
+    explore("dropped_envoy_wakes_the_owner", plan, || {
+        let pool = pool(1, 0);
+        let board = Board::new();
+        pool.scope(|scope| {
+            scope.spawn(|| board.write(1));
+            let engine = Arc::clone(&pool.engine);
+            // The worker of an abandoned pool.
+            thread::spawn(move || drop(engine.drain(Fate::Cancelled)))
+        })
+        .join()
+        .unwrap();
+        assert_eq!(board.read(), 1);
     });
 }
 

@@ -213,6 +213,14 @@ fn is_below(position: u64, other: u64) -> bool {
 }
 
 impl<T> Owner<'_, T> {
+    /// Whether [`push`](Self::push) has room. Thieves only make more.
+    #[inline]
+    pub(crate) fn has_room(&self) -> bool {
+        // Relaxed: `push` acquires.
+        let bottom = self.nest.bottom.load(Ordering::Relaxed);
+        self.nest.tag(bottom).load(Ordering::Relaxed) == FREE
+    }
+
     /// Adds an item. Wait-free.
     ///
     /// # Errors

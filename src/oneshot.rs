@@ -142,13 +142,12 @@ impl<J, T> Oneshot<J, T> {
     /// The owner takes the outcome, if it is there.
     pub(crate) fn take(&self) -> Option<T> {
         // [outcome] Acquire: the outcome was written before.
-        let taken = self
-            .word
-            .word
-            .fetch_update(Ordering::Acquire, Ordering::Relaxed, |word| {
-                (word & PHASE == DONE).then_some(word | TAKEN)
-            });
-        taken.ok()?;
+        let word = self.word.word.load(Ordering::Acquire);
+        if word & PHASE != DONE {
+            return None;
+        }
+        // Relaxed: from `DONE` on nobody but the owner changes the word.
+        self.word.word.store(word | TAKEN, Ordering::Relaxed);
         self.outcome()
     }
 
@@ -211,6 +210,10 @@ impl<J, T> Oneshot<J, T> {
 
     /// The owner leaves. Returns the outcome, if it is there.
     pub(crate) fn leave(&self) -> Option<T> {
+        // Relaxed: our own. With no waker in it there is nothing to be left.
+        if self.word.word.load(Ordering::Relaxed) & (PHASE | WAKER) == TAKEN {
+            return None;
+        }
         // Relaxed: it brings nothing; `take` acquires.
         let before = self.word.word.fetch_or(GONE, Ordering::Relaxed);
         if before & WAKER != 0 {

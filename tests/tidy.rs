@@ -9,7 +9,7 @@ use std::path::Path;
 /// from its neighbours either. `lib.rs` stands above them all.
 const LAYERS: &[&[&str]] = &[
     &["sync", "probe"],
-    &["unwind", "pace", "tally", "track", "carried"],
+    &["unwind", "pace", "tally", "track", "lazy", "carried"],
     &["error", "trace"],
     &[
         "recorder", "deque", "nest", "injector", "parker", "gate", "oneshot",

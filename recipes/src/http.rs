@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, thread};
 
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use workcrew::ThreadPool;
 
 /// Bytes of the request's line and headers: more is no request.
@@ -15,6 +15,8 @@ const LONGEST_HEAD: usize = 16 * 1024;
 const MOST_HEADERS: usize = 64;
 /// As many bytes of a request as are read when its response has been sent.
 const LINGER: u64 = 256 * 1024;
+/// What is escaped in the links to files.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
 
 /// A request, whose body may still be on its way.
 #[derive(Debug)]
@@ -166,7 +168,7 @@ fn list(folder: &Path) -> io::Result<Vec<u8>> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
-        let name = utf8_percent_encode(name.to_str().unwrap_or_default(), NON_ALPHANUMERIC);
+        let name = utf8_percent_encode(name.to_str().unwrap_or_default(), ESCAPED);
         match entry.file_type()? {
             kind if kind.is_dir() => page += &format!("<a href=\"{name}/\">{name}/</a><br>\n"),
             _ if entry.path().is_dir() => {}

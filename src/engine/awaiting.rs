@@ -8,7 +8,6 @@
 use super::{Engine, Refused, is_inside, try_job};
 use crate::error::WaitError;
 use crate::gate::{Gate, Turn};
-use crate::sync::Ordering;
 use std::future::{self, Future};
 use std::task::{Poll, Waker};
 
@@ -96,8 +95,7 @@ impl<J> Engine<J> {
 
     /// As [`Engine::wait_for_threads_timeout`], however long it takes.
     pub(crate) fn threads_async(&self) -> impl Future<Output = Result<(), WaitError>> {
-        // [alive] Acquire: what the threads did.
-        self.wait_async(|| self.alive.load(Ordering::Acquire) == 0)
+        self.wait_async(|| self.have_threads_ended())
     }
 
     async fn wait_async(&self, look: impl Fn() -> bool) -> Result<(), WaitError> {

@@ -81,10 +81,11 @@ use std::time::Instant;
 
 /// Slots in a worker's deque, for jobs of up to 256 bytes; larger jobs get fewer.
 /// Chosen by W1b in `benches`: a batch of half the bounded queue fits.
-const DEQUE_SLOTS: usize = if cfg!(workcrew_loom) { 2 } else { 256 };
+const DEQUE_SLOTS: usize = if cfg!(workcrew_loom) { 4 } else { 256 };
 
-/// Bytes that a ring of jobs may take.
-const DEQUE_BYTES: usize = 1 << 16;
+/// Bytes that a ring of jobs may take. (In a model these are two slots, or four if a job has no
+/// size.)
+const DEQUE_BYTES: usize = if cfg!(workcrew_loom) { 32 } else { 1 << 16 };
 
 /// Which submission a job comes from: `index << 1 | follow-up`.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -624,9 +625,13 @@ impl<J> Engine<J> {
 
     /// Waits until all threads have ended. Returns whether they have.
     pub(crate) fn wait_for_threads(&self, deadline: Option<Instant>) -> bool {
-        // [alive] Acquire: see there.
-        let ended = || (self.alive.load(Ordering::Acquire) == 0).then_some(());
+        let ended = || self.have_threads_ended().then_some(());
         self.ended.wait(deadline, ended).is_some()
+    }
+
+    fn have_threads_ended(&self) -> bool {
+        // [alive] Acquire: what they did.
+        self.alive.load(Ordering::Acquire) == 0
     }
 
     /// Waits until at some moment no job is queued or running. Returns whether there was

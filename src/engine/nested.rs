@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::ledger::Ledger;
 use super::{Ended, Engine};
 use crate::nest::{Nest, Owner, Stolen};
 use crate::probe::probe;
@@ -18,6 +19,7 @@ use crate::probe::probe;
 pub(crate) struct Roost<'a, J> {
     engine: &'a Engine<J>,
     worker: usize,
+    ledger: &'a Ledger,
     nest: Owner<'a, J>,
 }
 
@@ -27,8 +29,15 @@ impl<'a, J> Roost<'a, J> {
         Self {
             engine,
             worker,
+            ledger: engine.ledgers.of(worker),
             nest,
         }
+    }
+
+    /// Whether there is room for a job. It stays until the caller uses it.
+    #[inline]
+    pub(crate) fn has_room(&self) -> bool {
+        self.nest.has_room()
     }
 
     /// Adds a job. The caller, or a thief, will pop it; others only if they are told.
@@ -39,9 +48,11 @@ impl<'a, J> Roost<'a, J> {
     #[inline]
     pub(crate) fn push(&self, tag: usize, job: J) -> Result<(), J> {
         // Counted before it can be seen, so that no moment looks drained.
-        let ledger = self.engine.ledgers.of(self.worker);
-        ledger.push();
-        self.nest.push(tag, job).inspect_err(|_| ledger.unpush())?;
+        self.ledger.push();
+        if let Err(job) = self.nest.push(tag, job) {
+            self.ledger.unpush();
+            return Err(job);
+        }
         probe!("engine nest: pushed, nobody told");
         self.engine.idle.notify();
         Ok(())
@@ -51,7 +62,7 @@ impl<'a, J> Roost<'a, J> {
     #[inline]
     pub(crate) fn pop(&self, tag: usize) -> Option<J> {
         let job = self.nest.pop(tag)?;
-        self.engine.ledgers.of(self.worker).start();
+        self.ledger.start();
         Some(job)
     }
 
@@ -71,16 +82,15 @@ impl<'a, J> Roost<'a, J> {
                 }
             }
         })?;
-        let ledger = self.engine.ledgers.of(self.worker);
-        ledger.steal(1);
-        ledger.start();
+        self.ledger.steal(1);
+        self.ledger.start();
         Some(job)
     }
 
     /// A job that was popped or stolen here has ended.
     #[inline]
     pub(crate) fn finish(&self, ended: Ended) {
-        self.engine.ledgers.of(self.worker).finish(ended);
+        self.ledger.finish(ended);
     }
 }
 

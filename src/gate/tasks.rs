@@ -31,7 +31,7 @@
 //! | edge    | release side             | acquire side              | carries              | loom model                       |
 //! |---------|--------------------------|---------------------------|----------------------|----------------------------------|
 //! | `tasks` | [`Gate::poll`], barrier  | [`Gate::notify`], barrier | that a task waits    | `task_races_the_event`           |
-//! | `owed`  | [`Gate::give`], fence    | [`Gate::settle`], fence   | that a call is owed  | `call_finds_the_line_held`       |
+//! | `owed`  | [`Gate::give`], fence    | [`Gate::settle`], fence   | that a call is owed  | `call_finds_the_line_held`, `dropped_task_gives_its_call_on` |
 
 #![forbid(unsafe_code)]
 
@@ -100,7 +100,7 @@ impl Gate {
         mut look: impl FnMut() -> Option<T>,
     ) -> Poll<T> {
         self.step_out(turn);
-        // What called us, if anything did, is answered by this look.
+        // Hint: spares entering. (What called us, if anything did, is answered by a look.)
         if let Some(found) = look() {
             *turn = Turn::default();
             return Poll::Ready(found);
@@ -125,6 +125,7 @@ impl Gate {
             unwind::drop_quietly(waker);
         } else if turn.0.is_some() {
             probe!("gate leave: called, not given on");
+            // [owed] to the next: nobody else calls it for this event.
             self.give(1);
         }
         *turn = Turn::default();

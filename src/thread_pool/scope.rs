@@ -4,16 +4,17 @@
 //! were spawned in it have ended and are dropped. Whoever waits is told of the end; a worker
 //! that waits runs the scope's jobs meanwhile, and nothing else.
 //!
-//! **Two ways of a job.** A worker that is at work for the scope has a [`Session`]: it pushes
+//! **Three ways of a job.** A worker that is at work for the scope has a [`Session`]: it pushes
 //! what its jobs spawn into its own [nest](crate::nest), runs that, the newest first, when the job
-//! has ended, and lets others steal the oldest. All other jobs go through the scope's queue, and
-//! for each a *ticket* goes through the pool's, so that they take turns with other jobs. That is
-//! also where those go that find the nest full, or come when the session has had its
-//! [`TURN`].
+//! has ended, and lets others steal the oldest. If the nest is full, or the session has had its
+//! [`TURN`], or there is none, a job takes turns with others of the pool. Then it goes through
+//! the pool's queue itself, as an [`Envoy`]; but if the owner is a worker, who runs the scope's
+//! jobs while it waits, and so must find them, through the scope's own queue, and a [`Ticket`]
+//! goes through the pool's. (A group's jobs, too, since a failure drops all that are queued.)
 //!
 //! **Parts.** `jobs`: the scope's queue. `pending`: jobs that were spawned and have not ended.
-//! `owner`: the gate where the thread of the body waits. `forsaken`: a ticket was dropped
-//! unused, so the owner has to run jobs, whoever it is. Tickets share all that by a counted
+//! `owner`: the gate where the thread of the body waits. `forsaken`: the pool has dropped a ticket
+//! or an envoy, so the owner has to run what is in `jobs`, whoever it is. Tickets share all that by a counted
 //! pointer, so one that comes after the scope's end finds an empty queue.
 //!
 //! **Counting.** A job that ends in a session leaves its unit of `pending` to the session, which
@@ -23,7 +24,7 @@
 //!
 //! **Invariants.**
 //!
-//! 1. What is in `jobs` or in a nest counts in `pending`, from before it is pushed until after it
+//! 1. What is in `jobs`, in a nest or on its own way counts in `pending`, from before it is pushed until after it
 //!    has been run and dropped.
 //! 2. For each job in `jobs` there is a ticket that has not been used, or its spawner is about
 //!    to submit one, or `forsaken` is set.
@@ -39,15 +40,17 @@
 
 use super::ThreadPoolHandle;
 use super::task::{Detached, Task, Work};
-use crate::engine::{Ended, Roost, current_worker};
+use crate::engine::{Ended, Engine, Roost, current_worker};
 use crate::gate::Gate;
 use crate::injector::Injector;
+use crate::lazy::Lazy;
 use crate::probe::probe;
 use crate::sync::{self, Arc, AtomicBool, AtomicUsize, Home, Mutex, Ordering};
 use crate::unwind::{self, AbortOnDrop, Payload};
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::ptr;
 
 /// So many jobs are nested in a session while other jobs of the pool wait for their turn.
@@ -60,8 +63,9 @@ sync::own! {
 
 /// What the threads of a scope share.
 pub(crate) struct Shared {
-    pool: ThreadPoolHandle,
-    jobs: Injector<Task>,
+    engine: Arc<Engine<Task>>,
+    /// Many a scope needs none.
+    jobs: Lazy<Injector<Task>>,
     pending: AtomicUsize,
     owner: Gate,
     /// Whether the owner runs jobs while it waits.
@@ -96,6 +100,9 @@ pub(crate) struct Member<W> {
 // SAFETY: the pointer is used while the job counts, when the scope is there (`Member::new`);
 // and an `Arc<Shared>` may be used by several threads.
 unsafe impl<W: Send> Send for Member<W> {}
+
+/// A job of a scope on its own way through the pool.
+pub(crate) struct Envoy<W: Work>(ManuallyDrop<Member<W>>);
 
 /// The right to run one job of a scope's queue.
 pub(crate) struct Ticket(Option<Arc<Shared>>);
@@ -132,6 +139,50 @@ impl<W: Work> Work for Member<W> {
     }
 }
 
+impl<W: Work> Envoy<W> {
+    /// # Safety
+    ///
+    /// * The job counts in the scope's `pending` until it is run.
+    pub(crate) unsafe fn new(member: Member<W>) -> Self {
+        Self(ManuallyDrop::new(member))
+    }
+
+    /// # Safety
+    ///
+    /// * The envoy is not used any more, nor dropped.
+    unsafe fn member(&mut self) -> Member<W> {
+        // SAFETY: the caller's promise.
+        unsafe { ManuallyDrop::take(&mut self.0) }
+    }
+}
+
+impl<W: Work> Work for Envoy<W> {
+    fn work(self) -> Ended {
+        let mut envoy = ManuallyDrop::new(self);
+        // SAFETY: nobody drops it.
+        unsafe { envoy.member() }.work()
+    }
+}
+
+/// The pool will not run it: it is the owner's.
+impl<W: Work> Drop for Envoy<W> {
+    fn drop(&mut self) {
+        // SAFETY: this is its drop.
+        let member = unsafe { self.member() };
+        // SAFETY: it counts, so the scope is there (`new`).
+        let scope = unsafe { &*member.scope };
+        // The owner may run it, and leave.
+        let shared = Arc::clone(scope);
+        // SAFETY: it counts until it is run (invariant 1).
+        let job = unsafe { Task::borrowing(member) };
+        if let Err(job) = shared.queue(job) {
+            // There is no room for it. A panic is the scope's.
+            let _ = job.run();
+        }
+        shared.forsake();
+    }
+}
+
 impl Current {
     fn new(session: &Session<'_>) -> Self {
         let session = ptr::from_ref(session).cast();
@@ -148,7 +199,7 @@ impl Drop for Current {
 impl<'a> Session<'a> {
     /// The calling thread's for this scope, if it is a worker of the pool, and at work.
     fn new(shared: &'a Arc<Shared>, is_owners: bool) -> Option<Self> {
-        let engine = &shared.pool.engine;
+        let engine = &shared.engine;
         let worker = current_worker(engine.key())?;
         let nest = engine.own_nest(worker)?;
         // SAFETY: it is this worker's, and so only ever used in this thread.
@@ -211,22 +262,27 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Nests a job, if this thread is at work for its scope.
-    pub(crate) fn nest(scope: &Arc<Shared>, job: Task) -> Result<(), Task> {
-        // SAFETY: invariant 5; the reference is not kept.
-        match unsafe { CURRENT.with(Cell::get).as_ref() } {
-            Some(session) if session.is_of(scope) => session.spawn(job),
-            _ => Err(job),
-        }
+    /// The session of this thread that would nest one more job of the scope, if there is one.
+    ///
+    /// # Safety
+    ///
+    /// * The reference is not kept.
+    #[inline]
+    pub(crate) unsafe fn with_room(scope: &Arc<Shared>) -> Option<&Self> {
+        // SAFETY: invariant 5, and the caller's promise.
+        let session = unsafe { CURRENT.with(Cell::get).cast::<Self>().as_ref() }?;
+        let fits = session.is_of(scope) && session.turn.get() > 0 && session.roost.has_room();
+        fits.then_some(session)
     }
 
-    /// Nests a job, if there is room and this session has not had its turn.
-    fn spawn(&self, job: Task) -> Result<(), Task> {
-        let turn = self.turn.get();
-        if turn == 0 {
-            return Err(job);
-        }
-        self.turn.set(turn - 1);
+    /// Nests a job, for which there is room.
+    ///
+    /// # Errors
+    ///
+    /// Hands it back if nobody could steal it.
+    #[inline]
+    pub(crate) fn nest(&self, job: Task) -> Result<(), Task> {
+        self.turn.set(self.turn.get() - 1);
         match self.spare.get().checked_sub(1) {
             Some(rest) => self.spare.set(rest),
             None => self.shared.has_begun(),
@@ -245,8 +301,8 @@ impl<'a> Session<'a> {
 impl Shared {
     pub(crate) fn new(pool: &ThreadPoolHandle, helps: bool) -> Arc<Self> {
         Arc::new(Self {
-            pool: pool.clone(),
-            jobs: Injector::unbounded(),
+            engine: Arc::clone(&pool.engine),
+            jobs: Lazy::new(),
             pending: AtomicUsize::new(0),
             owner: Gate::new(),
             helps,
@@ -263,7 +319,7 @@ impl Shared {
     /// If millions of jobs wait here. Then this one is dropped.
     pub(crate) fn add(shared: &Arc<Self>, job: Task) -> Ticket {
         shared.has_begun();
-        if let Err(refused) = shared.jobs.add(job) {
+        if let Err(refused) = shared.queue(job) {
             unwind::drop_quietly(refused);
             shared.have_ended(1);
             panic!("millions of jobs wait: the scope's queue is full");
@@ -272,9 +328,13 @@ impl Shared {
         Ticket(Some(Arc::clone(shared)))
     }
 
+    fn queue(&self, job: Task) -> Result<(), Task> {
+        self.jobs.get_or(Injector::unbounded).add(job).map(drop)
+    }
+
     fn pop(&self) -> Option<Task> {
         // What was overtaken is pushed again, and its ticket comes after that.
-        self.jobs.pop_one()
+        self.jobs.get()?.pop_one()
     }
 
     /// Runs the jobs that are queued.
@@ -322,6 +382,13 @@ impl Shared {
         if self.pending.fetch_sub(jobs, Ordering::Release) == jobs {
             self.owner.notify(1);
         }
+    }
+
+    /// There is a job that the owner has to run, whoever it is.
+    fn forsake(&self) {
+        // Relaxed: the gate orders it.
+        self.forsaken.store(true, Ordering::Relaxed);
+        self.owner.notify(1);
     }
 
     /// There is a job that the owner may run.
@@ -391,9 +458,7 @@ impl Work for Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         if let Some(shared) = self.0.take() {
-            // Relaxed: the gate orders it.
-            shared.forsaken.store(true, Ordering::Relaxed);
-            shared.owner.notify(1);
+            shared.forsake();
         }
     }
 }
@@ -535,22 +600,32 @@ impl<'scope> Scope<'scope, '_> {
     ///
     /// # Panics
     ///
-    /// If more than 3.6 million jobs of the scope wait. The closure is dropped.
+    /// If more than 3.6 million jobs of a scope that a worker has opened wait. The closure is
+    /// dropped.
     pub fn spawn<F>(&'scope self, job: F)
     where
         F: FnOnce() + Send + 'scope,
     {
-        // SAFETY: it is handed on to be nested or queued.
-        let task = unsafe { self.task(Detached::new(job)) };
-        if let Err(task) = Session::nest(&self.shared, task) {
-            self.submit(task);
+        let work = Detached::new(job);
+        // SAFETY: the reference is not kept.
+        if let Some(session) = unsafe { Session::with_room(&self.shared) } {
+            // SAFETY: it is handed on to be nested or queued.
+            let task = unsafe { self.task(work) };
+            if let Err(task) = session.nest(task) {
+                self.enqueue(task);
+            }
+        } else if self.shared.helps {
+            // Where the owner finds it.
+            self.spawn_work(work);
+        } else {
+            self.send(work);
         }
     }
 
     /// Runs any work on one of the workers, out of the scope's queue.
     pub(super) fn spawn_work<W: Work + 'scope>(&'scope self, work: W) {
         // SAFETY: it is handed on to be queued.
-        self.submit(unsafe { self.task(work) });
+        self.enqueue(unsafe { self.task(work) });
     }
 
     /// Puts any work into the scope's queue, for whom the caller gives the ticket to.
@@ -563,22 +638,44 @@ impl<'scope> Scope<'scope, '_> {
     ///
     /// * The caller hands the task to a [`Session`] or [`Shared::add`], to be counted.
     unsafe fn task<W: Work + 'scope>(&'scope self, work: W) -> Task {
-        // SAFETY: a job is dropped when it is refused, or counts in `pending` until it has been
-        // run and is dropped (invariant 1). The scope is not left before (invariant 3,
-        // `during`), and is where it is for `'scope`.
-        let member = unsafe { Member::new(&self.shared, work) };
-        // SAFETY: as above; what the job borrows lives for `'scope`, which is longer.
+        // SAFETY: the caller's promise.
+        let member = unsafe { self.member(work) };
+        // SAFETY: it is dropped when it is refused, or counts in `pending` until it has been run
+        // and is dropped (invariant 1). The scope is not left before (invariant 3, `during`), and
+        // what the job borrows lives for `'scope`, which is longer.
         unsafe { Task::borrowing(member) }
+    }
+
+    /// # Safety
+    ///
+    /// * It counts from before anybody may run it until it has been run.
+    unsafe fn member<W: Work + 'scope>(&'scope self, work: W) -> Member<W> {
+        // SAFETY: the caller's promise; and the scope is where it is for `'scope`.
+        unsafe { Member::new(&self.shared, work) }
     }
 
     /// Queues a job of this scope, and submits its ticket. One that is refused is dropped, and so
     /// the owner told.
-    fn submit(&'scope self, task: Task) {
-        let ticket = Task::new(Shared::add(&self.shared, task));
-        let engine = &self.shared.pool.engine;
+    fn enqueue(&self, task: Task) {
+        self.submit(Task::new(Shared::add(&self.shared, task)));
+    }
+
+    /// Submits a job as it is. One that is refused is dropped, and so handed to the owner.
+    fn send<W: Work + 'scope>(&'scope self, work: W) {
+        self.shared.has_begun();
+        // SAFETY: it counts.
+        let member = unsafe { self.member(work) };
+        // SAFETY: as above.
+        let envoy = unsafe { Envoy::new(member) };
+        // SAFETY: as in `task`; an envoy that is dropped gives its job to the owner.
+        self.submit(unsafe { Task::borrowing(envoy) });
+    }
+
+    fn submit(&self, task: Task) {
+        let engine = &self.shared.engine;
         match current_worker(engine.key()) {
-            Some(worker) => drop(engine.push_inside(worker, ticket)),
-            None => drop(engine.submit(ticket, None)),
+            Some(worker) => drop(engine.push_inside(worker, task)),
+            None => drop(engine.submit(task, None)),
         }
     }
 

@@ -59,13 +59,8 @@ impl Running {
     /// As Ctrl-C does.
     pub(crate) fn interrupt(&self) {
         let kill = format!("kill -INT {}", self.child.id());
-        assert!(
-            Command::new("sh")
-                .args(["-c", &kill])
-                .status()
-                .unwrap()
-                .success()
-        );
+        let killed = Command::new("sh").args(["-c", &kill]).status();
+        assert!(killed.unwrap().success());
     }
 
     /// By SIGKILL. Returns when it is dead.

@@ -39,7 +39,7 @@ use errand::Role::Errander;
 use group::Role::{Member, Spawner};
 use line::HELD;
 use line::Role::{DroppedTask, Notifier, Task};
-use nest::Role::{Member as Worker, Nester, Robber};
+use nest::Role::{Maker, Member as Worker, Nester, Robber};
 use offer::Role::{Giver, Runner};
 use oneshot::Role::{Claimant, JobOwner};
 use pool::Role::{
@@ -741,6 +741,12 @@ const POINTS: &[Point] = &[
         "oneshot poll: waker stored, not announced",
         "polling",
         &[At(JobOwner)],
+    ),
+    // lazy
+    at(
+        "lazy: made, not shown",
+        "spawning in a scope",
+        &[Inside(Maker)],
     ),
     // nest
     at(

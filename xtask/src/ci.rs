@@ -1,6 +1,7 @@
 //! `cargo xtask ci`: all that must hold before a change is merged.
 
 use crate::loom::{self, cargo_loom};
+use crate::mutants;
 use crate::process::{self, cargo, run_cargo, target_dir};
 use crate::{Outcome, USAGE};
 use std::collections::BTreeSet;
@@ -25,6 +26,8 @@ const STEPS: &[Step] = &[
     ("msrv", msrv),
     ("examples", examples),
     ("loom", loom),
+    ("mutants", mutants),
+    ("fuzz", fuzz),
     ("miri", miri),
 ];
 
@@ -49,6 +52,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
 
 /// Every seed is another schedule. Isolation would forbid the clock.
 pub(crate) const MIRI_FLAGS: &str = "-Zmiri-disable-isolation -Zmiri-strict-provenance";
+
+/// Seconds for the mutants of files that changed since all were swept. In this time most of one
+/// file's are tried; the whole run is for who has changed more.
+const MUTANTS_LIMIT: &str = "60";
 
 /// How long one example may take: a hang must not stop CI for ever.
 const EXAMPLE_LIMIT: Duration = Duration::from_secs(60);
@@ -172,12 +179,28 @@ fn examples() -> Outcome {
             }
         }
     }
-    // Their tests run them on small input.
-    run_cargo("test --package workcrew-recipes --test *")
+    // Their tests run them on small input. Those of the broker say so if there is no server.
+    run_cargo("test --package workcrew-recipes --package workcrew-broker --test *")
 }
 
 fn loom() -> Outcome {
     loom::run(&[])
+}
+
+fn mutants() -> Outcome {
+    mutants::run(&["--changed", MUTANTS_LIMIT])
+}
+
+/// Whether the fuzzer's program would build. It is no part of the workspace.
+fn fuzz() -> Outcome {
+    let check = "check --manifest-path fuzz/Cargo.toml --locked";
+    let mut check = cargo(check);
+    check
+        .env("CARGO_TARGET_DIR", target_dir("fuzz-check"))
+        .env("RUSTFLAGS", "-D warnings")
+        // Nothing is linked, so libFuzzer, which needs a C++ compiler, is not built.
+        .env("CUSTOM_LIBFUZZER_PATH", "none/libfuzzer.a");
+    process::run(&mut check)
 }
 
 /// The unit tests in Miri, which uses one core: so in as many processes as there are parts.

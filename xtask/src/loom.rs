@@ -106,13 +106,17 @@ pub(crate) fn run(mut args: &[&str]) -> Outcome {
 /// Builds the models of the workspace at `root`, in `target`. (To cargo two copies of a
 /// workspace are the same, so they must not share it.)
 pub(crate) fn build_and_list(root: &Path, target: &Path) -> Outcome<Vec<Test>> {
-    let build = "test --package workcrew --lib --release --no-run \
-                 --message-format=json-render-diagnostics";
-    let messages = read(
-        cargo_loom(build)
-            .current_dir(root)
-            .env("CARGO_TARGET_DIR", target),
-    )?;
+    let mut build = cargo_loom("test --package workcrew --lib --release");
+    build.current_dir(root).env("CARGO_TARGET_DIR", target);
+    let mut tests = list(&mut build)?;
+    tests.retain(Test::is_model);
+    Ok(tests)
+}
+
+/// Builds the tests that `cargo_test` would run, and lists them by their names.
+pub(crate) fn list(cargo_test: &mut Command) -> Outcome<Vec<Test>> {
+    cargo_test.args(["--no-run", "--message-format=json-render-diagnostics"]);
+    let messages = read(cargo_test)?;
     // One JSON object a line; where a test program was built, it has "executable":"PATH".
     let programs = messages
         .lines()
@@ -122,12 +126,10 @@ pub(crate) fn build_and_list(root: &Path, target: &Path) -> Outcome<Vec<Test>> {
     for program in programs.map(|path| PathBuf::from(path.replace(r"\\", r"\"))) {
         let list = read(Command::new(&program).args(["--list", "--format", "terse"]))?;
         for name in list.lines().filter_map(|line| line.strip_suffix(": test")) {
-            if name.starts_with(MODELS) {
-                tests.push(Test {
-                    program: program.clone(),
-                    name: name.to_owned(),
-                });
-            }
+            tests.push(Test {
+                program: program.clone(),
+                name: name.to_owned(),
+            });
         }
     }
     tests.sort_by_key(Test::to_string);
@@ -152,6 +154,11 @@ fn run_all(tests: &[Test], limit: Duration) -> Outcome<Vec<Result<Vec<Report>, F
 }
 
 impl Test {
+    /// Whether loom explores it. Else it is one of those that `cargo test` runs.
+    pub(crate) fn is_model(&self) -> bool {
+        self.name.starts_with(MODELS)
+    }
+
     /// Runs the test with additions to its environment; its output goes to a file, so
     /// that no full pipe can hold it up.
     pub(crate) fn run(
@@ -178,7 +185,7 @@ impl Test {
             Some(status) if !status.success() => Err(Failure::Red(format!("{output}\n{status}"))),
             // What the canary explores is of no interest.
             Some(_) if self.to_string().starts_with(CANARY) => Ok(Vec::new()),
-            Some(_) if reports.is_empty() => Err(Failure::NotRun(format!(
+            Some(_) if self.is_model() && reports.is_empty() => Err(Failure::NotRun(format!(
                 "{output}\nit passed, but no model was explored"
             ))),
             Some(_) => Ok(reports),
@@ -234,7 +241,14 @@ impl fmt::Display for Failure {
 
 impl fmt::Display for Test {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name[MODELS.len()..])
+        if let Some(model) = self.name.strip_prefix(MODELS) {
+            return f.write_str(model);
+        }
+        // Cargo adds a checksum to the program's name.
+        let program = self.program.file_stem().unwrap_or_default();
+        let program = program.to_string_lossy();
+        let program = program.rsplit_once('-').map_or(&*program, |(name, _)| name);
+        write!(f, "{program}/{}", self.name)
     }
 }
 

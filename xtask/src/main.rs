@@ -18,7 +18,8 @@ Usage:
   cargo xtask mutants [FILTER | --shard K/N | --changed SECONDS]
       Runs the models against each mutant whose text (file | function | change) contains FILTER
       (or one of several, with commas between them), `hints` against all hints left out.
-      A mutant is a weaker ordering, or a line left out. Fails if one survives that is not in
+      A mutant is a weaker ordering, or a line left out; of the latter those that no model misses
+      are tried with the ordinary tests. Fails if one survives that is not in
       loom-tests/survivors.txt. Goes on where an earlier run was stopped. --changed takes the
       files that changed since all were swept, as many mutants as there is time for.
   cargo xtask miri [--seeds N] [--tree-borrows] [--target TRIPLE] [--tests]

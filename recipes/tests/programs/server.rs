@@ -165,9 +165,7 @@ fn clients_that_leave_or_talk_nonsense_harm_nobody() {
     }
     server.interrupt();
     let ended = server.end();
-    assert!(
-        ended.stderr.contains("4 answered, 3 failed, 0 refused"),
-        "{}",
-        ended.stderr
-    );
+    for words in ["endless headers", "4 answered, 3 failed, 0 refused"] {
+        assert!(ended.stderr.contains(words), "{}", ended.stderr);
+    }
 }

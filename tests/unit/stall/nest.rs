@@ -1,7 +1,8 @@
-//! Scenes at a nest: alone, and in a scope whose jobs make jobs.
+//! Scenes at a nest: alone, and in a scope whose jobs make jobs; and at a scope's lazy queue.
 
 use super::{Point, Release, demand, wait_until};
 use crate::ThreadPool;
+use crate::lazy::Lazy;
 use crate::nest::{Nest, Owner, Stolen};
 use crate::probe::Stall;
 use std::collections::BTreeSet;
@@ -18,6 +19,8 @@ pub(super) enum Role {
     Robber,
     /// A worker of a pool, at work for a scope.
     Member,
+    /// Makes a lazy value.
+    Maker,
 }
 
 const OPERATIONS: usize = 160;
@@ -29,7 +32,26 @@ pub(super) fn play(point: &Point, role: Role, pass: usize) -> bool {
     match role {
         Role::Nester | Role::Robber => alone(point, role, pass),
         Role::Member => in_a_scope(point, pass),
+        Role::Maker => makes(point),
     }
+}
+
+/// One has made a value, and not shown it: another makes its own, and both have that.
+fn makes(point: &Point) -> bool {
+    let stall = Stall::at(point.name, 0);
+    let _release = Release(vec![&stall]);
+    let lazy = Lazy::new();
+    thread::scope(|scope| {
+        let first = scope.spawn(|| {
+            stall.watch();
+            *lazy.get_or(|| 1)
+        });
+        wait_until("the first stands", || stall.holds_one());
+        demand(*lazy.get_or(|| 2) == 2, "the other goes on");
+        stall.release();
+        demand(first.join().unwrap() == 2, "there is one value");
+    });
+    stall.holds_one()
 }
 
 /// One owner and one thief, of whom one stands; the other goes on, and another thief.

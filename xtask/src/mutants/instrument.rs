@@ -12,14 +12,17 @@ use crate::Outcome;
 use std::path::Path;
 use std::{fmt, fs, io};
 
-/// What a build of the models needs.
+/// What a build of the models and of the ordinary tests needs.
 const PARTS: &[&str] = &[
     "Cargo.toml",
     "Cargo.lock",
     "src",
     "loom-tests",
+    "tests",
     "xtask",
     "benches",
+    "recipes",
+    "broker",
 ];
 
 /// Files that are no part of a protocol, or (sync) are loom's side of it. The last ones
@@ -145,6 +148,11 @@ impl Mutant {
     /// What the variable is set to.
     pub(super) fn value(&self) -> String {
         format!("{}={}", self.id, self.ordering.unwrap_or_default())
+    }
+
+    /// Whether it leaves a line out, or a part of it.
+    pub(super) fn is_left_out(&self) -> bool {
+        self.ordering.is_none()
     }
 
     pub(super) fn is_on(&self, edge: &Edge) -> bool {

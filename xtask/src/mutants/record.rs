@@ -1,13 +1,14 @@
 //! What is known of earlier runs.
 //!
 //! *Trials*, in the target folder: a run that was stopped goes on where it stood, and shards that
-//! share the folder add up. A trial is known as long as its file and the models of that are the
-//! same.
+//! share the folder add up. What the models said is known as long as the file and its models are
+//! the same. What the ordinary tests said is asked anew.
 //!
 //! *Swept*, in the repository: the files that a whole run has found in order, with a checksum of
 //! each and of its models. `--changed` tries the mutants of the others.
 
-use super::{Model, Mutant, Trial, Verdict};
+use super::instrument::Mutant;
+use super::jury::{Jury, Trial};
 use crate::Outcome;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
@@ -44,7 +45,7 @@ pub(super) struct Trials {
 
 impl Trials {
     /// Opens the file, and reads what is known.
-    pub(super) fn open(work: &Path, mutants: &[Mutant], models: &[Model]) -> Outcome<Self> {
+    pub(super) fn open(work: &Path, mutants: &[Mutant], jury: &Jury) -> Outcome<Self> {
         let file = work.join("trials");
         let entries = entries(mutants)?;
         let mut heads = BTreeMap::new();
@@ -60,40 +61,29 @@ impl Trials {
             .lines()
             .filter_map(|line| line.rsplit_once('\t'))
             .collect();
-        let number = |name: &str| {
-            let mut tests = models.iter().map(|model| model.test.to_string());
-            tests.position(|test| test == name)
-        };
-        let parse = |trial: &str| -> Option<Trial> {
-            let parts = trial.split_whitespace().map(|part| {
-                let (model, verdict) = part.split_once('=')?;
-                Some((number(model)?, Verdict::parse(verdict)?))
-            });
-            parts.collect()
-        };
         let known = heads.iter().filter_map(|(id, head)| {
             let trial = lines.get(head.as_str())?;
-            Some((*id, parse(trial)?))
+            Some((*id, Trial::parse(trial, |name| jury.has_model(name))?))
         });
         let known = known.collect();
         Ok(Self { file, heads, known })
     }
 
-    pub(super) fn add(&self, id: usize, trial: &Trial, models: &[Model]) -> Outcome {
-        let mut line = format!("{}\t", self.heads[&id]);
-        for (number, verdict) in trial {
-            line += &format!("{}={verdict:?} ", models[*number].test);
-        }
-        let io = |error| format!("{}: {error}", self.file.display());
-        let mut file = OpenOptions::new();
-        let mut file = file
-            .create(true)
-            .append(true)
-            .open(&self.file)
-            .map_err(io)?;
-        // By one call, so that lines of several threads do not mix.
-        file.write_all((line + "\n").as_bytes()).map_err(io)
+    /// What the models have said.
+    pub(super) fn add(&self, id: usize, trial: &Trial) -> Outcome {
+        append(
+            &self.file,
+            &format!("{}\t{}", self.heads[&id], trial.to_line()),
+        )
     }
+}
+
+pub(super) fn append(file: &Path, line: &str) -> Outcome {
+    let mut open = OpenOptions::new();
+    let open = open.create(true).append(true).open(file);
+    // By one call, so that lines of several threads do not mix.
+    open.and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()))
+        .map_err(|error| format!("{}: {error}", file.display()))
 }
 
 /// The files with mutants that are not as they were when all was swept.
