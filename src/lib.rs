@@ -189,7 +189,6 @@
 //! | `trace` | off | what each worker did, and when: as data, as JSON for Perfetto, as a picture |
 //! | `bench-internals` | off | the private queues, for the crate's own benches; not part of the API |
 //! | `metrics` | off | `Meter`: a pool's statistics for the crate `metrics` |
-//! | `trace` | off | `Trace`: what each worker did last, as data, as JSON for Perfetto, as a picture |
 //! | `tracing` | off | a job runs in the span of the crate `tracing` that was current where it was submitted; a place in the queue takes 40 bytes more |
 //!
 //! # Platforms

@@ -143,6 +143,26 @@ fn each_number_of_a_thread_pool_is_published_under_its_name() {
 }
 
 #[test]
+fn a_workers_sleeps_and_wakes_are_told_apart() {
+    let _watchdog = watchdog();
+    let pool = ThreadPool::new(1).unwrap();
+    let asleep = || pool.stats().workers[0].parked > pool.stats().workers[0].woken;
+    common::eventually("the worker sleeps", asleep);
+    let stats = pool.stats();
+    let published = published(|meter| meter.publish_closures(&stats));
+    let of_worker = |name: &str| {
+        published[&(
+            format!("workcrew_worker_{name}_total"),
+            Some("0".to_owned()),
+        )]
+    };
+    let worker = stats.workers[0];
+    assert!(worker.parked > worker.woken);
+    assert_eq!(of_worker("parks"), worker.parked);
+    assert_eq!(of_worker("wakes"), worker.woken);
+}
+
+#[test]
 fn without_a_recorder_nothing_happens() {
     let _watchdog = watchdog();
     let (pool, _results) = WorkerPool::<u32, u32>::builder()

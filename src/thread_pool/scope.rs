@@ -664,7 +664,9 @@ impl<'scope> Scope<'scope, '_> {
     fn send<W: Work + 'scope>(&'scope self, work: W) {
         self.shared.has_begun();
         // SAFETY: it counts.
-        let envoy = unsafe { Envoy::new(self.member(work)) };
+        let member = unsafe { self.member(work) };
+        // SAFETY: as above.
+        let envoy = unsafe { Envoy::new(member) };
         // SAFETY: as in `task`; an envoy that is dropped gives its job to the owner.
         self.submit(unsafe { Task::borrowing(envoy) });
     }
