@@ -220,8 +220,14 @@ fn lane(out: &mut impl Write, trace: &Trace, view: &View, worker: usize) -> io::
             TraceKind::Steal { .. } if left - last_steal < 1.0 => {}
             TraceKind::Steal { jobs, victim } => {
                 last_steal = left;
-                let what = format_args!("{jobs} stolen from worker {victim}");
-                mark(out, left, y + LANE - 2.0, STEAL, what)?;
+                let top = y + LANE - 2.0;
+                mark(
+                    out,
+                    left,
+                    top,
+                    STEAL,
+                    format_args!("{jobs} stolen from worker {victim}"),
+                )?;
             }
         }
     }
