@@ -973,7 +973,7 @@ fn cancel_all_races_the_start() {
 #[test]
 fn cancel_all_races_a_follow_up() {
     let plan = Plan {
-        bound: Bound::Preemptions(2),
+        bound: Bound::Preemptions(3),
         floor: 100,
         events: &[
             "model: it had not started",

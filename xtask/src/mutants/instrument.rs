@@ -155,8 +155,11 @@ impl Mutant {
         self.ordering.is_none()
     }
 
+    /// An edge may have its other end in another file of the module. (There no two edges have the
+    /// same name.)
     pub(super) fn is_on(&self, edge: &Edge) -> bool {
-        self.file == edge.file && self.edges.contains(&edge.name)
+        let is_near = Path::new(&self.file).parent() == Path::new(&edge.file).parent();
+        is_near && self.edges.contains(&edge.name)
     }
 }
 
