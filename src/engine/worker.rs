@@ -75,6 +75,8 @@ pub(crate) struct Worker<'a, J> {
     in_turn: u32,
     /// Follow-ups in a row from the own deque, for fairness.
     follow_ups: u32,
+    /// Counts turns out of turn, to pick the kind of job.
+    turns: u32,
     /// Counts searches, to pick whom to steal from.
     searches: usize,
     /// How many jobs waited in the injector at the last claim.
@@ -161,6 +163,7 @@ impl<'a, J: Send> Worker<'a, J> {
             place: Place::new(id),
             in_turn: FAIRNESS,
             follow_ups: 0,
+            turns: 0,
             searches: 0,
             backlog: 0,
             patience: Patience::default(),
@@ -327,13 +330,7 @@ impl<'a, J: Send> Worker<'a, J> {
         }
         if self.in_turn == 0 {
             self.in_turn = FAIRNESS;
-            // Two kinds of job could wait for ever: those behind follow-ups that beget
-            // follow-ups in our own deque, and those behind submitters that never pause.
-            let out_of_turn = if std::mem::take(&mut self.follow_ups) >= FAIRNESS {
-                self.claim().or_else(|| self.overflowed())
-            } else {
-                self.overflowed().or_else(|| self.steal())
-            };
+            let out_of_turn = self.out_of_turn();
             if out_of_turn.is_some() {
                 return out_of_turn;
             }
@@ -345,6 +342,23 @@ impl<'a, J: Send> Worker<'a, J> {
         own.or_else(|| self.claim())
             .or_else(|| self.overflowed())
             .or_else(|| self.steal())
+    }
+
+    /// One of the jobs that could wait for ever: behind follow-ups that beget follow-ups, in our
+    /// own deque or in the overflow; behind submitters that never pause; behind a job that holds
+    /// up its worker. Each kind comes first now and then, for another may never run out.
+    fn out_of_turn(&mut self) -> Option<Entry<J>> {
+        self.turns = self.turns.wrapping_add(1);
+        (0..3).find_map(|next| match self.turns.wrapping_add(next) % 3 {
+            0 => self.overflowed(),
+            1 => self.steal(),
+            // What was submitted runs in its order, unless only follow-ups do.
+            _ if self.follow_ups < FAIRNESS => None,
+            _ => {
+                self.follow_ups = 0;
+                self.claim()
+            }
+        })
     }
 
     /// Whether as many others are brisk as there are cores. Then this worker only takes
@@ -506,18 +520,28 @@ impl<'a, J: Send> Worker<'a, J> {
         Some(found)
     }
 
-    /// Half of another worker's deque: one job to start, the others into ours.
+    /// A job of another worker. One kind never runs out while a scope goes on, or follow-ups do: so
+    /// each is the first now and then.
     fn steal(&mut self) -> Option<Entry<J>> {
-        let workers = self.engine.workers();
         self.searches = self.searches.wrapping_add(1);
-        for step in 0..workers {
-            let number = (self.id + self.searches % workers + step) % workers;
-            if number == self.id {
-                continue;
-            }
-            if let Some(nested) = self.steal_nested(number) {
-                return Some(nested);
-            }
+        if self.searches % 2 == 0 {
+            self.steal_nested().or_else(|| self.steal_queued())
+        } else {
+            self.steal_queued().or_else(|| self.steal_nested())
+        }
+    }
+
+    /// The other workers, from another one on each time.
+    fn victims(&self) -> impl Iterator<Item = usize> + use<J> {
+        let (workers, own) = (self.engine.workers(), self.id);
+        let first = own + self.searches / 2 % workers;
+        let all = (0..workers).map(move |step| (first + step) % workers);
+        all.filter(move |victim| *victim != own)
+    }
+
+    /// Half of another worker's deque: one job to start, the others into ours.
+    fn steal_queued(&mut self) -> Option<Entry<J>> {
+        for number in self.victims() {
             let victim = &self.engine.deques[number];
             let share = victim.len().div_ceil(2).min(MAX_BATCH);
             if share == 0 {
@@ -556,19 +580,22 @@ impl<'a, J: Send> Worker<'a, J> {
     }
 
     /// The oldest job of another worker's nest.
-    fn steal_nested(&mut self, victim: usize) -> Option<Entry<J>> {
-        let nest = self.engine.nest(victim)?;
-        // If somebody was faster, there are other victims, and the last look before the sleep.
-        let Stolen::Item(job) = nest.steal(None) else {
-            return None;
-        };
-        self.ledger.steal(1);
-        self.recorder.steals(1, victim);
-        self.ledger.start();
-        probe!("engine steal: out of a nest, crew not told");
-        self.engine.idle.found(&mut self.place, !nest.is_empty());
-        let origin = Origin::submitted(0).follow_up();
-        Some(Entry { job, origin })
+    fn steal_nested(&mut self) -> Option<Entry<J>> {
+        for victim in self.victims() {
+            let nest = self.engine.nest(victim)?;
+            // If somebody was faster, there are other victims, and the last look before the sleep.
+            let Stolen::Item(job) = nest.steal(None) else {
+                continue;
+            };
+            self.ledger.steal(1);
+            self.recorder.steals(1, victim);
+            self.ledger.start();
+            probe!("engine steal: out of a nest, crew not told");
+            self.engine.idle.found(&mut self.place, !nest.is_empty());
+            let origin = Origin::submitted(0).follow_up();
+            return Some(Entry { job, origin });
+        }
+        None
     }
 }
 

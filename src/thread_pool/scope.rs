@@ -209,6 +209,7 @@ impl<'a> Session<'a> {
             roost: Roost::new(engine, worker, nest),
             is_owners,
             spare: Cell::new(0),
+            // The owner's job lasts as long as the scope in any case.
             turn: Cell::new(if is_owners { usize::MAX } else { TURN }),
         })
     }

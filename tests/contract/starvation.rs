@@ -3,7 +3,7 @@
 
 use crate::common::{Door, eventually, watchdog};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use workcrew::WorkerPool;
 
 /// A handle for jobs, once the pool is there.
@@ -71,4 +71,67 @@ fn jobs_behind_a_long_one_run_while_submitters_keep_the_queue_full() {
     eventually("all threes have run", || pool.stats().queued <= 10);
     stop.store(true, Ordering::Relaxed);
     long.open();
+}
+
+/// More jobs than the deque holds push themselves again for ever, so neither the deque nor the
+/// overflow queue is ever empty. What is submitted runs all the same.
+#[test]
+fn submitted_jobs_run_while_follow_ups_keep_the_deque_and_the_overflow_full() {
+    let _watchdog = watchdog();
+    let [begun, stop] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+    let (begins, stopped) = (Arc::clone(&begun), Arc::clone(&stop));
+    let (pool, results) = WorkerPool::<u32, ()>::builder()
+        .workers(1)
+        .build(move |job, ctx| match job {
+            0 => (0..1000).for_each(|_| ctx.push(1)),
+            1 if !stopped.load(Ordering::Relaxed) => {
+                begins.store(true, Ordering::Relaxed);
+                ctx.push(1);
+            }
+            2 => stopped.store(true, Ordering::Relaxed),
+            _ => {}
+        })
+        .unwrap();
+    drop(results);
+    pool.submit(0).unwrap();
+    eventually("they have begun", || begun.load(Ordering::Relaxed));
+    pool.submit(2).unwrap();
+    eventually("what was submitted has run", || {
+        stop.load(Ordering::Relaxed)
+    });
+}
+
+/// A job takes long, and has pushed others; the other worker is kept busy by follow-ups that beget
+/// follow-ups. What is behind the long job is stolen all the same, however late it comes.
+#[test]
+fn follow_ups_of_a_long_job_run_while_follow_ups_beget_follow_ups() {
+    const PUSHED: usize = 30;
+    let _watchdog = watchdog();
+    let [turns, ran] = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
+    let (seen, counted) = (Arc::clone(&turns), Arc::clone(&ran));
+    let (pool, results) = WorkerPool::<u32, ()>::builder()
+        .workers(2)
+        .build(move |job, ctx| {
+            let have_run = || counted.load(Ordering::Relaxed) == PUSHED;
+            match job {
+                0 => {
+                    eventually("the other worker is busy", || {
+                        seen.load(Ordering::Relaxed) >= 1000
+                    });
+                    (0..PUSHED).for_each(|_| ctx.push(2));
+                    eventually("the other worker steals", have_run);
+                }
+                1 if !have_run() => {
+                    seen.fetch_add(1, Ordering::Relaxed);
+                    ctx.push(1);
+                }
+                2 => drop(counted.fetch_add(1, Ordering::Relaxed)),
+                _ => {}
+            }
+        })
+        .unwrap();
+    drop(results);
+    pool.submit_all([0, 1]).unwrap();
+    pool.join().unwrap();
+    assert_eq!(ran.load(Ordering::Relaxed), PUSHED);
 }

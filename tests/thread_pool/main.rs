@@ -9,6 +9,7 @@ mod broadcasting;
 mod ending;
 mod executing;
 mod grouping;
+mod nesting;
 mod pairing;
 mod panics;
 mod scoping;
