@@ -9,7 +9,7 @@ use crate::track::Track;
 #[test]
 fn reader_of_a_track_sees_whole_events() {
     let plan = Plan {
-        bound: Bound::Exhaustive,
+        bound: Bound::Preemptions(3),
         floor: 100,
         events: &[
             "model: none",
