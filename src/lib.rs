@@ -21,7 +21,7 @@
     warn(clippy::disallowed_types, clippy::disallowed_methods)
 )]
 #![cfg_attr(
-    workcrew_shuttle,
+    all(test, workcrew_shuttle),
     expect(dead_code, unused_imports, reason = "the loom models' part")
 )]
 
@@ -30,6 +30,8 @@
 #[path = "bench.rs"]
 pub mod __bench;
 mod deque;
+#[cfg(workcrew_shuttle)]
+pub mod deterministic;
 mod engine;
 mod error;
 mod gate;

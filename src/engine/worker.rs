@@ -9,7 +9,7 @@ use crate::deque::{Local, Steal};
 use crate::idle::Place;
 use crate::pace::{Patience, Tempo};
 use crate::probe::probe;
-use crate::sync::{Ordering, barrier};
+use crate::sync::{self, Ordering, barrier};
 use std::cell::Cell;
 
 /// Every so many turns a worker looks for jobs that could wait for ever otherwise. A
@@ -19,7 +19,7 @@ const FAIRNESS: u32 = 61;
 /// Most jobs that leave the injector in one claim.
 const MAX_BATCH: usize = 64;
 
-thread_local! {
+sync::thread_local! {
     /// The key of the engine whose worker this thread is, and the worker's id.
     static INSIDE: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
 }
@@ -32,8 +32,7 @@ pub(crate) fn is_inside(key: usize) -> bool {
 /// Which worker of the engine with this key the calling thread is.
 pub(crate) fn current_worker(key: usize) -> Option<usize> {
     let (inside, worker) = INSIDE.with(Cell::get);
-    // loom's threads share one real thread.
-    (!cfg!(workcrew_loom) && inside == key).then_some(worker)
+    (sync::HAS_THREAD_LOCALS && inside == key).then_some(worker)
 }
 
 /// Makes the calling thread one of the engine's workers, until it is dropped.
@@ -42,8 +41,8 @@ pub(crate) struct Inside(());
 
 impl Inside {
     pub(crate) fn new(key: usize, worker: usize) -> Self {
-        if !cfg!(workcrew_loom) {
-            INSIDE.set((key, worker));
+        if sync::HAS_THREAD_LOCALS {
+            INSIDE.with(|inside| inside.set((key, worker)));
         }
         Self(())
     }
@@ -51,8 +50,8 @@ impl Inside {
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        if !cfg!(workcrew_loom) {
-            INSIDE.set((0, 0));
+        if sync::HAS_THREAD_LOCALS {
+            INSIDE.with(|inside| inside.set((0, 0)));
         }
     }
 }

@@ -225,8 +225,7 @@ impl<R: Send> fmt::Debug for ResultStream<'_, R> {
     }
 }
 
-/// A [`Map`](crate::Map) or [`MapOrdered`](crate::MapOrdered) as a [`Stream`]; made by
-/// [`into_stream`](crate::Map::into_stream).
+/// A [`Map`] or [`MapOrdered`] as a [`Stream`]; made by [`into_stream`](Map::into_stream).
 ///
 /// It yields what the iterator yields, submits when it is polled, and waits for room and for
 /// outcomes at once. Dropping it half-way is as with the iterator.

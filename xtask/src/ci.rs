@@ -2,7 +2,7 @@
 
 use crate::loom::{self, cargo_loom};
 use crate::process::{self, cargo, run_cargo, target_dir};
-use crate::{Outcome, USAGE};
+use crate::{Outcome, USAGE, tools};
 use std::collections::BTreeSet;
 use std::env::consts::EXE_SUFFIX;
 use std::fs;
@@ -23,6 +23,7 @@ const STEPS: &[Step] = &[
     ("docs", docs),
     ("msrv", msrv),
     ("examples", examples),
+    ("deterministic", deterministic),
     ("loom", loom),
     ("miri", miri),
 ];
@@ -109,7 +110,7 @@ fn test() -> Outcome {
 
 /// Private items too, since the protocols are explained there.
 fn docs() -> Outcome {
-    let doc = "doc --no-deps --package workcrew --document-private-items";
+    let doc = "doc --no-deps --package workcrew --features async --document-private-items";
     process::run(cargo(doc).env("RUSTDOCFLAGS", "-D warnings"))?;
     run_cargo("test --doc")
 }
@@ -164,6 +165,10 @@ fn examples() -> Outcome {
 
 fn loom() -> Outcome {
     loom::run(&[])
+}
+
+fn deterministic() -> Outcome {
+    tools::deterministic(&[])
 }
 
 /// The unit tests in Miri, which uses one core: so in as many processes as there are parts.
