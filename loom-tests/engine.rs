@@ -1217,7 +1217,7 @@ fn batch_races_park() {
 pub(super) fn place_of_a_lost_submitter(name: &str, bound: Bound, submit: fn(&Site)) {
     let plan = Plan {
         bound,
-        floor: 20,
+        floor: 10,
         events: &[
             "injector contest: asked, crew not told",
             "idle sleep: announced, not looked",

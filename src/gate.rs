@@ -1,6 +1,6 @@
 //! Where threads wait for something to become possible: submitters for room,
 //! takers for results, workers for room among the results. With the feature `async`, tasks
-//! wait here too: see [`tasks`].
+//! wait here too: see `gate::tasks`.
 //!
 //! **Promise.** If the condition becomes true and [`Gate::notify`] is called after
 //! it, a thread that waits looks again. Nobody waits in vain, and one event wakes
@@ -43,7 +43,7 @@ pub(crate) use tasks::Turn;
 
 use crate::pace::{Nap, Patience};
 use crate::probe::probe;
-use crate::sync::{Futex, Ordering, WATCH, barrier};
+use crate::sync::{self, Futex, Ordering, WATCH, barrier};
 use std::time::{Duration, Instant};
 
 const PERMIT: u32 = 1;
@@ -276,7 +276,7 @@ fn time_left(deadline: Option<Instant>) -> Option<Duration> {
     match deadline {
         None => Some(Duration::MAX),
         Some(deadline) => deadline
-            .checked_duration_since(Instant::now())
+            .checked_duration_since(sync::now())
             .filter(|left| !left.is_zero()),
     }
 }

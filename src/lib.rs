@@ -202,7 +202,7 @@
     warn(clippy::disallowed_types, clippy::disallowed_methods)
 )]
 #![cfg_attr(
-    workcrew_shuttle,
+    all(test, workcrew_shuttle),
     expect(dead_code, unused_imports, reason = "the loom models' part")
 )]
 
@@ -212,6 +212,8 @@
 pub mod __bench;
 mod carried;
 mod deque;
+#[cfg(workcrew_shuttle)]
+pub mod deterministic;
 mod engine;
 mod error;
 mod gate;

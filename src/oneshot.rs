@@ -39,7 +39,7 @@
 //! | `outcome` | [`Claim::complete`], word | [`Oneshot::take`], word | the outcome, and the job's deeds | `outcome_reaches_the_sleeper`, `asking_brings_the_jobs_deeds` |
 
 use crate::probe::probe;
-use crate::sync::{Futex, Mutex, Ordering, UnsafeCell, WATCH};
+use crate::sync::{self, Futex, Mutex, Ordering, UnsafeCell, WATCH};
 use crate::unwind;
 use std::fmt;
 use std::task::{Poll, Waker};
@@ -171,7 +171,7 @@ impl<J, T> Oneshot<J, T> {
             }
             let limit = match deadline {
                 None => Duration::MAX,
-                Some(deadline) => deadline.saturating_duration_since(Instant::now()),
+                Some(deadline) => deadline.saturating_duration_since(sync::now()),
             };
             if limit.is_zero() {
                 return None;

@@ -16,12 +16,12 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["idle"],
     &["engine"],
-    &["worker_pool", "thread_pool", "bench"],
+    &["worker_pool", "thread_pool", "bench", "deterministic"],
     &["meter"],
 ];
 
 /// The modules that may name std's threads, locks and atomics, or loom.
-const FACADE: &[&str] = &["sync", "probe"];
+const FACADE: &[&str] = &["sync", "probe", "deterministic"];
 
 /// Lines of code, without comments, blank lines and the tests at the end. A longer
 /// file is asked: which two things are you?

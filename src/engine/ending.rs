@@ -4,6 +4,7 @@
 
 use super::{Crew, Engine, is_inside};
 use crate::error::{JoinError, WaitError, WaitTimeoutError};
+use crate::sync;
 use std::time::{Duration, Instant};
 
 impl<J> Engine<J> {
@@ -43,7 +44,7 @@ impl<J> Engine<J> {
     ) -> Result<(), WaitTimeoutError> {
         self.check_can_wait()?;
         // A time beyond the clock's reach is no deadline.
-        let deadline = Instant::now().checked_add(timeout);
+        let deadline = sync::now().checked_add(timeout);
         if wait(self, deadline) {
             Ok(())
         } else {

@@ -87,7 +87,9 @@ const CLOSED: u64 = 1;
 /// has not finished its two stores is spared a second round.
 const PATIENCE: usize = if cfg!(workcrew_loom) { 0 } else { 64 };
 /// Directory entries of an injector without a bound of its own.
-const ENTRIES_UNBOUNDED: usize = if cfg!(workcrew_loom) {
+const ENTRIES_UNBOUNDED: usize = if cfg!(workcrew_shuttle) {
+    1 << 10
+} else if cfg!(workcrew_loom) {
     8
 } else if cfg!(miri) {
     // Memory that Miri zeroes byte by byte.

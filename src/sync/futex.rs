@@ -74,8 +74,12 @@ impl Futex {
 #[cfg(not(all(target_os = "linux", not(workcrew_loom))))]
 impl Futex {
     /// Sleeps while the word is `expected`, until a wake, for at most `limit`
-    /// (under loom, without limit).
+    /// (under loom, without limit; under shuttle a wait with a limit is a step, after which
+    /// the caller looks at the clock).
     pub(crate) fn wait(&self, expected: u32, limit: Duration) {
+        if cfg!(workcrew_shuttle) && limit < super::WATCH {
+            return super::yield_now();
+        }
         let mut guard = self.lock.lock();
         // Relaxed: the lock orders this look against `wake`, which comes after
         // the change of the word and passes through the lock.

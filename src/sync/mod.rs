@@ -13,6 +13,8 @@
 //! | [`own!`] | a `thread_local!` | its own, for loom's threads share a real one |
 //! | [`NAP`], [`WATCH`], [`give_way`] | timed waits and polite retries | none: every protocol must do without |
 //!
+//! | [`now`] | the clock | loom: the clock, though no wait ends by it; shuttle: a clock of steps |
+//!
 //! With `--cfg workcrew_shuttle` beside it shuttle stands in for loom: the same code, in
 //! schedules by chance instead of all, and as if every ordering were `SeqCst`.
 
@@ -110,7 +112,10 @@ pub(crate) use own;
 /// timeout at all. It is there for a thread that is *suspended for ever* between
 /// being woken for a job and claiming it. At most one thread is woken for each
 /// job, so then nobody else is awake, and nobody but a clock can notice.
-pub(crate) const WATCH: Duration = if cfg!(test) {
+pub(crate) const WATCH: Duration = if cfg!(workcrew_shuttle) {
+    // Longer than any wait that is meant to end by itself: see [`Futex::wait`].
+    Duration::from_secs(3600)
+} else if cfg!(test) {
     Duration::from_millis(20)
 } else {
     Duration::from_secs(4)
@@ -121,6 +126,21 @@ pub(crate) const WATCH: Duration = if cfg!(test) {
 /// once in a hundred times, short enough that a queue of 1,024 such jobs does not
 /// run dry meanwhile. Chosen by W1b at 1 µs in `benches`.
 pub(crate) const NAP: Duration = Duration::from_micros(150);
+
+/// What time it is. Under shuttle time passes by steps of the schedule, so that the same
+/// schedule has the same times.
+pub(crate) fn now() -> Instant {
+    #[cfg(workcrew_shuttle)]
+    {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        /// Of one step: a wait of a second is over after so many that the schedule is not too long.
+        const STEP: Duration = Duration::from_micros(50);
+        let steps = checker::current::context_switches();
+        *START + STEP * u32::try_from(steps).unwrap_or(u32::MAX)
+    }
+    #[cfg(not(workcrew_shuttle))]
+    Instant::now()
+}
 
 /// What is shared and need not be modelled: functions and other trait objects. (To
 /// loom's `Arc` a `dyn Trait` is strange.)

@@ -38,7 +38,7 @@ use super::{ThreadPool, ThreadPoolHandle};
 use crate::carried::Carried;
 use crate::engine::{Ended, Engine, Hunger, current_worker};
 use crate::pace::Pulse;
-use crate::sync::Arc;
+use crate::sync::{self, Arc};
 use crate::unwind::{self, AbortOnDrop, Quiet};
 use std::cell::Cell;
 use std::ptr;
@@ -50,16 +50,16 @@ const ENOUGH: usize = 3;
 /// Chosen by W6.
 const EVERY: u32 = 64;
 
-thread_local! {
-    static AT_WORK: Cell<AtWork> = const {
-        Cell::new(AtWork {
-            strand: ptr::null(),
-            root: ptr::null(),
-        })
-    };
-    static PULSE: Pulse = const { Pulse::new() };
+sync::own! {
+    static AT_WORK: Cell<AtWork> = Cell::new(AtWork {
+        strand: ptr::null(),
+        root: ptr::null(),
+    });
 }
 
+sync::own! {
+    static PULSE: Pulse = Pulse::new();
+}
 /// What a thread works on.
 #[derive(Clone, Copy)]
 struct AtWork {
@@ -74,13 +74,13 @@ struct Meanwhile(AtWork);
 
 impl Meanwhile {
     fn new(other: AtWork) -> Self {
-        Self(AT_WORK.replace(other))
+        Self(AT_WORK.with(|at_work| at_work.replace(other)))
     }
 }
 
 impl Drop for Meanwhile {
     fn drop(&mut self) {
-        AT_WORK.set(self.0);
+        AT_WORK.with(|at_work| at_work.set(self.0));
     }
 }
 
@@ -196,7 +196,7 @@ impl<'a> Strand<'a> {
         let key = pool.engine.key();
         // SAFETY: whoever runs the offer keeps it (invariant 4), longer than the strand, which
         // is within its run.
-        let root = unsafe { AT_WORK.get().root.as_ref() };
+        let root = unsafe { AT_WORK.with(Cell::get).root.as_ref() };
         Self {
             engine: &pool.engine,
             key,
@@ -422,7 +422,7 @@ impl ThreadPoolHandle {
         RB: Send,
     {
         // SAFETY: invariant 4; the reference is not kept.
-        match unsafe { AT_WORK.get().strand.as_ref() } {
+        match unsafe { AT_WORK.with(Cell::get).strand.as_ref() } {
             Some(strand) if strand.key == Arc::as_ptr(&self.identity).addr() => strand.pair(a, b),
             _ => self.first_pair(a, b),
         }
@@ -440,7 +440,7 @@ impl ThreadPoolHandle {
         let strand = Strand::new(self);
         let _other = Meanwhile::new(AtWork {
             strand: ptr::from_ref(&strand).cast(),
-            ..AT_WORK.get()
+            ..AT_WORK.with(Cell::get)
         });
         strand.pair(a, b)
     }

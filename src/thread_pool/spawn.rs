@@ -10,15 +10,15 @@ use crate::engine::{Ended, Refused, is_inside};
 use crate::error::{JobError, JobPanic, SubmitError};
 use crate::oneshot::{Claim, Oneshot};
 use crate::pace::Waits;
-use crate::sync::{Home, Object};
+use crate::sync::{self, Home, Object};
 use crate::unwind;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-thread_local! {
-    static WAITS: Waits = const { Waits::new() };
+sync::own! {
+    static WAITS: Waits = Waits::new();
 }
 
 /// What becomes of a job.
@@ -288,7 +288,7 @@ impl<T> JobHandle<T> {
             return Ok(Err(JobError::Forked));
         }
         // A time beyond the clock's reach is no deadline.
-        let deadline = Instant::now().checked_add(timeout);
+        let deadline = sync::now().checked_add(timeout);
         self.promise.wait(deadline).ok_or(self)
     }
 

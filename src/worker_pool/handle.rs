@@ -9,11 +9,11 @@ use crate::carried::Carried;
 use crate::engine::{Engine, Refused};
 use crate::error::{CancelError, SubmitAllError, SubmitError, SubmitTimeoutError, TrySubmitError};
 use crate::injector::Rejected;
-use crate::sync::Arc;
+use crate::sync::{self, Arc};
 #[cfg(feature = "trace")]
 use crate::trace::Trace;
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Submits jobs to a [`WorkerPool`](crate::WorkerPool) from anywhere.
 ///
@@ -121,7 +121,7 @@ impl<J: Send, R: Send> Handle<J, R> {
             Err(TrySubmitError::Full(job)) => job,
         };
         // A time beyond the clock's reach is no deadline.
-        let deadline = Instant::now().checked_add(timeout);
+        let deadline = sync::now().checked_add(timeout);
         self.engine
             .submit(Carried::new(job), deadline)
             .map_err(not_in_time)

@@ -11,7 +11,7 @@ use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
 use crate::gate::Turn;
 use crate::pace::{Nap, Pace, Patience};
 use crate::probe::probe;
-use crate::sync::Arc;
+use crate::sync::{self, Arc};
 use std::fmt;
 #[cfg(feature = "async")]
 use std::task::{Poll, Waker};
@@ -210,7 +210,7 @@ impl<R: Send> Results<R> {
             Ok(outcome) => Ok(outcome),
             Err(TryRecvError::Ended) => Err(RecvTimeoutError::Ended),
             // A time beyond the clock's reach is no deadline.
-            Err(TryRecvError::Empty) => self.recv_by(Instant::now().checked_add(timeout)),
+            Err(TryRecvError::Empty) => self.recv_by(sync::now().checked_add(timeout)),
         }
     }
 

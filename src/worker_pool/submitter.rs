@@ -7,8 +7,9 @@ use super::handle::{not_in_time, not_now, not_submitted};
 use crate::carried::Carried;
 use crate::engine::{Lane, Refused};
 use crate::error::{SubmitAllError, SubmitError, SubmitTimeoutError, TrySubmitError};
+use crate::sync;
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Submits jobs one by one, faster than a [`Handle`]; made by [`Handle::submitter`].
 ///
@@ -126,7 +127,7 @@ impl<J: Send, R: Send> Submitter<J, R> {
             Err(TrySubmitError::Full(job)) => job,
         };
         // A time beyond the clock's reach is no deadline.
-        let deadline = Instant::now().checked_add(timeout);
+        let deadline = sync::now().checked_add(timeout);
         let Self { handle, lane } = self;
         handle
             .engine

@@ -248,14 +248,17 @@ fn errors_whose_drops_panic_go_quietly_where_a_panic_goes_on() {
     assert_eq!(message(catch_unwind(AssertUnwindSafe(group))), "the body's");
     // A slice where one call panics when another, which fails, has begun.
     let pool = ThreadPool::new(2).unwrap();
-    let begun = Door::new();
-    begun.open();
+    let begun = [Door::new(), Door::new()];
+    begun.iter().for_each(Door::open);
     let call = |n: &u32| -> Result<(), AlwaysPanicsOnDrop> {
+        let [first, second] = &begun;
         if *n == 0 {
-            begun.wait_for(1);
+            first.pass();
+            second.wait_for(1);
             std::panic::resume_unwind(Box::new("a call's"));
         }
-        begun.pass();
+        first.wait_for(1);
+        second.pass();
         Err(AlwaysPanicsOnDrop)
     };
     let map = || drop(pool.try_map(&[0, 1], call).map_err(std::mem::forget));

@@ -146,15 +146,15 @@ fn a_map_that_is_dropped_half_way_cancels_what_has_not_started() {
         let _open = OpenAtEnd(&door);
         let pool = busy(2, 100, &door);
         let (counted, started) = (Arc::new(()), Arc::new(AtomicUsize::new(0)));
-        let items = std::iter::repeat_n(Arc::clone(&counted), 20);
+        let items = std::iter::repeat_n(Arc::clone(&counted), 20).enumerate();
         let (inside, first) = (Door::new(), Arc::clone(&started));
         let _leave = OpenAtEnd(&inside);
         let stands = inside.clone();
-        let slow = move |held| {
-            if first.fetch_add(1, Relaxed) == 0 {
-                return held;
+        let slow = move |(index, held)| {
+            first.fetch_add(1, Relaxed);
+            if index > 0 {
+                stands.pass();
             }
-            stands.pass();
             held
         };
         let outcome = if ordered {

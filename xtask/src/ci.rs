@@ -3,7 +3,7 @@
 use crate::loom::{self, cargo_loom};
 use crate::mutants;
 use crate::process::{self, cargo, run_cargo, target_dir};
-use crate::{Outcome, USAGE};
+use crate::{Outcome, USAGE, tools};
 use std::collections::BTreeSet;
 use std::env::consts::EXE_SUFFIX;
 use std::fs;
@@ -25,6 +25,7 @@ const STEPS: &[Step] = &[
     ("docs", docs),
     ("msrv", msrv),
     ("examples", examples),
+    ("deterministic", deterministic),
     ("loom", loom),
     ("mutants", mutants),
     ("fuzz", fuzz),
@@ -201,6 +202,10 @@ fn fuzz() -> Outcome {
         // Nothing is linked, so libFuzzer, which needs a C++ compiler, is not built.
         .env("CUSTOM_LIBFUZZER_PATH", "none/libfuzzer.a");
     process::run(&mut check)
+}
+
+fn deterministic() -> Outcome {
+    tools::deterministic(&[])
 }
 
 /// The unit tests in Miri, which uses one core: so in as many processes as there are parts.

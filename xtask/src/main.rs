@@ -27,6 +27,8 @@ Usage:
       --tests adds the integration tests, in small sizes. TRIPLE plays another machine.
   cargo shuttle [FILTER] [--schedules N]
       Runs each test whose name contains FILTER in N schedules (10000) that chance decides.
+  cargo xtask deterministic
+      Runs the tests of the module `deterministic`: 1,000 seeds, each twice, with one history.
   cargo xtask sanitize address|leak|thread
       Runs the unit and integration tests under a sanitizer of the compiler.
   cargo xtask fuzz --minutes N
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Some((&"miri", rest)) => tools::miri(rest),
         Some((&"sanitize", rest)) => tools::sanitize(rest),
         Some((&"shuttle", rest)) => tools::shuttle(rest),
+        Some((&"deterministic", rest)) => tools::deterministic(rest),
         Some((&"ci", rest)) => ci::run(rest),
         _ => Err(format!("{USAGE}\n  STEP is one of: {}", ci::step_names())),
     });

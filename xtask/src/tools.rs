@@ -116,18 +116,41 @@ pub(crate) fn shuttle(mut args: &[&str]) -> Outcome {
     }
     let start = Instant::now();
     let test = format!("test --package workcrew --lib --release schedules::{filter}");
-    let passed = count(
-        cargo(&test)
-            .env("WORKCREW_SCHEDULES", schedules)
-            .env(
-                "RUSTFLAGS",
-                "--cfg workcrew_loom --cfg workcrew_shuttle -C debug-assertions",
-            )
-            .env_remove("CARGO_ENCODED_RUSTFLAGS")
-            .env("CARGO_TARGET_DIR", target_dir("shuttle")),
-    )?;
+    let passed = count(cargo_shuttle(&test).env("WORKCREW_SCHEDULES", schedules))?;
     println!(
         "shuttle: {passed} tests passed in {schedules} schedules each, {} s",
+        start.elapsed().as_secs()
+    );
+    Ok(())
+}
+
+/// A cargo command that builds for shuttle, in a target directory of its own.
+fn cargo_shuttle(args: &str) -> Command {
+    let mut command = cargo(args);
+    command
+        .env(
+            "RUSTFLAGS",
+            "--cfg workcrew_loom --cfg workcrew_shuttle -C debug-assertions",
+        )
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env("CARGO_TARGET_DIR", target_dir("shuttle"));
+    command
+}
+
+/// The tests of `workcrew::deterministic`: each of 1,000 seeds has one history, and
+/// the example on its page holds.
+pub(crate) fn deterministic(args: &[&str]) -> Outcome {
+    if !args.is_empty() {
+        return Err(USAGE.into());
+    }
+    let start = Instant::now();
+    let test = "test --package workcrew --release --test deterministic";
+    let passed = count(&mut cargo_shuttle(test))?;
+    let example = "test --package workcrew --release --doc deterministic";
+    let flags = "--cfg workcrew_loom --cfg workcrew_shuttle";
+    let examples = count(cargo_shuttle(example).env("RUSTDOCFLAGS", flags))?;
+    println!(
+        "deterministic: {passed} tests and {examples} example passed, {} s",
         start.elapsed().as_secs()
     );
     Ok(())
