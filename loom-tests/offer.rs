@@ -46,7 +46,7 @@ fn owner_takes_back_or_waits() {
         } else {
             assert!(
                 offer
-                    .wait(|_| unreachable!("nothing is in its hand"))
+                    .wait(true, |_| unreachable!("nothing is in its hand"))
                     .is_ok()
             );
         }
@@ -86,7 +86,7 @@ fn hungry_owner_is_fed() {
                     visit("model: fed");
                     // Nobody but the owner will run it.
                     assert!(
-                        part.wait(|_| unreachable!("nothing is in its hand"))
+                        part.wait(true, |_| unreachable!("nothing is in its hand"))
                             .is_ok()
                     );
                     assert_eq!(board.read(), 1);
@@ -98,7 +98,7 @@ fn hungry_owner_is_fed() {
             let whole = Arc::clone(&whole);
             move || assert!(whole.run().is_some())
         });
-        let ran = whole.wait(|part| {
+        let ran = whole.wait(true, |part| {
             assert!(part.run().is_some());
         });
         assert!(ran.is_ok());

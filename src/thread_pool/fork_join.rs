@@ -17,7 +17,7 @@
 //! others are two calls.
 //!
 //! **Who is hungry.** First the owner of the offer that this thread runs, the *root* of its strand,
-//! if it waits: else a worker would be idle in the midst of its own work. Otherwise the pool's
+//! if it is a worker and waits: else a worker would be idle in the midst of its own work. Otherwise the pool's
 //! workers that search or sleep. To wake a sleeper costs thousands of nanoseconds. So a thread
 //! wakes at most one in some time ([`Pulse`]), and a part of a microsecond is taken back before the
 //! sleeper is up.
@@ -354,7 +354,9 @@ impl<'a> Strand<'a> {
             }
         };
         abort_in_a_child();
-        let end = offer.wait(|part| {
+        // A thread from outside takes nothing from the worker that runs its part: what it took might
+        // wait for jobs of the pool, whose only worker would wait for it.
+        let end = offer.wait(self.worker.is_some(), |part| {
             run(part);
             // It may have forked.
             abort_in_a_child();
@@ -404,9 +406,9 @@ impl ThreadPoolHandle {
     ///
     /// # Blocking
     ///
-    /// While a worker runs the second closure. Meanwhile the calling thread, whether it is one
-    /// of the pool's or not, runs parts of that closure that are split off by this same method,
-    /// and nothing else: so it meets no stranger. The pool's queue is never waited for; if it
+    /// While a worker runs the second closure. Meanwhile the calling thread, if it is one of the
+    /// pool's, runs parts of that closure that are split off by this same method, and nothing
+    /// else: so it meets no stranger. Any other thread sleeps. The pool's queue is never waited for; if it
     /// is full or closed both closures run in the calling thread. What is handed to a worker
     /// counts as a job in [`stats`](Self::stats).
     ///

@@ -116,13 +116,13 @@ impl Offer {
         self.owner.notify(1);
     }
 
-    /// The owner waits until the part that another has claimed has ended, and runs by `run`
-    /// what it is offered.
-    pub(crate) fn wait(&self, run: impl Fn(&Self)) -> End {
+    /// The owner waits until the part that another has claimed has ended. If it `helps` it runs by
+    /// `run` what it is offered.
+    pub(crate) fn wait(&self, helps: bool, run: impl Fn(&Self)) -> End {
         let mut patience = Patience::default();
         loop {
             // Hint: whoever is not known to be hungry waits for the end alone.
-            self.hungry.store(true, Ordering::Relaxed);
+            self.hungry.store(helps, Ordering::Relaxed);
             let look = || {
                 if self.has_ended() {
                     Some(Found::End)

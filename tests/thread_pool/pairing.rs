@@ -327,3 +327,29 @@ fn a_pair_in_a_scope_in_a_pair() {
     handle.fork_join(job, job);
     assert_eq!(total.into_inner(), 10_100);
 }
+
+/// The only worker runs the pair's second half, and would wait for what it gave away.
+#[test]
+fn a_thread_from_outside_is_given_no_part_that_needs_the_worker() {
+    let _watchdog = watchdog();
+    let pool = ThreadPool::new(1).unwrap();
+    let taken = AtomicBool::new(false);
+    let until_taken = || {
+        while !taken.load(SeqCst) {
+            pool.fork_join(|| (), || ());
+            thread::yield_now();
+        }
+    };
+    let outside = thread::current().id();
+    let needs_the_worker = || pool.scope(|scope| scope.spawn(|| ()));
+    let second = || {
+        taken.store(true, SeqCst);
+        for _ in 0..100 {
+            pool.fork_join(thread::yield_now, || {
+                needs_the_worker();
+                assert_ne!(thread::current().id(), outside);
+            });
+        }
+    };
+    pool.fork_join(until_taken, second);
+}

@@ -5,6 +5,7 @@
 use crate::ci::{MIRI_FLAGS, have, need_miri};
 use crate::process::{self, cargo, target_dir};
 use crate::{Outcome, USAGE};
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -78,6 +79,7 @@ pub(crate) fn sanitize(args: &[&str]) -> Outcome {
     // The thread sanitizer takes what std does to order threads for no order at all, unless
     // it watches std too.
     let std = if *name == "thread" { "-Zbuild-std" } else { "" };
+    let leaks = Path::new(env!("CARGO_MANIFEST_DIR")).join("leaks-on-purpose.txt");
     // With a target build scripts and macros, which run here, are not watched.
     let test = format!(
         "+nightly test --package workcrew --lib {TESTS} {MORE_TESTS} --target {host} {std}"
@@ -85,6 +87,9 @@ pub(crate) fn sanitize(args: &[&str]) -> Outcome {
     let passed = count(
         cargo(&test)
             .env("RUSTFLAGS", format!("-Zsanitizer={name}"))
+            // Some tests leak on purpose: only `leak` looks for leaks, and knows these.
+            .env("ASAN_OPTIONS", "detect_leaks=0")
+            .env("LSAN_OPTIONS", format!("suppressions={}", leaks.display()))
             // Much faster than none, and soon compiled.
             .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
             .env_remove("CARGO_ENCODED_RUSTFLAGS")

@@ -34,7 +34,7 @@ pub(super) fn play(point: &Point, role: Role) -> bool {
     thread::scope(|scope| {
         let owner = || {
             scope.spawn(|| {
-                let end = whole.wait(|part| {
+                let end = whole.wait(true, |part| {
                     part.run();
                 });
                 assert!(end.is_ok());
