@@ -133,8 +133,8 @@ impl<W: Work> Work for Member<W> {
         // SAFETY: invariant 5; the reference is not kept.
         match unsafe { CURRENT.with(Cell::get).as_ref() } {
             Some(session) if session.is_of(shared) => session.run(self.work),
-            None => Session::host(shared, self.work),
-            Some(_) => Shared::run_as_a_guest(shared, self.work),
+            None => Session::host(Arc::clone(shared), self.work),
+            Some(_) => Shared::run_as_a_guest(Arc::clone(shared), self.work),
         }
     }
 }
@@ -224,11 +224,10 @@ impl<'a> Session<'a> {
     }
 
     /// Runs a job that has come to this thread, and all that it makes and nobody steals.
-    fn host(shared: &Arc<Shared>, work: impl Work) -> Ended {
-        // The last job gives back what keeps the scope.
-        let shared = Arc::clone(shared);
+    /// (A share of its own, for the last job gives back what keeps the scope.)
+    fn host(shared: Arc<Shared>, work: impl Work) -> Ended {
         let Some(session) = Session::new(&shared, false) else {
-            return Shared::run_as_a_guest(&shared, work);
+            return Shared::run_as_a_guest(shared, work);
         };
         let current = Current::new(&session);
         let ended = session.run(work);
@@ -361,9 +360,8 @@ impl Shared {
     }
 
     /// Runs a job in a thread that is at work for something else.
-    fn run_as_a_guest(shared: &Arc<Self>, work: impl Work) -> Ended {
-        // As in `host`.
-        let shared = Arc::clone(shared);
+    /// (A share of its own, as in `host`.)
+    fn run_as_a_guest(shared: Arc<Self>, work: impl Work) -> Ended {
         let ended = shared.catch(work);
         shared.have_ended(1);
         ended
