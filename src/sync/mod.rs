@@ -11,9 +11,8 @@
 //! | [`Home`] | a handler that runs in each forked child, on Linux | nothing |
 //! | [`Futex`] | the Linux futex call, else a mutex and a condition variable | the mutex and the condition variable |
 //! | [`own!`] | a `thread_local!` | its own, for loom's threads share a real one |
-//! | [`NAP`], [`WATCH`], [`give_way`] | timed waits and polite retries | none: every protocol must do without |
-//!
 //! | [`now`] | the clock | loom: the clock, though no wait ends by it; shuttle: a clock of steps |
+//! | [`NAP`], [`WATCH`], [`give_way`] | timed waits and polite retries | none: every protocol must do without |
 //!
 //! With `--cfg workcrew_shuttle` beside it shuttle stands in for loom: the same code, in
 //! schedules by chance instead of all, and as if every ordering were `SeqCst`.

@@ -14,8 +14,8 @@
 //!
 //! **Parts.** `jobs`: the scope's queue. `pending`: jobs that were spawned and have not ended.
 //! `owner`: the gate where the thread of the body waits. `forsaken`: the pool has dropped a ticket
-//! or an envoy, so the owner has to run what is in `jobs`, whoever it is. Tickets share all that by a counted
-//! pointer, so one that comes after the scope's end finds an empty queue.
+//! or an envoy, so the owner has to run what is in `jobs`, whoever it is. Tickets share all that
+//! by a counted pointer, so one that comes after the scope's end finds an empty queue.
 //!
 //! **Counting.** A job that ends in a session leaves its unit of `pending` to the session, which
 //! spends it on the next job that is spawned there. So a tree of jobs is counted without a single
@@ -24,8 +24,8 @@
 //!
 //! **Invariants.**
 //!
-//! 1. What is in `jobs`, in a nest or on its own way counts in `pending`, from before it is pushed until after it
-//!    has been run and dropped.
+//! 1. What is in `jobs`, in a nest or on its own way counts in `pending`, from before it is
+//!    pushed until after it has been run and dropped.
 //! 2. For each job in `jobs` there is a ticket that has not been used, or its spawner is about
 //!    to submit one, or `forsaken` is set.
 //! 3. Whoever spawns is the body or a job of the scope, or borrows from one of them: so while
