@@ -211,6 +211,7 @@
 #[path = "bench.rs"]
 pub mod __bench;
 mod carried;
+mod dangling;
 mod deque;
 #[cfg(workcrew_shuttle)]
 pub mod deterministic;

@@ -9,7 +9,9 @@ use std::path::Path;
 /// from its neighbours either. `lib.rs` stands above them all.
 const LAYERS: &[&[&str]] = &[
     &["sync", "probe"],
-    &["unwind", "pace", "tally", "track", "carried", "lazy"],
+    &[
+        "unwind", "pace", "tally", "track", "carried", "lazy", "dangling",
+    ],
     &["error", "trace"],
     &[
         "recorder", "deque", "nest", "injector", "parker", "gate", "oneshot",

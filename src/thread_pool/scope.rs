@@ -40,6 +40,7 @@
 
 use super::ThreadPoolHandle;
 use super::task::{Detached, Task, Work};
+use crate::dangling::MaybeDangling;
 use crate::engine::{Ended, Engine, Roost, current_worker};
 use crate::gate::Gate;
 use crate::injector::Injector;
@@ -94,7 +95,7 @@ struct Current(*const Session<'static>);
 /// A job of a scope, which counts in `pending`.
 pub(crate) struct Member<W> {
     scope: *const Arc<Shared>,
-    work: W,
+    work: MaybeDangling<W>,
 }
 
 // SAFETY: the pointer is used while the job counts, when the scope is there (`Member::new`);
@@ -122,6 +123,7 @@ impl<W: Work> Member<W> {
     /// * `scope` stays where it is until the job has been run or dropped.
     /// * The job counts in the scope's `pending` when it is run, but no longer afterwards.
     pub(crate) unsafe fn new(scope: &Arc<Shared>, work: W) -> Self {
+        let work = MaybeDangling::new(work);
         Self { scope, work }
     }
 }
@@ -225,7 +227,7 @@ impl<'a> Session<'a> {
 
     /// Runs a job that has come to this thread, and all that it makes and nobody steals.
     /// (A share of its own, for the last job gives back what keeps the scope.)
-    fn host(shared: Arc<Shared>, work: impl Work) -> Ended {
+    fn host(shared: Arc<Shared>, work: MaybeDangling<impl Work>) -> Ended {
         let Some(session) = Session::new(&shared, false) else {
             return Shared::run_as_a_guest(shared, work);
         };
@@ -238,7 +240,7 @@ impl<'a> Session<'a> {
     }
 
     /// Runs a job, and keeps its unit.
-    fn run(&self, work: impl Work) -> Ended {
+    fn run(&self, work: MaybeDangling<impl Work>) -> Ended {
         let ended = self.shared.catch(work);
         self.spare.set(self.spare.get() + 1);
         ended
@@ -346,8 +348,8 @@ impl Shared {
     }
 
     /// Runs a job to its end, whatever it does.
-    fn catch(&self, work: impl Work) -> Ended {
-        unwind::catch(|| work.work()).unwrap_or_else(|payload| {
+    fn catch(&self, work: MaybeDangling<impl Work>) -> Ended {
+        unwind::catch(|| work.into_inner().work()).unwrap_or_else(|payload| {
             let mut first = self.panic.lock();
             let other = match *first {
                 None => first.replace(payload),
@@ -361,7 +363,7 @@ impl Shared {
 
     /// Runs a job in a thread that is at work for something else.
     /// (A share of its own, as in `host`.)
-    fn run_as_a_guest(shared: Arc<Self>, work: impl Work) -> Ended {
+    fn run_as_a_guest(shared: Arc<Self>, work: MaybeDangling<impl Work>) -> Ended {
         let ended = shared.catch(work);
         shared.have_ended(1);
         ended
@@ -380,6 +382,7 @@ impl Shared {
         // the read-modify-writes.
         if self.pending.fetch_sub(jobs, Ordering::Release) == jobs {
             self.owner.notify(1);
+            probe!("scope: owner told, not back");
         }
     }
 

@@ -796,6 +796,11 @@ const POINTS: &[Point] = &[
         "a job's end",
         &[Inside(Worker)],
     ),
+    at(
+        "scope: owner told, not back",
+        "a job's end",
+        &[Inside(Worker)],
+    ),
     // thread_pool::offer
     at(
         "offer run: completed, owner not told",

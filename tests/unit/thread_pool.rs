@@ -4,6 +4,7 @@ use super::group::{Ran, Record};
 use super::{ThreadPool, ThreadPoolHandle};
 use crate::engine::{hooks::Hooked, refusal};
 use crate::error::BuildError;
+use crate::probe::Stall;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -126,6 +127,26 @@ fn scopes_of_a_small_pool_borrow_whatever_becomes_of_them() {
         assert_eq!(scope.is_ok(), round < 4);
         assert!(numbers.into_iter().map(|number| *number).eq(1..=8));
     }
+}
+
+#[test]
+fn what_a_job_borrowed_may_go_before_its_worker_is_back() {
+    let pool = ThreadPool::new(1).unwrap();
+    let stall = Stall::at("scope: owner told, not back", 0);
+    let word = Box::new("borrowed".to_owned());
+    pool.scope(|scope| {
+        scope.spawn(|| {
+            stall.watch();
+            assert_eq!(*word, "borrowed");
+        });
+    });
+    while !stall.holds_one() {
+        std::thread::yield_now();
+    }
+    // Miri sees it if the worker still has a reference.
+    drop(word);
+    stall.release();
+    pool.join().unwrap();
 }
 
 #[test]
