@@ -475,9 +475,11 @@ impl Play<'_> {
             }
             Step::TryMap(jobs) => self.try_map(&mut results, jobs),
             Step::InOrder { take, window } => {
-                // Follow-ups apart, as many as have been accepted and not taken.
+                // As many as have been started and not taken. (Among what is queued may be places
+                // that a lane has left.)
                 let stats = self.pool.stats();
-                let sure = stats.accepted - self.book.outcomes - stats.results_discarded;
+                let started = stats.accepted - stats.queued;
+                let sure = started - self.book.outcomes - stats.results_discarded;
                 let most = (*take).min(sure as usize);
                 let outcomes: Vec<_> = self
                     .pool
