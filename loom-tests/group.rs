@@ -2,12 +2,12 @@
 
 use super::explore::{Bound, Plan, explore};
 use super::parcel::{Board, Parcel};
-use super::scope::{member, shared as scope};
+use super::session::{member, shared as scope};
 use crate::error::Failure;
 use crate::probe::visit;
 use crate::sync::{Arc, thread};
 use crate::thread_pool::group::{Ran, Record};
-use crate::thread_pool::scope::{Shared, Ticket};
+use crate::thread_pool::session::{Shared, Ticket};
 use crate::thread_pool::task::Work;
 use crate::{GroupError, ThreadPool};
 

@@ -54,7 +54,7 @@ mod parker;
 mod pool;
 mod recall;
 mod reserve;
-mod scope;
+mod session;
 mod tasks;
 mod thread_pool;
 mod track;

@@ -15,7 +15,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::scope::Ticket;
+use super::session::Ticket;
 use super::task::{Detached, Task, Work};
 use super::{ThreadPool, ThreadPoolHandle};
 use crate::engine::{Ended, Engine, Refused, current_worker};

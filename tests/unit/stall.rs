@@ -790,7 +790,7 @@ const POINTS: &[Point] = &[
         "steal",
         &[Inside(Worker)],
     ),
-    // thread_pool::scope
+    // thread_pool::session
     at(
         "scope: jobs ended, not counted",
         "a job's end",

@@ -1,4 +1,4 @@
-//! Models of [`crate::thread_pool::scope`].
+//! Models of [`crate::thread_pool::session`].
 
 use super::explore::{Bound, Plan, explore};
 use super::parcel::Board;
@@ -8,7 +8,7 @@ use crate::parker::Parker;
 use crate::probe::visit;
 use crate::sync::{Arc, Mutex, WATCH, thread};
 use crate::thread_pool::ThreadPoolHandle;
-use crate::thread_pool::scope::{Member, Session, Shared, Ticket};
+use crate::thread_pool::session::{Member, Session, Shared, Ticket};
 use crate::thread_pool::task::{Detached, Task, Work};
 use crate::unwind;
 
