@@ -4,20 +4,37 @@
 //! cargo run --release --example fetch -- FILE...
 //! ```
 //!
-//! The server is the program's own: it has the files below the current directory. The group's
-//! limit is for its sake. What has not begun when a file is missing is not asked for; what was
-//! fetched by then is not lost. The exit code is 1 if anything was missing.
+//! The server is the program's own: it has the files below the current directory, and no others.
+//! The group's limit is for its sake. What has not begun when a file is missing is not asked for;
+//! what was fetched by then is not lost. The exit code is 1 if anything was missing, and 2 for bad
+//! arguments.
+
+mod program;
 
 use std::error::Error;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Component::*, Path};
 use std::process::ExitCode;
-use std::{env, fs, thread};
+use std::{fs, thread};
 
 use workcrew::ThreadPool;
 
-fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let names: Vec<String> = env::args().skip(1).collect();
+const HELP: &str = "Usage: fetch FILE...\n\nFetches files over HTTP, from a server of its own.\n";
+
+fn main() -> ExitCode {
+    program::exit(run())
+}
+
+fn run() -> Result<ExitCode, Box<dyn Error>> {
+    let Some(names) = program::arguments(HELP)? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    if names.is_empty() {
+        return Err(program::misused("there is no FILE"));
+    }
+    let names: Result<Vec<_>, _> = names.into_iter().map(|it| it.into_string()).collect();
+    let names = names.map_err(|name| program::misused(format!("{name:?} is not UTF-8")))?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = listener.local_addr()?;
     thread::spawn(move || {
@@ -37,7 +54,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         Err(error) => (error.finished, Some((error.index, error.failure))),
     };
     for (index, file) in &files {
-        println!("{:>9} {}", file.len(), names[*index]);
+        writeln!(io::stdout(), "{:>9} {}", file.len(), names[*index])?;
     }
     let Some((index, why)) = stopped else {
         return Ok(ExitCode::SUCCESS);
@@ -67,12 +84,13 @@ fn serve(mut client: &TcpStream) -> io::Result<()> {
     let mut lines = BufReader::new(client).lines().map_while(Result::ok);
     let request = lines.next().unwrap_or_default();
     lines.take_while(|line| !line.is_empty()).for_each(drop);
-    match fs::read(
-        request
-            .trim_start_matches("GET /")
-            .trim_end_matches(" HTTP/1.0"),
-    ) {
-        Ok(file) => client.write_all(&[&b"HTTP/1.0 200 OK\r\n\r\n"[..], &file].concat()),
-        Err(_) => client.write_all(b"HTTP/1.0 404 Not Found\r\n\r\n"),
+    let name = request.strip_prefix("GET /").unwrap_or_default();
+    let path = Path::new(name.trim_end_matches(" HTTP/1.0"));
+    let is_below = path.components().all(|it| matches!(it, CurDir | Normal(_)));
+    match fs::read(path) {
+        Ok(file) if is_below => {
+            client.write_all(&[&b"HTTP/1.0 200 OK\r\n\r\n"[..], &file].concat())
+        }
+        _ => client.write_all(b"HTTP/1.0 404 Not Found\r\n\r\n"),
     }
 }

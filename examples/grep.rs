@@ -10,36 +10,37 @@
 //!
 //! The exit code is 0 if a line matched, 1 if none did, 2 for errors, as `grep`'s.
 
+mod program;
+
 use std::error::Error;
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::fs;
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::{env, fs};
 
 use regex::bytes::Regex;
 use walkdir::{DirEntry, WalkDir};
 use workcrew::WorkerPool;
 
-const USAGE: &str = "Usage: grep PATTERN [PATH...]";
+const HELP: &str = "\
+Usage: grep PATTERN [PATH...]
+
+Prints the lines that match PATTERN, of every file below the paths (default: the current directory).
+";
 
 fn main() -> ExitCode {
-    match run() {
-        Ok((_, true)) => ExitCode::from(2),
-        Ok((true, false)) => ExitCode::SUCCESS,
-        Ok((false, false)) => ExitCode::from(1),
-        Err(error) => {
-            eprintln!("grep: {error}");
-            ExitCode::from(2)
-        }
-    }
+    program::exit(run())
 }
 
-/// Whether a line matched, and whether a file could not be read.
-fn run() -> Result<(bool, bool), Box<dyn Error>> {
-    let mut args = env::args_os().skip(1);
-    let pattern = args.next().ok_or(USAGE)?;
+fn run() -> Result<ExitCode, Box<dyn Error>> {
+    let Some(arguments) = program::arguments(HELP)? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    let mut arguments = arguments.into_iter();
+    let pattern = arguments.next();
+    let pattern = pattern.ok_or_else(|| program::misused("there is no PATTERN"))?;
     let pattern = Regex::new(pattern.to_str().ok_or("the pattern is not UTF-8")?)?;
-    let mut paths: Vec<PathBuf> = args.map(PathBuf::from).collect();
+    let mut paths: Vec<PathBuf> = arguments.map(PathBuf::from).collect();
     if paths.is_empty() {
         paths.push(".".into());
     }
@@ -63,11 +64,8 @@ fn run() -> Result<(bool, bool), Box<dyn Error>> {
         match outcome.result? {
             Ok(lines) => {
                 matched |= !lines.is_empty();
-                match stdout.write_all(&lines).and_then(|()| stdout.flush()) {
-                    // As when the output goes to `head`.
-                    Err(error) if error.kind() == ErrorKind::BrokenPipe => break,
-                    written => written?,
-                }
+                stdout.write_all(&lines)?;
+                stdout.flush()?;
             }
             Err(message) => {
                 eprintln!("grep: {message}");
@@ -75,7 +73,11 @@ fn run() -> Result<(bool, bool), Box<dyn Error>> {
             }
         }
     }
-    Ok((matched, failed))
+    Ok(match (failed, matched) {
+        (true, _) => ExitCode::from(2),
+        (false, true) => ExitCode::SUCCESS,
+        (false, false) => ExitCode::FAILURE,
+    })
 }
 
 /// Links are followed where they are named, as `grep -r` does.

@@ -19,62 +19,66 @@
 //!
 //! The exit code is 0, or 1 if a file could not be read, or 2 for bad arguments.
 
+mod program;
+
 use std::error::Error;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Condvar, Mutex};
 use std::{fs, num::NonZero, thread};
 
 use lexopt::prelude::*;
-use workcrew::{ThreadPool, WorkerPool};
+use workcrew::{BuildError, ThreadPool, WorkerPool};
 
 const HELP: &str = "\
 Usage: limits [--limit N] PATH...
 
 Counts the lines of files with a semaphore, a group and a pool.
 
-  --limit N       files that are read at a time (default: 4)
+  --limit N       files that are read at a time, at most 255 (default: 4)
   -h, --help      print this
 ";
 
+const TITLE: &str = "way        threads  at once  files  lines  first error";
+
 fn main() -> ExitCode {
-    match run() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("limits: {error}\nTry 'limits --help'.");
-            ExitCode::from(2)
-        }
-    }
+    program::exit(run())
 }
 
-/// Whether all files could be read.
-fn run() -> Result<bool, Box<dyn Error>> {
+fn run() -> Result<ExitCode, Box<dyn Error>> {
     let (mut limit, mut paths) = (4, Vec::new());
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => {
-                print!("{HELP}");
-                return Ok(true);
+                io::stdout().write_all(HELP.as_bytes())?;
+                return Ok(ExitCode::SUCCESS);
             }
             Long("limit") => {
-                let number = parser.value()?.parse::<NonZero<usize>>();
-                limit = number.map_err(|error| format!("--limit: {error}"))?.get();
+                let number = parser.value()?.parse::<NonZero<u8>>();
+                let number = number.map_err(|error| program::misused(format!("--limit: {error}")));
+                limit = number?.get().into();
             }
             Value(path) => paths.push(path.string()?),
             argument => return Err(argument.unexpected().into()),
         }
     }
     if paths.is_empty() {
-        return Err("there is no PATH".into());
+        return Err(program::misused("there is no PATH"));
     }
-    println!("way        threads  at once  files  lines  first error");
     let semaphore = by_semaphore(&paths, limit);
-    Ok(by_group(&paths, limit)? & by_pool(&paths, limit)? & semaphore)
+    let rows = [semaphore, by_group(&paths, limit)?, by_pool(&paths, limit)?];
+    let table: String = rows.iter().map(|(row, _)| &**row).collect();
+    write!(io::stdout(), "{TITLE}\n{table}")?;
+    let all_read = rows.iter().all(|(_, read)| *read);
+    Ok(ExitCode::from(u8::from(!all_read)))
 }
 
-fn by_semaphore(paths: &[String], limit: usize) -> bool {
+/// A row of the table, and whether all files could be read.
+type Row = (String, bool);
+
+fn by_semaphore(paths: &[String], limit: usize) -> Row {
     let (gauge, permits, returned) = (Gauge::default(), Mutex::new(limit), Condvar::new());
     let counts = thread::scope(|scope| {
         let threads = paths.iter().map(|path| {
@@ -87,15 +91,13 @@ fn by_semaphore(paths: &[String], limit: usize) -> bool {
                 count
             })
         });
-        let threads: Vec<_> = threads.collect();
-        let ends = threads.into_iter().map(|thread| thread.join());
-        ends.map(|end| end.expect("counting does not panic"))
-            .collect()
+        let join = |it: thread::ScopedJoinHandle<_>| it.join().expect("counting does not panic");
+        threads.collect::<Vec<_>>().into_iter().map(join).collect()
     });
     gauge.report("semaphore", paths.len(), counts)
 }
 
-fn by_group(paths: &[String], limit: usize) -> Result<bool, Box<dyn Error>> {
+fn by_group(paths: &[String], limit: usize) -> Result<Row, BuildError> {
     let (gauge, pool) = (Gauge::default(), ThreadPool::new(limit * 2)?);
     let outcome = pool.limited_group(limit, |group| {
         for path in paths {
@@ -112,7 +114,7 @@ fn by_group(paths: &[String], limit: usize) -> Result<bool, Box<dyn Error>> {
     Ok(gauge.report("group", pool.workers(), counts))
 }
 
-fn by_pool(paths: &[String], limit: usize) -> Result<bool, Box<dyn Error>> {
+fn by_pool(paths: &[String], limit: usize) -> Result<Row, BuildError> {
     let gauge = Gauge::default();
     let builder = WorkerPool::builder().workers(limit);
     let counts = builder.scope(
@@ -146,13 +148,12 @@ impl Gauge {
         lines
     }
 
-    /// Prints a row of the table. Returns whether there is no error.
-    fn report(&self, way: &str, threads: usize, counts: Vec<Result<usize, String>>) -> bool {
+    fn report(&self, way: &str, threads: usize, counts: Vec<Result<usize, String>>) -> Row {
         let (most, files) = (self.most.load(Relaxed), counts.iter().flatten().count());
         let lines: usize = counts.iter().flatten().sum();
         let error = counts.into_iter().find_map(Result::err);
         let told = error.as_deref().unwrap_or("none");
-        println!("{way:<9}  {threads:>7}  {most:>7}  {files:>5}  {lines:>5}  {told}");
-        error.is_none()
+        let row = format!("{way:<9}  {threads:>7}  {most:>7}  {files:>5}  {lines:>5}  {told}\n");
+        (row, error.is_none())
     }
 }

@@ -7,21 +7,36 @@
 //! A merge sort whose halves are sorted at the same time: `fork_join` calls two closures, of
 //! which a worker that has nothing to do may take the second one. If none does, that costs hardly
 //! more than two calls, so the program forks down to single lines. The exit code is 1 if anything
-//! could not be read.
+//! could not be read, and 2 for bad arguments.
+
+mod program;
 
 use std::error::Error;
+use std::fs;
 use std::io::{self, BufWriter, Read, Write};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
-use std::{env, fs};
 
 use workcrew::{ThreadPool, ThreadPoolHandle};
 
-fn main() -> Result<ExitCode, Box<dyn Error>> {
+const HELP: &str = "\
+Usage: merge_sort [FILE...]
+
+Sorts the lines of some files (default: its input) by their bytes.
+";
+
+fn main() -> ExitCode {
+    program::exit(run())
+}
+
+fn run() -> Result<ExitCode, Box<dyn Error>> {
+    let Some(files) = program::arguments(HELP)? else {
+        return Ok(ExitCode::SUCCESS);
+    };
     let mut exit = ExitCode::SUCCESS;
     let mut texts = Vec::new();
-    for path in env::args_os().skip(1).map(PathBuf::from) {
-        match fs::read(&path) {
+    for path in files.iter().map(Path::new) {
+        match fs::read(path) {
             Ok(text) => texts.push(text),
             Err(error) => {
                 eprintln!("merge_sort: {}: {error}", path.display());
@@ -29,7 +44,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             }
         }
     }
-    if env::args_os().len() < 2 {
+    if files.is_empty() {
         let mut text = Vec::new();
         io::stdin().read_to_end(&mut text)?;
         texts.push(text);

@@ -6,36 +6,39 @@
 //!
 //! Each worker counts into a table of its own, which nobody else ever sees: no lock, and nothing
 //! to send. `shutdown` hands the tables back, and they are merged once. A word is a run of ASCII
-//! letters, in lower case. The exit code is 1 if anything could not be read.
+//! letters, in lower case. The exit code is 1 if anything could not be read, and 2 for bad arguments.
+
+mod program;
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::{env, fs};
 
 use walkdir::WalkDir;
 use workcrew::WorkerPool;
 
 type Counts = HashMap<String, u64>;
 
+const HELP: &str = "\
+Usage: word_count [PATH...]
+
+Counts the words of every file below some paths (default: the current directory).
+";
 /// How many words are printed.
 const MOST_FREQUENT: usize = 20;
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("word_count: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    program::exit(run())
 }
 
-/// Whether everything could be read.
-fn run() -> Result<bool, Box<dyn Error>> {
-    let mut paths: Vec<PathBuf> = env::args_os().skip(1).map(PathBuf::from).collect();
+fn run() -> Result<ExitCode, Box<dyn Error>> {
+    let Some(paths) = program::arguments(HELP)? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    let mut paths: Vec<PathBuf> = paths.into_iter().map(PathBuf::from).collect();
     if paths.is_empty() {
         paths.push(".".into());
     }
@@ -54,11 +57,11 @@ fn run() -> Result<bool, Box<dyn Error>> {
         })
     });
 
-    let mut all_read = true;
+    let mut exit = ExitCode::SUCCESS;
     for outcome in pool.map(&mut results, files) {
         if let Err(message) = outcome.result? {
             eprintln!("word_count: {message}");
-            all_read = false;
+            exit = ExitCode::FAILURE;
         }
     }
     let mut total = Counts::new();
@@ -70,9 +73,9 @@ fn run() -> Result<bool, Box<dyn Error>> {
     let mut total: Vec<_> = total.into_iter().collect();
     total.sort_by(|(a, more), (b, less)| less.cmp(more).then_with(|| a.cmp(b)));
     for (word, count) in total.iter().take(MOST_FREQUENT) {
-        println!("{count:>7} {word}");
+        writeln!(io::stdout(), "{count:>7} {word}")?;
     }
-    Ok(all_read)
+    Ok(exit)
 }
 
 fn count(path: &Path, counts: &mut Counts) -> Result<(), String> {

@@ -7,24 +7,39 @@
 //! The program of `word_count.rs` with a pool of closures: `map` counts the words of each file,
 //! and hands the tables back in the order of the files. Files differ in size, so the chunks that
 //! `map` makes get smaller. A word is a run of ASCII letters, in lower case. The exit code is 1
-//! if anything could not be read.
+//! if anything could not be read, and 2 for bad arguments.
+
+mod program;
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::{env, fs, io};
 
 use walkdir::WalkDir;
 use workcrew::ThreadPool;
 
 type Counts = HashMap<String, u64>;
 
+const HELP: &str = "\
+Usage: word_count_map [PATH...]
+
+Counts the words of every file below some paths (default: the current directory).
+";
 /// How many words are printed.
 const MOST_FREQUENT: usize = 20;
 
-fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let mut roots: Vec<PathBuf> = env::args_os().skip(1).map(PathBuf::from).collect();
+fn main() -> ExitCode {
+    program::exit(run())
+}
+
+fn run() -> Result<ExitCode, Box<dyn Error>> {
+    let Some(roots) = program::arguments(HELP)? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    let mut roots: Vec<PathBuf> = roots.into_iter().map(PathBuf::from).collect();
     if roots.is_empty() {
         roots.push(".".into());
     }
@@ -59,7 +74,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let mut total: Vec<_> = total.into_iter().collect();
     total.sort_by(|(a, more), (b, less)| less.cmp(more).then_with(|| a.cmp(b)));
     for (word, count) in total.iter().take(MOST_FREQUENT) {
-        println!("{count:>7} {word}");
+        writeln!(io::stdout(), "{count:>7} {word}")?;
     }
     Ok(exit)
 }

@@ -48,3 +48,25 @@ fn the_first_missing_file_stops_it_and_what_was_fetched_is_not_lost() {
     assert!((20..2_999).contains(&fetched), "{errors}");
     assert_eq!(output.stdout, line("README.md").repeat(fetched).as_bytes());
 }
+
+#[test]
+fn only_what_is_below_the_current_directory_is_served() {
+    for name in ["src/../README.md", &format!("{ROOT}/README.md")] {
+        let output = fetch(&[name]);
+        assert_eq!(output.status.code(), Some(1), "{name}");
+        assert!(output.stdout.is_empty(), "{name}");
+    }
+    let output = fetch(&["./README.md"]);
+    assert_eq!(str::from_utf8(&output.stdout), Ok(&*line("./README.md")));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_name_that_no_url_can_have_is_refused() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+    let mut command = Command::new(example::program("fetch"));
+    let output = command.arg(OsStr::from_bytes(b"no\xff")).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(errors.contains("is not UTF-8"), "{errors}");
+}

@@ -75,11 +75,9 @@ fn a_closed_pipe_is_no_error() {
 }
 
 #[test]
-fn bad_arguments_get_a_clear_error() {
-    for (args, word) in [(&[][..], "Usage"), (&["("][..], "regex")] {
-        let output = grep(args);
-        assert_eq!(output.status.code(), Some(2), "{args:?}");
-        assert!(String::from_utf8_lossy(&output.stderr).contains(word));
-        assert!(output.stdout.is_empty());
-    }
+fn a_bad_pattern_gets_a_clear_error() {
+    let output = grep(&["("]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("regex"));
+    assert!(output.stdout.is_empty());
 }

@@ -29,6 +29,9 @@ const FACADE: &[&str] = &["sync", "probe", "deterministic"];
 /// file is asked: which two things are you?
 const LONGEST_FILE: usize = 600;
 
+/// The same for an example, which shows one use of a pool: two screens.
+const LONGEST_EXAMPLE: usize = 119;
+
 #[test]
 fn imports_point_down_the_layers() {
     let layer = |module: &str| LAYERS.iter().position(|modules| modules.contains(&module));
@@ -257,7 +260,15 @@ fn links_in_the_documents_lead_somewhere() {
 /// test or a model, `Type::name` has its name from `src`, and `a/path.rs` is a file.
 #[test]
 fn what_the_documents_name_exists() {
-    let everywhere: String = ["src", "tests", "loom-tests", "xtask/src"]
+    let folders = [
+        "src",
+        "tests",
+        "loom-tests",
+        "xtask/src",
+        "recipes",
+        "broker",
+    ];
+    let everywhere: String = folders
         .iter()
         .flat_map(|folder| rust_files(folder))
         .map(|path| read(&path))
@@ -298,6 +309,24 @@ fn files_are_about_one_thing() {
             ));
         }
     });
+}
+
+/// But for `checksum`, which is the main job.
+#[test]
+fn examples_are_short() {
+    let mut wrong = String::new();
+    for path in ["examples", "recipes/src/bin"]
+        .into_iter()
+        .flat_map(rust_files)
+    {
+        let text = read(&path);
+        let lines = text.lines().map(|line| without_comment(line).trim());
+        let lines = lines.filter(|line| !line.is_empty()).count();
+        if lines > LONGEST_EXAMPLE && path != "examples/checksum.rs" {
+            wrong += &format!("\n{path}: {lines} lines, more than {LONGEST_EXAMPLE}");
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}\n");
 }
 
 #[test]

@@ -18,7 +18,7 @@
 //! runs at least once; a result that was there already is counted as run again.
 //!
 //! Ctrl-C drains: what was read is finished. The exit code is 0, or 2 if something keeps it from
-//! working.
+//! working. (A reader of its output that has seen enough does not.)
 
 #![forbid(unsafe_code)]
 
@@ -26,6 +26,7 @@ mod stream;
 
 use std::collections::HashSet;
 use std::error::Error;
+use std::io::{self, ErrorKind, Write};
 use std::panic::catch_unwind;
 use std::process::{self, ExitCode};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -86,6 +87,7 @@ struct Work {
 fn main() -> ExitCode {
     match act(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("broker: {error}");
             ExitCode::from(2)
@@ -93,20 +95,36 @@ fn main() -> ExitCode {
     }
 }
 
+fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
+
 fn act(arguments: Arguments) -> Result<(), Box<dyn Error>> {
-    let open = || Stream::open(&arguments.redis, &arguments.stream);
+    let open = || {
+        Stream::open(&arguments.redis, &arguments.stream).map_err(|error| {
+            let hint = match error.is_connection_refusal() {
+                true => ". Does a Redis server run there (Debian's package redis-server), or elsewhere (--redis)?",
+                false => "",
+            };
+            format!("no connection to Redis: {error}{hint}")
+        })
+    };
     match arguments.action {
         Action::Add { paths } => open()?.add(&paths)?,
         Action::Work(options) => work(&options, open()?, open()?)?,
         Action::Results => {
             let (results, left) = open()?.results()?;
-            results.values().for_each(|result| println!("{result}"));
+            let mut stdout = io::stdout().lock();
+            for result in results.values() {
+                writeln!(stdout, "{result}")?;
+            }
             eprintln!("broker: {} results, {left} jobs left", results.len());
         }
         Action::Local { paths } => {
             let (pool, mut results) = WorkerPool::builder().build(|path: String, _| hash(&path))?;
             for outcome in pool.map_ordered(&mut results, paths) {
-                println!("{}", outcome.result?);
+                writeln!(io::stdout(), "{}", outcome.result?)?;
             }
         }
     }

@@ -482,6 +482,18 @@ fn the_same_work_is_done_without_a_broker() {
     assert_eq!(local.code, Some(0));
 }
 
+/// As `head`, only sooner.
+#[test]
+fn a_reader_that_has_left_is_no_error() {
+    let (reader, writer) = io::pipe().unwrap();
+    drop(reader);
+    let mut broker = Command::new(env!("CARGO_BIN_EXE_workcrew-broker"));
+    let broker = broker.args(["local", "Cargo.toml"]).stdout(writer);
+    let output = broker.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
 #[test]
 fn bad_arguments_are_explained_and_exit_with_2() {
     let bad: [(&[&str], &str); 6] = [
@@ -492,7 +504,7 @@ fn bad_arguments_are_explained_and_exit_with_2() {
         (&["--redis", "nonsense", "results"], "URL"),
         (
             &["--redis", "redis+unix:///no/such/socket", "results"],
-            "No such file",
+            "Does a Redis server run there",
         ),
     ];
     for (arguments, mentioned) in bad {

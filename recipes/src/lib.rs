@@ -5,6 +5,7 @@
 pub mod http;
 
 use std::error::Error;
+use std::io::{self, ErrorKind};
 use std::num::NonZero;
 use std::process::{self, ExitCode};
 use std::sync::Arc;
@@ -14,16 +15,23 @@ use std::thread;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// The exit code of a program: 0 if all of its work succeeded, 1 if part of it failed, and 2 if
-/// it could not be done at all, as for bad arguments.
+/// it could not be done at all, as for bad arguments. A reader of its output that has seen enough,
+/// such as `head`, is no failure.
 pub fn exit(name: &str, outcome: Result<bool, Box<dyn Error>>) -> ExitCode {
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
+        Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{name}: {error}");
             ExitCode::from(2)
         }
     }
+}
+
+fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
 /// The usual number of workers: one for each core.

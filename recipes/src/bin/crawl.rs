@@ -14,6 +14,7 @@
 
 use std::collections::HashSet;
 use std::error::Error;
+use std::io::{self, Write};
 use std::num::NonZero;
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -80,7 +81,10 @@ fn crawl(arguments: Arguments) -> Result<bool, Box<dyn Error>> {
     for outcome in results {
         match outcome.result {
             Ok((url, Ok(size))) => {
-                println!("{size:>9} {url}");
+                writeln!(io::stdout(), "{size:>9} {url}").inspect_err(|_| {
+                    // Nobody wants the rest.
+                    let _ = pool.cancel_all();
+                })?;
                 pages += 1;
                 bytes += size;
             }

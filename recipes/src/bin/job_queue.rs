@@ -89,7 +89,9 @@ fn act(arguments: Arguments) -> Result<bool, Box<dyn Error>> {
         }
         Action::Run { workers } => {
             // The system unlocks it, however this process ends.
-            let lock = File::create(path.with_extension("lock"))?;
+            let mut beside = path.clone().into_os_string();
+            beside.push(".lock");
+            let lock = File::options().create(true).append(true).open(beside)?;
             let locked = lock.try_lock();
             locked.map_err(|_| format!("{path:?} is being worked off"))?;
             run(&db, workers.get())

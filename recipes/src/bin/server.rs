@@ -12,7 +12,7 @@
 //! whoever was let in gets an answer. The exit code is 0, or 2 if it cannot begin.
 
 use std::error::Error;
-use std::io;
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::num::NonZero;
 use std::process::ExitCode;
@@ -61,7 +61,8 @@ fn listen(arguments: Arguments) -> Result<bool, Box<dyn Error>> {
         // Wakes who waits for clients.
         let _ = TcpStream::connect(address);
     })?;
-    println!("http://{address}/");
+    // It serves whether or not anybody reads this.
+    let _ = writeln!(io::stdout(), "http://{address}/");
 
     let log = thread::spawn(move || log(results));
     let mut refused = 0;

@@ -14,6 +14,7 @@
 //! or 2 for bad arguments.
 
 use std::error::Error;
+use std::io::{self, Write};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -32,10 +33,10 @@ struct Arguments {
     workers: NonZero<usize>,
     /// Steps from temperature 1.5 (in units of the coupling) to 3.5
     #[arg(long, value_name = "N", default_value = "20")]
-    steps: NonZero<u16>,
+    steps: NonZero<u8>,
     /// Runs at each temperature
     #[arg(long, value_name = "N", default_value = "4")]
-    seeds: NonZero<u16>,
+    seeds: NonZero<u8>,
     /// Spins on a side of the lattice
     #[arg(long, value_name = "N", default_value = "32")]
     side: NonZero<u8>,
@@ -73,18 +74,21 @@ fn simulate(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     bar.finish_and_clear();
 
     let mut points = Vec::new();
-    println!("temperature  magnetisation  exact");
+    let mut table = "temperature  magnetisation  exact\n".to_owned();
     for (at, runs) in temperatures.zip(runs.chunks(seeds)) {
         // All of them, or none.
         if let Some(sum) = runs.iter().copied().sum::<Option<f64>>() {
             let mean = sum / seeds as f64;
-            println!("{at:>11.3}  {mean:>13.4}  {:.4}", exact(at));
+            table += &format!("{at:>11.3}  {mean:>13.4}  {:.4}\n", exact(at));
             points.push((at, mean));
         }
     }
-    if let Some(path) = &arguments.plot {
-        plot(path, &points)?;
-    }
+    // Neither is lost if the other fails.
+    let plotted = arguments.plot.as_ref().map_or(Ok(()), |path| {
+        plot(path, &points).map_err(|error| format!("{path:?}: {error}"))
+    });
+    io::stdout().write_all(table.as_bytes())?;
+    plotted?;
     Ok(runs.iter().all(Option::is_some))
 }
 

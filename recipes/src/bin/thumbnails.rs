@@ -12,6 +12,7 @@
 //! were begun. The exit code is 0, or 1 if an image has no thumbnail, or 2 for bad arguments.
 
 use std::error::Error;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering::Relaxed;
@@ -85,7 +86,8 @@ fn make_all(arguments: Arguments) -> Result<bool, Box<dyn Error>> {
         eprintln!("thumbnails: {failure}");
     }
     let (out, unreadable) = (out.display(), failures.len());
-    println!("{made} of {all} thumbnails in {out}, {unreadable} unreadable");
+    let totals = format!("{made} of {all} thumbnails in {out}, {unreadable} unreadable");
+    writeln!(io::stdout(), "{totals}")?;
     Ok(made == all && failures.is_empty())
 }
 

@@ -1,7 +1,10 @@
-//! What all recipes do with their arguments.
+//! What all recipes do with their arguments, and with an output that takes nothing.
 
+use crate::folder;
 use crate::program::run;
-use std::process::Command;
+use std::fs::File;
+use std::io;
+use std::process::{Command, Output, Stdio};
 
 const CRAWL: &str = env!("CARGO_BIN_EXE_crawl");
 const JOB_QUEUE: &str = env!("CARGO_BIN_EXE_job_queue");
@@ -25,7 +28,7 @@ fn help_goes_to_stdout() {
 
 #[test]
 fn bad_arguments_are_explained_and_exit_with_2() {
-    let bad: [(&str, &[&str], &str); 15] = [
+    let bad: [(&str, &[&str], &str); 17] = [
         (CRAWL, &["--in-flight", "0"], "--in-flight"),
         (CRAWL, &["--in-flight", "1000000"], "worker"),
         (CRAWL, &["no such directory"], "no such directory"),
@@ -42,6 +45,8 @@ fn bad_arguments_are_explained_and_exit_with_2() {
         (SERVER, &["--queue", "0"], "--queue"),
         (SERVER, &["localhost"], "localhost"),
         (SIMULATION, &["--steps", "0"], "--steps"),
+        (SIMULATION, &["--sweeps", "1", "--steps", "256"], "--steps"),
+        (SIMULATION, &["--sweeps", "1", "--seeds", "256"], "--seeds"),
         (SIMULATION, &["--side", "300"], "--side"),
         (THUMBNAILS, &["--size", "0"], "--size"),
         (THUMBNAILS, &["--quick"], "--quick"),
@@ -60,5 +65,49 @@ fn bad_arguments_are_explained_and_exit_with_2() {
             ended.stderr
         );
         assert_eq!(ended.stdout, "", "{program} {arguments:?}");
+    }
+}
+
+/// Runs all that print (`server` serves on, `job_queue` leaves that to its commands).
+fn print_to(stdout: impl Fn() -> Stdio) -> [Output; 3] {
+    let folder = folder();
+    let out = folder.path().to_str().unwrap();
+    let programs: [(&str, &[&str]); 3] = [
+        (CRAWL, &["src"]),
+        (
+            SIMULATION,
+            &["--steps", "1", "--seeds", "1", "--sweeps", "1"],
+        ),
+        (THUMBNAILS, &["--out", out]),
+    ];
+    programs.map(|(program, arguments)| {
+        let mut program = Command::new(program);
+        let program = program.args(arguments).stdout(stdout());
+        program.output().unwrap()
+    })
+}
+
+/// As `head`, only sooner.
+#[test]
+fn a_reader_that_has_left_is_no_error() {
+    let outputs = print_to(|| {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        writer.into()
+    });
+    for output in outputs {
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert!(output.stderr.is_empty(), "{output:?}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_disk_that_is_full_is_an_error() {
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    for output in print_to(|| full().into()) {
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(told.contains("No space left"), "{told}");
     }
 }

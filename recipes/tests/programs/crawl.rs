@@ -5,9 +5,11 @@ use crate::folder;
 use crate::program::{Running, run};
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
@@ -143,4 +145,22 @@ fn no_more_pages_are_fetched_at_a_time_and_ctrl_c_finishes_those() {
     );
     assert_eq!(ended.code, Some(1));
     assert_eq!(door.came(), 3);
+}
+
+#[test]
+fn when_nobody_reads_any_more_the_rest_is_not_fetched() {
+    let _watchdog = watchdog();
+    // So many that no pause of who notices lets the others fetch them all.
+    const PAGES: usize = 3_000;
+    let fetched = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&fetched);
+    let url = site(PAGES, move || {
+        count.fetch_add(1, Relaxed);
+    });
+    let (reader, writer) = io::pipe().unwrap();
+    drop(reader);
+    let output = crawl().arg(url).stdout(writer).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+    assert!(fetched.load(Relaxed) < PAGES);
 }

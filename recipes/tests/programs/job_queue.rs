@@ -162,3 +162,27 @@ fn what_fails_is_told_and_what_is_printed_is_passed_on() {
     assert_says(&again, "0 done, 0 failed, 0 left");
     assert_eq!(again.code, Some(0));
 }
+
+#[test]
+fn a_queue_may_have_any_name() {
+    let _watchdog = watchdog();
+    let folder = folder();
+    let folder = folder.path();
+    // `queue.lock` is what `queue` is locked by.
+    for name in ["queue.lock", "queue"] {
+        let queue = |arguments: &[&str]| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_job_queue"));
+            let command = command.args(["--db", name]).args(arguments);
+            run(command.current_dir(folder))
+        };
+        assert_eq!(queue(&["add", "true"]).code, Some(0));
+        let ended = queue(&["run"]);
+        assert_eq!(ended.code, Some(0), "{name}: {}", ended.stderr);
+        assert_says(&ended, "1 done, 0 failed, 0 left");
+    }
+    let db = Connection::open(folder.join("queue.lock")).unwrap();
+    let jobs: u32 = db
+        .query_row("SELECT count(*) FROM jobs", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(jobs, 1);
+}

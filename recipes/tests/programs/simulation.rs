@@ -66,3 +66,19 @@ fn cold_magnets_are_as_theory_says_and_hot_ones_are_none() {
     assert_eq!((hot[0], hot[2]), (3.5, 0.0));
     assert!(hot[1] < 0.25, "{hot:?}");
 }
+
+#[test]
+fn a_plot_that_cannot_be_written_costs_no_table() {
+    let _watchdog = watchdog();
+    let options = ["--steps", "1", "--seeds", "1", "--sweeps", "1"];
+    let ended = run(simulation()
+        .args(options)
+        .args(["--plot", "no such folder/plot"]));
+    assert_eq!(ended.code, Some(2));
+    assert!(
+        ended.stderr.contains("no such folder/plot"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(ended.stdout.lines().count(), 3, "{}", ended.stdout);
+}
