@@ -35,7 +35,7 @@ use std::time::{Duration, Instant};
 use std::{fs, num::NonZero, thread};
 
 use clap::{Parser, Subcommand};
-use redis::RedisResult;
+use redis::{RedisError, RedisResult};
 use sha2::{Digest, Sha256};
 use stream::{Message, Stream};
 use workcrew::{RecvTimeoutError, Results, WorkerPool};
@@ -89,7 +89,12 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("broker: {error}");
+            let of_redis = if error.is::<RedisError>() {
+                "Redis: "
+            } else {
+                ""
+            };
+            eprintln!("broker: {of_redis}{error}");
             ExitCode::from(2)
         }
     }

@@ -469,6 +469,19 @@ fn ctrl_c_finishes_what_was_read_and_leaves_the_rest() {
 }
 
 #[test]
+fn a_server_that_dies_ends_the_work_and_that_is_told() {
+    let _watchdog = watchdog();
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let (worker, _) = server.work(&[]);
+    drop(server);
+    let ended = worker.end();
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr.contains("broker: Redis: "), "{}", ended.stderr);
+}
+
+#[test]
 fn the_same_work_is_done_without_a_broker() {
     let _watchdog = watchdog();
     let folder = tempfile::tempdir().unwrap();
