@@ -86,7 +86,11 @@ pub(crate) fn sanitize(args: &[&str]) -> Outcome {
     );
     let passed = count(
         cargo(&test)
-            .env("RUSTFLAGS", format!("-Zsanitizer={name}"))
+            // With frame pointers reports name all functions: the tests that leak on purpose too.
+            .env(
+                "RUSTFLAGS",
+                format!("-Zsanitizer={name} -Cforce-frame-pointers=yes"),
+            )
             // Some tests leak on purpose: only `leak` looks for leaks, and knows these.
             .env("ASAN_OPTIONS", "detect_leaks=0")
             .env("LSAN_OPTIONS", format!("suppressions={}", leaks.display()))
