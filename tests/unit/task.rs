@@ -156,5 +156,9 @@ fn a_panic_in_the_run_or_the_drop_leaves_nothing_behind() {
 #[test]
 fn a_task_fills_a_cache_line_with_what_the_engine_adds() {
     assert_eq!(size_of::<Task>(), SPACE + size_of::<usize>());
-    assert_eq!(size_of::<crate::engine::Entry<Task>>(), 64 + LUGGAGE);
+    let stamp = size_of::<crate::recorder::Stamp>();
+    assert_eq!(
+        size_of::<crate::engine::Entry<Task>>(),
+        64 + LUGGAGE + stamp
+    );
 }
