@@ -35,6 +35,12 @@ fn up_to_63_nanoseconds_each_has_a_bucket_of_its_own() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: if cfg!(miri) { 8 } else { 512 },
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
     #[test]
     fn a_number_is_counted_in_the_bucket_that_it_is_in(number: u64, bits in 0..64_u32) {
         let number = number >> bits;

@@ -20,6 +20,11 @@ fn some_nanos() -> impl Strategy<Value = Vec<u64>> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
     #[test]
     fn a_quantile_is_that_of_the_sorted_durations_or_a_32nd_more(
         mut nanos in some_nanos(),
