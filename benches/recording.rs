@@ -1,8 +1,12 @@
 //! `cargo bench -p workcrew-bench --features recording --bench recording`: what it costs to record what workers do.
 //!
-//! One worker works off a full queue of jobs of a microsecond, with and without a trace: the CPU time of the process for
-//! each job, and the ratio of the two, which are measured in turns, so that a slow minute of the machine hits both. The
-//! feature is on for both. (What it costs where nothing is asked for shows in `ratios`, built with and without it.)
+//! One worker works off a full queue of jobs, in a pool that was asked for nothing, for histograms, for a trace, or for
+//! both: the CPU time of the process for each job, and its ratio to that of the first pool. They are measured in turns,
+//! so that a slow minute of the machine hits all. The features are on for all. (What it costs where they are not shows
+//! in `ratios`, built with and without them.)
+//!
+//! What it takes to submit the jobs and take the results counts too; so does the stamp that a job gets for its
+//! histograms, one for a batch of up to 32. So the jobs are submitted in batches, and then one by one.
 
 use std::time::Duration;
 
@@ -14,30 +18,45 @@ use workcrew_bench::reading::cpu_time;
 /// Jobs of a sample.
 const JOBS: u32 = 100_000;
 
-/// Pairs of samples.
-const ROUNDS: usize = 60;
+/// Samples of each pool, at each workload.
+const ROUNDS: usize = 30;
 
 /// As many as a picture shows.
 const EVENTS: usize = 10_000;
 
+/// What is asked for: a name, whether histograms, how many events. The others are compared with the first.
+const WISHES: [(&str, bool, usize); 4] = [
+    ("nothing", false, 0),
+    ("histograms", true, 0),
+    ("trace", false, EVENTS),
+    ("both", true, EVENTS),
+];
+
 type Pool = (WorkerPool<Job, u64>, Results<u64>);
 
 /// A pool of one worker whose queues hold all jobs.
-fn pool(events: usize) -> Pool {
+fn pool(histograms: bool, events: usize) -> Pool {
     let built = WorkerPool::<Job, u64>::builder()
         .workers(1)
         .job_capacity(JOBS as usize)
         .result_capacity(JOBS as usize)
+        .histograms(histograms)
         .trace(events)
         .build(|job, _| work(job));
     built.expect("the numbers are in range")
 }
 
-/// CPU nanoseconds a job. What it takes to submit the jobs and take the results counts too: it is the same for both.
-fn sample((pool, results): &mut Pool, jobs: &[Job], sum: u64) -> f64 {
+/// CPU nanoseconds a job.
+fn sample((pool, results): &mut Pool, jobs: &[Job], sum: u64, in_batches: bool) -> f64 {
     let before = cpu_time();
-    pool.submit_all(jobs.iter().copied())
-        .expect("the pool is open");
+    if in_batches {
+        pool.submit_all(jobs.iter().copied())
+            .expect("the pool is open");
+    } else {
+        for job in jobs {
+            pool.submit(*job).expect("the pool is open");
+        }
+    }
     pool.wait_idle().expect("this is no worker");
     let taken = (0..JOBS).map(|_| results.recv().ok().and_then(|outcome| outcome.result.ok()));
     let taken = taken.fold(0_u64, |sum, value| {
@@ -48,32 +67,48 @@ fn sample((pool, results): &mut Pool, jobs: &[Job], sum: u64) -> f64 {
     time.as_nanos() as f64 / f64::from(JOBS)
 }
 
-fn main() {
-    let steps = Speed::measure().steps(Duration::from_micros(1));
-    let jobs = equal_jobs(JOBS, steps);
-    let sum = sum_in_a_plain_loop(&jobs);
-    let (mut off, mut on) = (pool(0), pool(EVENTS));
+fn compare(name: &str, jobs: &[Job], in_batches: bool) {
+    let sum = sum_in_a_plain_loop(jobs);
+    let mut pools = WISHES.map(|(_, histograms, events)| pool(histograms, events));
     // Warm.
-    sample(&mut off, &jobs, sum);
-    sample(&mut on, &jobs, sum);
-    let (mut offs, mut ons, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-    for round in 0..ROUNDS {
-        // Neither is always first.
-        let on_first = round % 2 == 1;
-        let early = on_first.then(|| sample(&mut on, &jobs, sum));
-        let without = sample(&mut off, &jobs, sum);
-        let with = early.unwrap_or_else(|| sample(&mut on, &jobs, sum));
-        offs.push(without);
-        ons.push(with);
-        ratios.push(with / without);
+    for pool in &mut pools {
+        sample(pool, jobs, sum, in_batches);
     }
-    println!("recording at 1 µs jobs, {JOBS} jobs x {ROUNDS} rounds, CPU ns a job (median)");
-    println!("  off   {:.1}", median(&offs));
-    println!("  trace {:.1}", median(&ons));
+    let mut times = WISHES.map(|_| Vec::new());
+    let mut ratios = WISHES.map(|_| Vec::new());
+    for round in 0..ROUNDS {
+        let mut now = WISHES.map(|_| 0.0);
+        for turn in 0..WISHES.len() {
+            // None is always first.
+            let subject = (round + turn) % WISHES.len();
+            now[subject] = sample(&mut pools[subject], jobs, sum, in_batches);
+        }
+        for (subject, time) in now.into_iter().enumerate() {
+            times[subject].push(time);
+            ratios[subject].push(time / now[0]);
+        }
+    }
+    println!("{name}");
+    for (subject, (wish, _, _)) in WISHES.iter().enumerate() {
+        let ratios = &ratios[subject];
+        println!(
+            "  {wish:<10} {:>8.1} ns  x {:.4} (quartiles {:.4} to {:.4})",
+            median(&times[subject]),
+            median(ratios),
+            percentile(ratios, 25.0),
+            percentile(ratios, 75.0)
+        );
+    }
+}
+
+fn main() {
     println!(
-        "  trace / off {:.4} (quartiles {:.4} to {:.4})",
-        median(&ratios),
-        percentile(&ratios, 25.0),
-        percentile(&ratios, 75.0)
+        "recording: {JOBS} jobs x {ROUNDS} rounds, CPU time a job (median), ratio to a pool that was asked for nothing"
     );
+    let micro = Speed::measure().steps(Duration::from_micros(1));
+    for (work, steps) in [("empty jobs", 0), ("jobs of 1 µs", micro)] {
+        let jobs = equal_jobs(JOBS, steps);
+        compare(&format!("{work}, in batches"), &jobs, true);
+        compare(&format!("{work}, one by one"), &jobs, false);
+    }
 }

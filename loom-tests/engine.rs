@@ -1206,7 +1206,9 @@ fn batch_races_park() {
             }
         });
         let workers: Workers<1> = start();
-        site.engine.submit_batch(&mut [Some(0), Some(1)]).unwrap();
+        site.engine
+            .submit_batch(&mut [Some(0.into()), Some(1.into())])
+            .unwrap();
         assert!(site.done.park(WATCH));
         close_and_join(&site, workers, 2);
     });
@@ -1244,7 +1246,7 @@ fn submit_passes_a_lost_submitter() {
 fn batch_passes_a_lost_submitter() {
     let bound = Bound::Preemptions(1);
     place_of_a_lost_submitter("batch_passes_a_lost_submitter", bound, |site| {
-        site.engine.submit_batch(&mut [Some(0)]).unwrap();
+        site.engine.submit_batch(&mut [Some(0.into())]).unwrap();
     });
 }
 

@@ -35,6 +35,7 @@ mod stacks;
 mod canary;
 mod crew;
 mod deque;
+mod durations;
 mod engine;
 mod gate;
 mod group;

@@ -103,8 +103,10 @@ fn nesting_races_the_last_sleeper() {
         nest(&roost, Job::new(&signals[1]));
         if let Some(job) = roost.pop(1) {
             visit("model: popped");
-            job.tells.unpark();
-            roost.finish(Ended::Completed);
+            roost.run(job, |job| {
+                job.tells.unpark();
+                Ended::Completed
+            });
         }
         assert!(signals[1].park(WATCH));
         close_and_join(&engine, workers, 2);

@@ -150,7 +150,7 @@ fn thief(pool: &ThreadPoolHandle) -> thread::JoinHandle<()> {
         let _inside = Inside::new(engine.key(), 1);
         if let Stolen::Item(job) = engine.nest(0).expect("there are two").steal(None) {
             visit("model: stolen");
-            assert_eq!(job.run(), Ended::Completed);
+            assert_eq!(job.into_inner().run(), Ended::Completed);
         }
     })
 }

@@ -181,11 +181,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! With the feature `histograms` a pool measures how long its jobs wait and run, if its builder is
+//! told to; the feature `metrics` publishes all that, and `trace` shows what happened when.
+//!
 //! # Features
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `async` | off | submissions that await room, results as a `Stream`, the waiting and ending of both pools as futures, under any executor |
+//! | `histograms` | off | `Histograms`: how long jobs waited in the queue, and how long they ran |
 //! | `trace` | off | what each worker did, and when: as data, as JSON for Perfetto, as a picture |
 //! | `bench-internals` | off | the private queues, for the crate's own benches; not part of the API |
 //! | `metrics` | off | `Meter`: a pool's statistics for the crate `metrics` |
@@ -215,9 +219,13 @@ mod dangling;
 mod deque;
 #[cfg(workcrew_shuttle)]
 pub mod deterministic;
+#[cfg(any(feature = "histograms", test))]
+mod durations;
 mod engine;
 mod error;
 mod gate;
+#[cfg(feature = "histograms")]
+mod histogram;
 mod idle;
 mod injector;
 mod lazy;
@@ -270,6 +278,8 @@ pub use error::{
     MapError, RecvError, RecvTimeoutError, SubmitAllError, SubmitError, SubmitTimeoutError,
     TryMapError, TryRecvError, TrySubmitError, Unsubmitted, WaitError, WaitTimeoutError,
 };
+#[cfg(feature = "histograms")]
+pub use histogram::{Histogram, Histograms};
 #[cfg(feature = "metrics")]
 pub use meter::Meter;
 #[cfg(feature = "trace")]

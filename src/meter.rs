@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "histograms")]
+use crate::histogram::{Histogram, Histograms};
 use crate::tally::WorkerStats;
 use crate::thread_pool::ThreadPoolStats;
 use crate::worker_pool::Stats;
@@ -35,6 +37,19 @@ use ::metrics::{SharedString, Unit, counter, describe_counter, describe_gauge, g
 /// | `workcrew_worker_parks_total` | how often it went to sleep |
 /// | `workcrew_worker_wakes_total` | how often another thread woke it |
 ///
+/// With the feature `histograms` there are two summaries in the manner of Prometheus, published by
+/// `publish_histograms`: of all jobs that have ended since the pool was built, in seconds. Their
+/// quantiles are `0.5`, `0.9`, `0.99`, `0.999` and `1`.
+///
+/// | name | what it is |
+/// |---|---|
+/// | `workcrew_queue_wait_seconds` | how long jobs waited: gauges with the label `quantile`, `0.5` to `1` |
+/// | `workcrew_queue_wait_seconds_sum` | a gauge: all waits together |
+/// | `workcrew_queue_wait_seconds_count` | a counter: how many waits were measured |
+/// | `workcrew_run_time_seconds` | as above, for how long jobs ran |
+/// | `workcrew_run_time_seconds_sum` | |
+/// | `workcrew_run_time_seconds_count` | |
+///
 /// # Examples
 ///
 /// ```
@@ -60,6 +75,13 @@ impl Meter {
         }
         for (name, help) in GAUGES {
             describe_gauge!(name, Unit::Count, help);
+        }
+        #[cfg(feature = "histograms")]
+        for Summary { all, sum, count } in SUMMARIES {
+            for (name, help) in [all, sum] {
+                describe_gauge!(name, Unit::Seconds, help);
+            }
+            describe_counter!(count.0, Unit::Count, count.1);
         }
         Self {
             pool: pool.into().into(),
@@ -93,6 +115,39 @@ impl Meter {
         self.gauge(RUNNING, stats.running);
         self.gauge(SUBMITTERS_BLOCKED, stats.blocked_submitters);
         self.publish_workers(&stats.workers);
+    }
+
+    /// Publishes how long a pool's jobs waited and ran; of a pool that has measured none, the
+    /// sums and the counts alone. Only with the feature `histograms`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use workcrew::{Meter, ThreadPool};
+    ///
+    /// let pool = ThreadPool::builder().histograms(true).build()?;
+    /// let meter = Meter::new("thumbnails");
+    /// pool.execute(|| println!("at work"))?;
+    /// meter.publish_histograms(&pool.histograms());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "histograms")]
+    pub fn publish_histograms(&self, histograms: &Histograms) {
+        let [queue_wait, run_time] = SUMMARIES;
+        self.summary(queue_wait, &histograms.queue_wait);
+        self.summary(run_time, &histograms.run_time);
+    }
+
+    #[cfg(feature = "histograms")]
+    fn summary(&self, summary: Summary, histogram: &Histogram) {
+        for (part, label) in QUANTILES {
+            if let Some(duration) = histogram.quantile(part) {
+                gauge!(summary.all.0, "pool" => self.pool.clone(), "quantile" => label)
+                    .set(duration.as_secs_f64());
+            }
+        }
+        gauge!(summary.sum.0, "pool" => self.pool.clone()).set(histogram.sum().as_secs_f64());
+        self.count(summary.count, histogram.count());
     }
 
     fn publish_workers(&self, workers: &[WorkerStats]) {
@@ -185,4 +240,52 @@ const GAUGES: [Figure; 5] = [
     SUBMITTERS_BLOCKED,
     RESULTS_WAITING,
     WORKERS_BLOCKED,
+];
+
+/// The names of one histogram's numbers.
+#[cfg(feature = "histograms")]
+#[derive(Clone, Copy)]
+struct Summary {
+    all: Figure,
+    sum: Figure,
+    count: Figure,
+}
+
+#[cfg(feature = "histograms")]
+const SUMMARIES: [Summary; 2] = [
+    Summary {
+        all: (
+            "workcrew_queue_wait_seconds",
+            "How long jobs waited for a worker",
+        ),
+        sum: (
+            "workcrew_queue_wait_seconds_sum",
+            "How long all jobs together waited for a worker",
+        ),
+        count: (
+            "workcrew_queue_wait_seconds_count",
+            "Jobs of which it is known how long they waited",
+        ),
+    },
+    Summary {
+        all: ("workcrew_run_time_seconds", "How long jobs ran"),
+        sum: (
+            "workcrew_run_time_seconds_sum",
+            "How long all jobs together ran",
+        ),
+        count: (
+            "workcrew_run_time_seconds_count",
+            "Jobs of which it is known how long they ran",
+        ),
+    },
+];
+
+/// Each with its label.
+#[cfg(feature = "histograms")]
+const QUANTILES: [(f64, &str); 5] = [
+    (0.5, "0.5"),
+    (0.9, "0.9"),
+    (0.99, "0.99"),
+    (0.999, "0.999"),
+    (1.0, "1"),
 ];

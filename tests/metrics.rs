@@ -162,6 +162,68 @@ fn a_workers_sleeps_and_wakes_are_told_apart() {
     assert_eq!(of_worker("wakes"), worker.woken);
 }
 
+/// Each gauge and counter, with its unit and the label `quantile`.
+#[cfg(feature = "histograms")]
+#[test]
+fn histograms_are_published_as_summaries() {
+    let _watchdog = watchdog();
+    let (pool, results) = WorkerPool::builder()
+        .histograms(true)
+        .build(|job: u32, _| job)
+        .unwrap();
+    let published = |histograms: &workcrew::Histograms| {
+        let recorder = DebuggingRecorder::new();
+        let snapshotter = recorder.snapshotter();
+        metrics::with_local_recorder(&recorder, || {
+            Meter::new("thumbnails").publish_histograms(histograms);
+        });
+        let all = snapshotter.snapshot().into_vec();
+        let figures = all.into_iter().map(|(key, unit, description, value)| {
+            let key = key.key();
+            let labels: BTreeMap<_, _> = key
+                .labels()
+                .map(|label| (label.key(), label.value()))
+                .collect();
+            assert_eq!(labels["pool"], "thumbnails");
+            assert!(description.is_some(), "{key}");
+            let quantile = labels.get("quantile").map(|part| part.parse().unwrap());
+            let quantile = quantile.map(|part: f64| (part * 1_000.0) as u32);
+            let value = match value {
+                DebugValue::Counter(count) => (Unit::Count, count as f64),
+                DebugValue::Gauge(gauge) => (Unit::Seconds, gauge.into_inner()),
+                other => panic!("{key} is {other:?}"),
+            };
+            assert_eq!(unit, Some(value.0), "{key}");
+            ((key.name().to_owned(), quantile), value.1)
+        });
+        figures.collect::<BTreeMap<_, _>>()
+    };
+    let names = ["workcrew_queue_wait_seconds", "workcrew_run_time_seconds"];
+    let mut expected = BTreeMap::new();
+    for name in names {
+        expected.insert((format!("{name}_count"), None), 0.0);
+        expected.insert((format!("{name}_sum"), None), 0.0);
+    }
+    assert_eq!(published(&pool.histograms()), expected);
+    pool.submit_all(0..100).unwrap();
+    pool.wait_idle().unwrap();
+    let histograms = pool.histograms();
+    for (name, histogram) in names
+        .iter()
+        .zip([&histograms.queue_wait, &histograms.run_time])
+    {
+        expected.insert((format!("{name}_count"), None), 100.0);
+        let sum = histogram.sum().as_secs_f64();
+        expected.insert((format!("{name}_sum"), None), sum);
+        for mille in [500, 900, 990, 999, 1_000] {
+            let quantile = histogram.quantile(f64::from(mille) / 1_000.0).unwrap();
+            expected.insert(((*name).to_owned(), Some(mille)), quantile.as_secs_f64());
+        }
+    }
+    assert_eq!(published(&histograms), expected);
+    drop(results);
+}
+
 #[test]
 fn without_a_recorder_nothing_happens() {
     let _watchdog = watchdog();

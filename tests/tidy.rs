@@ -10,9 +10,16 @@ use std::path::Path;
 const LAYERS: &[&[&str]] = &[
     &["sync", "probe"],
     &[
-        "unwind", "pace", "tally", "track", "carried", "lazy", "dangling",
+        "unwind",
+        "pace",
+        "tally",
+        "track",
+        "durations",
+        "carried",
+        "lazy",
+        "dangling",
     ],
-    &["error", "trace"],
+    &["error", "trace", "histogram"],
     &[
         "recorder", "deque", "nest", "injector", "parker", "gate", "oneshot",
     ],

@@ -47,7 +47,7 @@
 //! cargo bench -p workcrew-bench --bench ratios -- --help       its options
 //! cargo bench -p workcrew-bench --bench jobs_results           criterion: the pool against two channels and threads
 //! cargo bench -p workcrew-bench --bench primitives             criterion: queues on one thread
-//! cargo bench -p workcrew-bench --features recording --bench recording     what a trace costs
+//! cargo bench -p workcrew-bench --features recording --bench recording     what a trace and histograms cost
 //! ```
 //!
 //! It runs on Unix (CPU time comes from `getrusage`). Peers from outside need their tools: `go` for the Go program,

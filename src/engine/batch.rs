@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Engine, Refused};
+use super::{Engine, Refused, Stamped};
 use crate::error::SubmitAllError;
 use crate::unwind;
 
@@ -43,13 +43,13 @@ impl<J> Engine<J> {
         unpack: impl Fn(J) -> I::Item,
     ) -> Result<u64, SubmitAllError<I>> {
         let mut accepted = 0;
-        let mut chunk = [const { None }; CHUNK];
+        let mut chunk = [const { None::<Stamped<J>> }; CHUNK];
         loop {
             let mut drawn = 0;
             let end = unwind::catch(|| {
                 while drawn < CHUNK {
                     let Some(item) = rest.next() else { break };
-                    chunk[drawn] = Some(pack(item));
+                    chunk[drawn] = Some(pack(item).into());
                     drawn += 1;
                 }
             });
@@ -62,7 +62,11 @@ impl<J> Engine<J> {
             match submitted {
                 Ok(()) => accepted += drawn as u64,
                 Err((some, why)) => {
-                    let rejected: Vec<_> = chunk.into_iter().flatten().map(unpack).collect();
+                    let rejected: Vec<_> = chunk
+                        .into_iter()
+                        .flatten()
+                        .map(|job| unpack(job.into_inner()))
+                        .collect();
                     return Err(SubmitAllError {
                         accepted: accepted + some as u64,
                         would_deadlock: matches!(why, Refused::WouldDeadlock(())),

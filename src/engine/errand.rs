@@ -31,7 +31,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Engine, Entry, Origin};
+use super::{Engine, Entry};
 use crate::probe::probe;
 use crate::sync::{AtomicBool, Mutex, Ordering};
 use crossbeam_utils::CachePadded;
@@ -108,8 +108,7 @@ impl<J> Engine<J> {
         let ledger = self.ledgers.of(sender);
         for (worker, job) in errands {
             ledger.push();
-            let origin = Origin::submitted(0).follow_up();
-            self.errands.send(worker, Entry { job, origin });
+            self.errands.send(worker, self.orphan(job));
         }
         probe!("errand send: shown, crew not told");
         self.idle.wake_all();

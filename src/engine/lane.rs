@@ -14,7 +14,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Engine, Refused};
+use super::{Engine, Refused, Stamped};
 use crate::injector::{Rejected, Reserve};
 use crate::probe::probe;
 use std::time::Instant;
@@ -53,14 +53,15 @@ impl<J> Engine<J> {
             if self.recalls.covers(lane.reserve.next()) {
                 self.injector.leave(&mut lane.reserve);
             } else {
-                match self.injector.push_reserved(&mut lane.reserve, job) {
+                let stamped = self.stamp(job);
+                match self.injector.push_reserved(&mut lane.reserve, stamped) {
                     Ok(index) => {
                         probe!("engine lane: published, crew not told");
                         self.idle.notify();
                         return Ok(index);
                     }
                     Err(back) => {
-                        job = back;
+                        job = back.into_inner();
                         lane.modest = MODEST;
                     }
                 }
@@ -80,16 +81,16 @@ impl<J> Engine<J> {
             return Err(Rejected::Closed(job));
         }
         let most = 1 + self.capacity() / SHARE;
-        let pushed = self
-            .injector
-            .push_and_reserve(&mut lane.reserve, job, |position, want| {
-                let want = want.min(most);
-                match self.admits(position, want) {
-                    all if all == want => all,
-                    // The last places are for jobs.
-                    some => some.min(1),
-                }
-            });
+        let pushed =
+            self.injector
+                .push_and_reserve(&mut lane.reserve, self.stamp(job), |position, want| {
+                    let want = want.min(most);
+                    match self.admits(position, want) {
+                        all if all == want => all,
+                        // The last places are for jobs.
+                        some => some.min(1),
+                    }
+                });
         match &pushed {
             Ok(_) => {
                 probe!("engine lane: reserved, nobody told");
@@ -102,7 +103,7 @@ impl<J> Engine<J> {
             Err(Rejected::Full(_)) => self.contest(),
             Err(Rejected::Closed(_)) => {}
         }
-        pushed
+        pushed.map_err(|rejected| rejected.map(Stamped::into_inner))
     }
 
     /// As [`Engine::submit`].

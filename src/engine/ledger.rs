@@ -19,6 +19,7 @@
 //! | edge       | release side                  | acquire side              | carries                          | loom model                   |
 //! |------------|-------------------------------|---------------------------|----------------------------------|------------------------------|
 //! | `finished` | [`Ledger::finish`]            | [`Ledgers::finished`]     | the follow-ups that the job made | `last_job_races_last_worker` |
+//! | `finished` | [`Ledger::finish`]            | [`Ledgers::finished`]     | what was measured of the job     | `durations_of_a_job_are_there_when_it_counts_as_ended` |
 //! | `started`  | [`Ledger::start`]             | [`Ledgers::started`]      | that the job was accepted        | `sums_race_a_submission`     |
 //! | `skipped`  | [`Ledger::skip`]              | [`Ledgers::skipped`]      | that the positions were claimed  | `sums_race_a_skipped_place`  |
 

@@ -31,6 +31,7 @@ mod awaiting;
 mod batch;
 mod crew;
 mod ending;
+mod entry;
 mod errand;
 mod lane;
 mod ledger;
@@ -53,6 +54,7 @@ pub(crate) use crew::Legacy;
 #[cfg(all(test, not(workcrew_loom)))]
 pub(crate) use crew::refusal;
 pub(crate) use crew::{Crew, Startup, ThreadOptions, join_each};
+pub(crate) use entry::{Entry, Origin, Stamped};
 pub(crate) use lane::Lane;
 pub(crate) use life::{Berth, Left, launch};
 pub(crate) use nested::Roost;
@@ -86,42 +88,6 @@ const DEQUE_SLOTS: usize = if cfg!(workcrew_loom) { 4 } else { 256 };
 /// Bytes that a ring of jobs may take. (In a model these are two slots, or four if a job has no
 /// size.)
 const DEQUE_BYTES: usize = if cfg!(workcrew_loom) { 32 } else { 1 << 16 };
-
-/// Which submission a job comes from: `index << 1 | follow-up`.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) struct Origin(u64);
-
-impl Origin {
-    pub(crate) fn submitted(index: u64) -> Self {
-        Self(index << 1)
-    }
-
-    fn follow_up(self) -> Self {
-        Self(self.0 | 1)
-    }
-
-    /// The index that the job, or the one it descends from, was given on submission.
-    pub(crate) fn index(self) -> u64 {
-        self.0 >> 1
-    }
-
-    pub(crate) fn is_follow_up(self) -> bool {
-        self.0 & 1 == 1
-    }
-}
-
-/// A job on its way to a worker.
-#[derive(Debug)]
-pub(crate) struct Entry<J> {
-    pub(crate) job: J,
-    pub(crate) origin: Origin,
-}
-
-impl<J> Entry<J> {
-    fn counts_against_capacity(&self) -> bool {
-        !self.origin.is_follow_up()
-    }
-}
 
 /// What a front does with a job.
 pub(crate) trait Run<J> {
@@ -181,11 +147,11 @@ pub(crate) enum Fate {
 /// What all threads of a pool share.
 #[derive(Debug)]
 pub(crate) struct Engine<J> {
-    injector: Injector<J>,
+    injector: Injector<Stamped<J>>,
     overflow: Injector<Entry<J>>,
     errands: Errands<J>,
     deques: Box<[Stealer<Entry<J>>]>,
-    nests: Box<[Nest<J>]>,
+    nests: Box<[Nest<Stamped<J>>]>,
     idle: Idle,
     ledgers: Ledgers,
     recalls: CachePadded<Recalls>,
@@ -284,13 +250,13 @@ impl<J> Engine<J> {
         }
         let pushed = self
             .injector
-            .push(job, |position| self.admits(position, 1) == 1);
+            .push(self.stamp(job), |position| self.admits(position, 1) == 1);
         match &pushed {
             Ok(_) => self.idle.notify(),
             Err(Rejected::Full(_)) => self.contest(),
             Err(Rejected::Closed(_)) => {}
         }
-        pushed
+        pushed.map_err(|rejected| rejected.map(Stamped::into_inner))
     }
 
     /// There was no room. If that is the fault of submitters that claimed their places
@@ -338,7 +304,10 @@ impl<J> Engine<J> {
     /// # Errors
     ///
     /// With the number accepted; the others stay in their `Option`s.
-    pub(crate) fn submit_batch(&self, jobs: &mut [Option<J>]) -> Result<(), (usize, Refused<()>)> {
+    pub(crate) fn submit_batch(
+        &self,
+        jobs: &mut [Option<Stamped<J>>],
+    ) -> Result<(), (usize, Refused<()>)> {
         let mut done = self
             .try_submit_batch(jobs)
             .map_err(|()| (0, Refused::Closed(())))?;
@@ -373,10 +342,11 @@ impl<J> Engine<J> {
     }
 
     /// Accepts what there is room for; `Err` if the queue is closed and nothing was.
-    fn try_submit_batch(&self, jobs: &mut [Option<J>]) -> Result<usize, ()> {
+    fn try_submit_batch(&self, jobs: &mut [Option<Stamped<J>>]) -> Result<usize, ()> {
         if self.is_forked() {
             return Err(());
         }
+        self.stamp_each(jobs);
         let accepted = match self
             .injector
             .push_batch(jobs, |position, want| self.admits(position, want))
@@ -411,8 +381,7 @@ impl<J> Engine<J> {
         }
         // Counted before it can be seen, so that no moment looks drained.
         ledger.push();
-        let origin = Origin::submitted(0).follow_up();
-        self.overflow(ledger, Entry { job, origin })
+        self.overflow(ledger, self.orphan(job))
             .map_err(Rejected::Full)?;
         self.idle.notify();
         Ok(())
@@ -654,10 +623,7 @@ impl<J> Engine<J> {
             let popped = self.injector.pop(
                 usize::MAX,
                 |_| {},
-                |index, job| {
-                    let origin = Origin::submitted(index);
-                    jobs.push(Entry { job, origin });
-                },
+                |index, job| jobs.push(Entry::new(Origin::submitted(index), job)),
             );
             // The crew has left, so its ledgers may be ours.
             self.ledgers.of(0).skip(popped.skipped);
@@ -696,7 +662,7 @@ impl<J> Engine<J> {
         self.accepted_of(Injector::given)
     }
 
-    fn accepted_of(&self, claimed: impl Fn(&Injector<J>) -> u64) -> u64 {
+    fn accepted_of(&self, claimed: impl Fn(&Injector<Stamped<J>>) -> u64) -> u64 {
         // A skipped position was claimed by its producer before it was skipped.
         let skipped = self.ledgers.skipped();
         claimed(&self.injector) - skipped + self.ledgers.pushed()

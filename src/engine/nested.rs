@@ -10,7 +10,7 @@
 #![forbid(unsafe_code)]
 
 use super::ledger::Ledger;
-use super::{Ended, Engine};
+use super::{Ended, Engine, Stamped};
 use crate::nest::{Nest, Owner, Stolen};
 use crate::probe::probe;
 
@@ -20,12 +20,12 @@ pub(crate) struct Roost<'a, J> {
     engine: &'a Engine<J>,
     worker: usize,
     ledger: &'a Ledger,
-    nest: Owner<'a, J>,
+    nest: Owner<'a, Stamped<J>>,
 }
 
 impl<'a, J> Roost<'a, J> {
     /// `nest` is that worker's nest of the engine.
-    pub(crate) fn new(engine: &'a Engine<J>, worker: usize, nest: Owner<'a, J>) -> Self {
+    pub(crate) fn new(engine: &'a Engine<J>, worker: usize, nest: Owner<'a, Stamped<J>>) -> Self {
         Self {
             engine,
             worker,
@@ -49,26 +49,26 @@ impl<'a, J> Roost<'a, J> {
     pub(crate) fn push(&self, tag: usize, job: J) -> Result<(), J> {
         // Counted before it can be seen, so that no moment looks drained.
         self.ledger.push();
-        if let Err(job) = self.nest.push(tag, job) {
+        if let Err(job) = self.nest.push(tag, self.engine.stamp(job)) {
             self.ledger.unpush();
-            return Err(job);
+            return Err(job.into_inner());
         }
         probe!("engine nest: pushed, nobody told");
         self.engine.idle.notify();
         Ok(())
     }
 
-    /// Takes the newest job, if it has this tag. The caller runs it.
+    /// Takes the newest job, if it has this tag. The caller [runs](Self::run) it.
     #[inline]
-    pub(crate) fn pop(&self, tag: usize) -> Option<J> {
+    pub(crate) fn pop(&self, tag: usize) -> Option<Stamped<J>> {
         let job = self.nest.pop(tag)?;
         self.ledger.start();
         Some(job)
     }
 
     /// Takes a job with this tag out of another's nest, if it is the oldest there. The caller
-    /// runs it.
-    pub(crate) fn steal(&self, tag: usize) -> Option<J> {
+    /// [runs](Self::run) it.
+    pub(crate) fn steal(&self, tag: usize) -> Option<Stamped<J>> {
         let nests = &self.engine.nests;
         let (before, others) = nests.split_at(self.worker);
         // The own one is empty, or holds what is not for the caller.
@@ -87,9 +87,12 @@ impl<'a, J> Roost<'a, J> {
         Some(job)
     }
 
-    /// A job that was popped or stolen here has ended.
+    /// Runs a job that was popped or stolen here. `run` does not panic.
     #[inline]
-    pub(crate) fn finish(&self, ended: Ended) {
+    pub(crate) fn run(&self, job: Stamped<J>, run: impl FnOnce(J) -> Ended) {
+        let Stamped { job, accepted } = job;
+        let recorders = &self.engine.recorders;
+        let ended = recorders.nest(self.worker, accepted, || run(job));
         self.ledger.finish(ended);
     }
 }
@@ -97,7 +100,7 @@ impl<'a, J> Roost<'a, J> {
 impl<J> Engine<J> {
     /// A worker's nest for itself, if there are any. Not in its stop hook: there it counts no
     /// jobs.
-    pub(crate) fn own_nest(&self, worker: usize) -> Option<&Nest<J>> {
+    pub(crate) fn own_nest(&self, worker: usize) -> Option<&Nest<Stamped<J>>> {
         if self.ledgers.of(worker).has_left() {
             return None;
         }
@@ -105,7 +108,7 @@ impl<J> Engine<J> {
     }
 
     /// A worker's nest, if there are any.
-    pub(crate) fn nest(&self, worker: usize) -> Option<&Nest<J>> {
+    pub(crate) fn nest(&self, worker: usize) -> Option<&Nest<Stamped<J>>> {
         self.nests.get(worker)
     }
 }

@@ -145,6 +145,27 @@ macro_rules! settings_methods {
             self.settings.wishes.trace = events_per_worker;
             self
         }
+
+        /// Measures how long each job waits in the queue, and how long it runs, for
+        /// [`Histograms`](crate::Histograms), which says what is measured and what that costs.
+        /// Default: `false`. Only with the feature `histograms`.
+        ///
+        /// # Examples
+        ///
+        /// ```
+        /// use workcrew::ThreadPool;
+        ///
+        /// let pool = ThreadPool::builder().histograms(true).build()?;
+        /// pool.execute_all((0..100).map(|_| || ()))?;
+        /// pool.wait_idle()?;
+        /// assert_eq!(pool.histograms().run_time.count(), 100);
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        #[cfg(feature = "histograms")]
+        pub fn histograms(mut self, measure: bool) -> Self {
+            self.settings.wishes.histograms = measure;
+            self
+        }
     };
 }
 pub(crate) use settings_methods;

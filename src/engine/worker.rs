@@ -135,8 +135,8 @@ impl<'a, J: Send> Desk<'a, J> {
         let ledger = self.engine.ledgers.of(self.worker);
         ledger.push();
         probe!("engine push: counted, not queued");
-        let origin = self.origin.follow_up();
-        if let Err(entry) = self.local.push(Entry { job, origin }) {
+        let entry = Entry::new(self.origin.follow_up(), self.engine.stamp(job));
+        if let Err(entry) = self.local.push(entry) {
             probe!("engine push: overflow");
             if let Err(refused) = self.engine.overflow(ledger, entry) {
                 drop(refused);
@@ -183,7 +183,7 @@ impl<'a, J: Send> Worker<'a, J> {
             };
             let origin = entry.origin;
             self.recorder
-                .job_begins(origin.index(), origin.is_follow_up());
+                .job_begins(origin.index(), origin.is_follow_up(), entry.accepted);
             let mut desk = Desk {
                 engine: self.engine,
                 worker: self.id,
@@ -447,8 +447,7 @@ impl<'a, J: Send> Worker<'a, J> {
                 ledger.set_deferred(deferred + more as u64);
             },
             |position, job| {
-                let origin = Origin::submitted(position);
-                let entry = Entry { job, origin };
+                let entry = Entry::new(Origin::submitted(position), job);
                 if first.is_none() {
                     first = Some(entry);
                 } else {
@@ -592,8 +591,7 @@ impl<'a, J: Send> Worker<'a, J> {
             self.ledger.start();
             probe!("engine steal: out of a nest, crew not told");
             self.engine.idle.found(&mut self.place, !nest.is_empty());
-            let origin = Origin::submitted(0).follow_up();
-            return Some(Entry { job, origin });
+            return Some(Entry::new(Origin::submitted(0).follow_up(), job));
         }
         None
     }

@@ -127,6 +127,17 @@ pub(crate) enum Rejected<T> {
     Closed(T),
 }
 
+impl<T> Rejected<T> {
+    /// The same of what the item was made of.
+    #[inline]
+    pub(crate) fn map<U>(self, unwrap: impl FnOnce(T) -> U) -> Rejected<U> {
+        match self {
+            Self::Full(item) => Rejected::Full(unwrap(item)),
+            Self::Closed(item) => Rejected::Closed(unwrap(item)),
+        }
+    }
+}
+
 /// What came of [`Injector::pop`].
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[must_use]

@@ -15,6 +15,10 @@ impl Wishes {
     }
 }
 
+/// When a job was accepted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Stamp(());
+
 /// A crew's recorders.
 #[derive(Debug, Default)]
 pub(crate) struct Recorders(());
@@ -27,6 +31,26 @@ impl Recorders {
     pub(crate) fn of(&self, _worker: usize) -> Recorder<'_> {
         Recorder(PhantomData)
     }
+
+    #[inline(always)]
+    pub(crate) fn want_stamps(&self) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    pub(crate) fn stamp(&self) -> Stamp {
+        Stamp(())
+    }
+
+    #[inline(always)]
+    pub(crate) fn nest(
+        &self,
+        _worker: usize,
+        _accepted: Stamp,
+        run: impl FnOnce() -> Ended,
+    ) -> Ended {
+        run()
+    }
 }
 
 /// One worker's recorder.
@@ -35,7 +59,7 @@ pub(crate) struct Recorder<'a>(PhantomData<&'a Recorders>);
 
 impl Recorder<'_> {
     #[inline(always)]
-    pub(crate) fn job_begins(&mut self, _index: u64, _is_follow_up: bool) {}
+    pub(crate) fn job_begins(&mut self, _index: u64, _is_follow_up: bool, _accepted: Stamp) {}
 
     #[inline(always)]
     pub(crate) fn job_ends(&mut self, _ended: Ended) {}

@@ -2,14 +2,18 @@
 //!
 //! **The clock** is the processor's own counter where it is steady, else the system's
 //! (see [`quanta`]). It is read once for each job where one follows the other out of the
-//! worker's own deque: then the end of the one is the beginning of the next. All stays in the
-//! clock's own units until somebody asks.
+//! worker's own deque: then the end of the one is the beginning of the next. Events stay in
+//! the clock's own units until somebody asks; durations are counted in nanoseconds.
 
 #![forbid(unsafe_code)]
 
+use super::timed::{Begun, Stamp, Stamps, Times};
+use super::traced::Events;
+#[cfg(feature = "histograms")]
+use crate::histogram::Histograms;
 use crate::tally::Ended;
-use crate::trace::{Trace, encode};
-use crate::track::Track;
+#[cfg(feature = "trace")]
+use crate::trace::Trace;
 use crossbeam_utils::CachePadded;
 use quanta::Clock;
 
@@ -18,6 +22,8 @@ use quanta::Clock;
 pub(crate) struct Wishes {
     /// Events to remember for each worker.
     pub(crate) trace: usize,
+    /// Whether to measure how long jobs wait and run.
+    pub(crate) histograms: bool,
 }
 
 impl Wishes {
@@ -30,20 +36,35 @@ impl Wishes {
 /// A crew's recorders. Without lanes if nothing was asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Recorders {
+    stamps: Stamps,
     clock: Option<Clock>,
     /// By the clock.
     started: u64,
-    lanes: Box<[CachePadded<Track>]>,
+    lanes: Box<[CachePadded<Lane>]>,
+}
+
+/// What one worker writes: each part if it was asked for.
+#[derive(Debug)]
+struct Lane {
+    events: Option<Events>,
+    times: Option<Times>,
 }
 
 impl Recorders {
     pub(crate) fn new(workers: usize, wishes: Wishes) -> Self {
-        if wishes.trace == 0 {
+        let Wishes { trace, histograms } = wishes;
+        if trace == 0 && !histograms {
             return Self::default();
         }
         let clock = Clock::new();
-        let lane = |_| CachePadded::new(Track::new(wishes.trace));
+        let lane = |_| {
+            CachePadded::new(Lane {
+                events: Events::new(trace),
+                times: Times::new(histograms),
+            })
+        };
         Self {
+            stamps: Stamps::new(&clock, histograms),
             started: clock.raw(),
             clock: Some(clock),
             lanes: (0..workers).map(lane).collect(),
@@ -54,22 +75,75 @@ impl Recorders {
         let clock = self.clock.as_ref();
         Recorder(clock.map(|clock| Watch {
             clock,
-            track: &self.lanes[worker],
+            events: self.lanes[worker].events.as_ref(),
+            times: self.lanes[worker].times.as_ref(),
             now: self.started,
             is_late: true,
+            job: Begun::default(),
         }))
     }
 
+    /// Whether a stamp tells anything.
+    #[inline(always)]
+    pub(crate) fn want_stamps(&self) -> bool {
+        self.stamps.are_wanted()
+    }
+
+    /// For a job that is accepted now.
+    #[inline(always)]
+    pub(crate) fn stamp(&self) -> Stamp {
+        self.stamps.now()
+    }
+
+    /// Runs a job, within another of this worker's. It is no event.
+    #[inline(always)]
+    pub(crate) fn nest(
+        &self,
+        worker: usize,
+        accepted: Stamp,
+        run: impl FnOnce() -> Ended,
+    ) -> Ended {
+        if self.want_stamps() {
+            self.nest_timed(worker, accepted, run)
+        } else {
+            run()
+        }
+    }
+
+    #[inline(never)]
+    fn nest_timed(&self, worker: usize, accepted: Stamp, run: impl FnOnce() -> Ended) -> Ended {
+        let lane = &self.lanes[worker];
+        let (Some(clock), Some(times)) = (&self.clock, &lane.times) else {
+            return run();
+        };
+        let job = Begun::new(accepted, clock.raw());
+        let ended = run();
+        times.record(clock, job, clock.raw(), ended);
+        ended
+    }
+
     /// What is remembered of all workers, up to now.
+    #[cfg(feature = "trace")]
     pub(crate) fn trace(&self) -> Trace {
         let Some(clock) = &self.clock else {
             return Trace::default();
         };
-        let readings = self.lanes.iter().map(|track| track.read()).collect();
+        let events = self.lanes.iter().filter_map(|lane| lane.events.as_ref());
+        let readings = events.map(Events::read).collect();
         let now = clock.raw();
         Trace::new(readings, now, |time| {
             clock.delta_as_nanos(self.started, time)
         })
+    }
+
+    /// What was measured by all workers, up to now.
+    #[cfg(feature = "histograms")]
+    pub(crate) fn histograms(&self) -> Histograms {
+        let mut all = Histograms::default();
+        for times in self.lanes.iter().filter_map(|lane| lane.times.as_ref()) {
+            all.merge(&times.read());
+        }
+        all
     }
 }
 
@@ -81,11 +155,14 @@ pub(crate) struct Recorder<'a>(Option<Watch<'a>>);
 #[derive(Debug)]
 struct Watch<'a> {
     clock: &'a Clock,
-    track: &'a Track,
+    events: Option<&'a Events>,
+    times: Option<&'a Times>,
     /// The last reading of the clock.
     now: u64,
     /// Whether time has passed since that could matter.
     is_late: bool,
+    /// What it runs.
+    job: Begun,
 }
 
 impl Watch<'_> {
@@ -96,33 +173,41 @@ impl Watch<'_> {
     }
 
     #[inline(never)]
-    fn job_begins(&mut self, index: u64, is_follow_up: bool) {
+    fn job_begins(&mut self, index: u64, is_follow_up: bool, accepted: Stamp) {
         if self.is_late {
             self.read_clock();
         }
-        self.track.begin(encode::job(index, is_follow_up), self.now);
+        self.job = Begun::new(accepted, self.now);
+        if let Some(events) = self.events {
+            events.job_begins(self.now, index, is_follow_up);
+        }
     }
 
     #[inline(never)]
     fn job_ends(&mut self, ended: Ended) {
         let now = self.read_clock();
-        self.track.end(encode::job_end(now, ended));
+        if let Some(events) = self.events {
+            events.job_ends(now, ended);
+        }
+        if let Some(times) = self.times {
+            times.record(self.clock, self.job, now, ended);
+        }
     }
 
-    /// Something that takes no time.
+    /// An event that is no job.
     #[inline(never)]
-    fn note(&mut self, what: u64) {
-        let now = self.read_clock();
-        self.track.begin(what, now);
-        self.track.end(encode::end(now));
+    fn note(&mut self, note: impl FnOnce(&Events, u64)) {
+        if let Some(events) = self.events {
+            note(events, self.read_clock());
+        }
     }
 }
 
 impl Recorder<'_> {
     #[inline(always)]
-    pub(crate) fn job_begins(&mut self, index: u64, is_follow_up: bool) {
+    pub(crate) fn job_begins(&mut self, index: u64, is_follow_up: bool, accepted: Stamp) {
         if let Some(watch) = &mut self.0 {
-            watch.job_begins(index, is_follow_up);
+            watch.job_begins(index, is_follow_up, accepted);
         }
     }
 
@@ -145,30 +230,28 @@ impl Recorder<'_> {
     #[inline(always)]
     pub(crate) fn takes_batch(&mut self, jobs: usize) {
         if let Some(watch) = &mut self.0 {
-            watch.note(encode::batch(jobs));
+            watch.note(|events, now| events.takes_batch(now, jobs));
         }
     }
 
     #[inline(always)]
     pub(crate) fn steals(&mut self, jobs: usize, victim: usize) {
         if let Some(watch) = &mut self.0 {
-            watch.note(encode::steal(jobs, victim));
+            watch.note(|events, now| events.steals(now, jobs, victim));
         }
     }
 
     #[inline(always)]
     pub(crate) fn parks(&mut self) {
         if let Some(watch) = &mut self.0 {
-            let now = watch.read_clock();
-            watch.track.begin(encode::PARK, now);
+            watch.note(Events::parks);
         }
     }
 
     #[inline(always)]
     pub(crate) fn wakes(&mut self, by_another: bool) {
         if let Some(watch) = &mut self.0 {
-            let now = watch.read_clock();
-            watch.track.end(encode::park_end(now, by_another));
+            watch.note(|events, now| events.wakes(now, by_another));
         }
     }
 }

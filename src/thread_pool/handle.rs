@@ -6,6 +6,8 @@ use super::stats::ThreadPoolStats;
 use super::task::{Detached, Task};
 use crate::engine::{Engine, Refused, current_worker};
 use crate::error::{SubmitAllError, SubmitError, TrySubmitError};
+#[cfg(feature = "histograms")]
+use crate::histogram::Histograms;
 use crate::injector::Rejected;
 use crate::sync::Arc;
 #[cfg(feature = "trace")]
@@ -197,6 +199,21 @@ impl ThreadPoolHandle {
             blocked_submitters: self.engine.blocked_submitters() as u64,
             workers: self.engine.works(),
         }
+    }
+}
+
+#[cfg(feature = "histograms")]
+impl ThreadPoolHandle {
+    /// How long jobs have waited and run, since the pool was built, also after its end. Empty if
+    /// the pool was built without [`ThreadPoolBuilder::histograms`](crate::ThreadPoolBuilder::histograms). Only with
+    /// the feature `histograms`.
+    ///
+    /// A job is in them as soon as [`stats`](Self::stats) counts it as completed or panicked: so
+    /// are all when [`wait_idle`](crate::ThreadPool::wait_idle) has returned. (A result can be
+    /// taken a moment before.) Disturbs nobody. Takes time in proportion to the number of
+    /// workers.
+    pub fn histograms(&self) -> Histograms {
+        self.engine.recorders.histograms()
     }
 }
 

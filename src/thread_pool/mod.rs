@@ -63,6 +63,8 @@ use crate::error::{
     BuildError, GroupError, JoinError, SubmitAllError, SubmitError, TrySubmitError, WaitError,
     WaitTimeoutError,
 };
+#[cfg(feature = "histograms")]
+use crate::histogram::Histograms;
 #[cfg(feature = "trace")]
 use crate::trace::Trace;
 use crate::{sync, unwind};
@@ -282,6 +284,12 @@ impl ThreadPool {
     /// As [`ThreadPoolHandle::stats`].
     pub fn stats(&self) -> ThreadPoolStats {
         self.handle.stats()
+    }
+
+    /// As [`ThreadPoolHandle::histograms`]. Only with the feature `histograms`.
+    #[cfg(feature = "histograms")]
+    pub fn histograms(&self) -> Histograms {
+        self.handle.histograms()
     }
 
     /// As [`ThreadPoolHandle::trace`]. Only with the feature `trace`.

@@ -43,7 +43,7 @@
 use super::ThreadPoolHandle;
 use super::task::{Task, Work};
 use crate::dangling::MaybeDangling;
-use crate::engine::{Ended, Engine, Roost, current_worker};
+use crate::engine::{Ended, Engine, Roost, Stamped, current_worker};
 use crate::gate::Gate;
 use crate::injector::Injector;
 use crate::lazy::Lazy;
@@ -114,7 +114,7 @@ enum Found {
     /// Of the queue.
     Job(Task),
     /// Of another worker's nest.
-    Stolen(Task),
+    Stolen(Stamped<Task>),
 }
 
 impl<W: Work> Member<W> {
@@ -256,7 +256,7 @@ impl<'a> Session<'a> {
             let Some(job) = self.roost.pop(self.tag()) else {
                 break;
             };
-            self.roost.finish(job.run());
+            self.roost.run(job, Task::run);
         }
     }
 
@@ -466,7 +466,7 @@ impl Shared {
                 (Some(Found::Job(job)), _) => {
                     let _ = job.run();
                 }
-                (Some(Found::Stolen(job)), Some(session)) => session.roost.finish(job.run()),
+                (Some(Found::Stolen(job)), Some(session)) => session.roost.run(job, Task::run),
                 (Some(Found::Stolen(_)), None) => unreachable!("a session steals"),
                 (None, _) => unreachable!("there is no deadline"),
             }

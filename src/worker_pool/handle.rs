@@ -8,6 +8,8 @@ use super::submitter::Submitter;
 use crate::carried::Carried;
 use crate::engine::{Engine, Refused};
 use crate::error::{CancelError, SubmitAllError, SubmitError, SubmitTimeoutError, TrySubmitError};
+#[cfg(feature = "histograms")]
+use crate::histogram::Histograms;
 use crate::injector::Rejected;
 use crate::sync::{self, Arc};
 #[cfg(feature = "trace")]
@@ -306,6 +308,21 @@ impl<J: Send, R: Send> Handle<J, R> {
             blocked_workers: self.outbox.blocked_workers() as u64,
             workers: self.engine.works(),
         }
+    }
+}
+
+#[cfg(feature = "histograms")]
+impl<J, R> Handle<J, R> {
+    /// How long jobs have waited and run, since the pool was built, also after its end. Empty if
+    /// the pool was built without [`Builder::histograms`](crate::Builder::histograms). Only with
+    /// the feature `histograms`.
+    ///
+    /// A job is in them as soon as [`stats`](Self::stats) counts it as completed or panicked: so
+    /// are all when [`wait_idle`](crate::WorkerPool::wait_idle) has returned. (A result can be
+    /// taken a moment before.) Disturbs nobody. Takes time in proportion to the number of
+    /// workers.
+    pub fn histograms(&self) -> Histograms {
+        self.engine.recorders.histograms()
     }
 }
 

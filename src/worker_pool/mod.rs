@@ -38,6 +38,8 @@ use crate::error::{
     CancelError, JoinError, SubmitAllError, SubmitError, SubmitTimeoutError, TryMapError,
     TrySubmitError, WaitError, WaitTimeoutError,
 };
+#[cfg(feature = "histograms")]
+use crate::histogram::Histograms;
 use crate::sync;
 #[cfg(feature = "trace")]
 use crate::trace::Trace;
@@ -316,6 +318,12 @@ impl<J: Send, R: Send, S: Send> WorkerPool<J, R, S> {
         self.handle.stats()
     }
 
+    /// As [`Handle::histograms`]. Only with the feature `histograms`.
+    #[cfg(feature = "histograms")]
+    pub fn histograms(&self) -> Histograms {
+        self.handle.histograms()
+    }
+
     /// As [`Handle::trace`]. Only with the feature `trace`.
     #[cfg(feature = "trace")]
     pub fn trace(&self) -> Trace {
@@ -583,7 +591,7 @@ impl<J: Send, R: Send, S: Send> Drop for WorkerPool<J, R, S> {
 /// Drops the jobs that will not run, and tells their takers. For after the crew has
 /// left, or in the last worker that leaves.
 fn cancel_queued<J: Send, R: Send>(engine: &Engine<Carried<J>>, outbox: &Outbox<R>) {
-    for Entry { job, origin } in engine.drain(Fate::Cancelled) {
+    for Entry { job, origin, .. } in engine.drain(Fate::Cancelled) {
         unwind::drop_quietly(job);
         outbox.put_back(Outcome {
             index: origin.index(),

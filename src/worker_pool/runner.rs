@@ -119,7 +119,7 @@ where
     }
 
     fn cancel(&mut self, entry: Entry<Carried<J>>, desk: &mut Desk<'_, Carried<J>>) {
-        let Entry { job, origin } = entry;
+        let Entry { job, origin, .. } = entry;
         unwind::drop_quietly(job);
         self.outlet
             .deliver_error(&self.outbox, origin, JobError::Cancelled, desk.halt());

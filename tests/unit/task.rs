@@ -157,6 +157,7 @@ fn a_panic_in_the_run_or_the_drop_leaves_nothing_behind() {
 fn a_task_fills_a_cache_line_with_what_the_engine_adds() {
     assert_eq!(size_of::<Task>(), SPACE + size_of::<usize>());
     // 64 bytes, where a pointer has 8.
-    let entry = 56 + size_of::<usize>() + LUGGAGE;
+    let stamp = size_of::<crate::recorder::Stamp>();
+    let entry = 56 + size_of::<usize>() + LUGGAGE + stamp;
     assert_eq!(size_of::<crate::engine::Entry<Task>>(), entry);
 }

@@ -114,8 +114,14 @@ fn test() -> Outcome {
 
 /// What the features add, and the tests that a feature could break.
 fn features() -> Outcome {
-    let test = "test --all-features --lib --test trace --test tracing --test metrics \
-                --test allocations -- --skip stall";
+    // Each without the other, since they share a clock.
+    for alone in ["trace", "histograms"] {
+        run_cargo(&format!(
+            "clippy --package workcrew --lib --features {alone} -- -D warnings"
+        ))?;
+    }
+    let test = "test --all-features --lib --test trace --test histograms --test tracing \
+                --test metrics --test allocations -- --skip stall";
     run_cargo(test)
 }
 

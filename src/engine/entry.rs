@@ -1,0 +1,101 @@
+//! What a job brings along on its way to a worker: where it comes from, and when it was accepted.
+
+#![forbid(unsafe_code)]
+
+use super::Engine;
+use crate::recorder::Stamp;
+
+/// Which submission a job comes from: `index << 1 | follow-up`.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Origin(u64);
+
+impl Origin {
+    pub(crate) fn submitted(index: u64) -> Self {
+        Self(index << 1)
+    }
+
+    pub(super) fn follow_up(self) -> Self {
+        Self(self.0 | 1)
+    }
+
+    /// The index that the job, or the one it descends from, was given on submission.
+    pub(crate) fn index(self) -> u64 {
+        self.0 >> 1
+    }
+
+    pub(crate) fn is_follow_up(self) -> bool {
+        self.0 & 1 == 1
+    }
+}
+
+/// A job on its way to a worker.
+#[derive(Debug)]
+pub(crate) struct Entry<J> {
+    pub(crate) job: J,
+    pub(crate) origin: Origin,
+    pub(super) accepted: Stamp,
+}
+
+impl<J> Entry<J> {
+    pub(super) fn new(origin: Origin, stamped: Stamped<J>) -> Self {
+        let Stamped { job, accepted } = stamped;
+        Self {
+            job,
+            origin,
+            accepted,
+        }
+    }
+
+    pub(super) fn counts_against_capacity(&self) -> bool {
+        !self.origin.is_follow_up()
+    }
+}
+
+/// A job that waits, and when it was accepted.
+#[derive(Debug)]
+pub(crate) struct Stamped<J> {
+    pub(super) job: J,
+    pub(super) accepted: Stamp,
+}
+
+/// One that is not accepted yet.
+impl<J> From<J> for Stamped<J> {
+    #[inline(always)]
+    fn from(job: J) -> Self {
+        let accepted = Stamp::default();
+        Self { job, accepted }
+    }
+}
+
+impl<J> Stamped<J> {
+    /// The job alone.
+    #[inline(always)]
+    pub(crate) fn into_inner(self) -> J {
+        self.job
+    }
+}
+
+impl<J> Engine<J> {
+    /// A job that is accepted now, if at all.
+    #[inline(always)]
+    pub(super) fn stamp(&self, job: J) -> Stamped<J> {
+        let accepted = self.recorders.stamp();
+        Stamped { job, accepted }
+    }
+
+    /// The same for many.
+    #[inline(always)]
+    pub(super) fn stamp_each(&self, jobs: &mut [Option<Stamped<J>>]) {
+        if self.recorders.want_stamps() {
+            let now = self.recorders.stamp();
+            for job in jobs.iter_mut().flatten() {
+                job.accepted = now;
+            }
+        }
+    }
+
+    /// A follow-up, of a job that does not matter.
+    pub(super) fn orphan(&self, job: J) -> Entry<J> {
+        Entry::new(Origin::submitted(0).follow_up(), self.stamp(job))
+    }
+}
