@@ -1,6 +1,7 @@
 //! `cargo xtask ci`: all that must hold before a change is merged.
 
 use crate::loom::{self, cargo_loom};
+use crate::mutants;
 use crate::process::{self, cargo, run_cargo, target_dir};
 use crate::{Outcome, USAGE, tools};
 use std::collections::BTreeSet;
@@ -26,6 +27,7 @@ const STEPS: &[Step] = &[
     ("examples", examples),
     ("deterministic", deterministic),
     ("loom", loom),
+    ("mutants", mutants),
     ("fuzz", fuzz),
     ("miri", miri),
 ];
@@ -51,6 +53,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
 
 /// Every seed is another schedule. Isolation would forbid the clock.
 pub(crate) const MIRI_FLAGS: &str = "-Zmiri-disable-isolation -Zmiri-strict-provenance";
+
+/// Seconds for the mutants of files that changed since all were swept. In this time most of one
+/// file's are tried; the whole run is for who has changed more.
+const MUTANTS_LIMIT: &str = "60";
 
 /// How long one example may take: a hang must not stop CI for ever.
 const EXAMPLE_LIMIT: Duration = Duration::from_secs(60);
@@ -188,6 +194,10 @@ fn examples() -> Outcome {
 
 fn loom() -> Outcome {
     loom::run(&[])
+}
+
+fn mutants() -> Outcome {
+    mutants::run(&["--changed", MUTANTS_LIMIT])
 }
 
 /// Whether the fuzzer's program would build. It is no part of the workspace.

@@ -27,7 +27,8 @@ use std::{fmt, fs, thread};
 const SHALLOW: &str = "LOOM_SHALLOW";
 
 /// The ordinary tests that are run.
-const ORDINARY: &str = "test --package workcrew --lib --test contract --test thread_pool";
+const ORDINARY: &str =
+    "test --package workcrew --lib --test awaiting --test contract --test thread_pool";
 
 /// A test that takes longer with no mutant is not used: there are smaller ones.
 const SLOW: Duration = Duration::from_secs(40);
@@ -290,27 +291,15 @@ impl Jury {
     }
 
     /// Runs the ordinary tests without a line that no model has missed, until one is red.
-    /// Returns whether there was time for that.
-    pub(super) fn try_ordinary(
-        &self,
-        mutant: &Mutant,
-        trial: &mut Trial,
-        deadline: Option<Instant>,
-    ) -> Outcome<bool> {
-        if trial.killer().is_some() || !mutant.is_left_out() {
-            return Ok(true);
-        }
+    pub(super) fn try_ordinary(&self, mutant: &Mutant, trial: &mut Trial) -> Outcome {
         for test in self.ordinary()? {
-            if deadline.is_some_and(|deadline| Instant::now() > deadline) {
-                return Ok(false);
-            }
             let verdict = self.judge_again(test, mutant)?;
             trial.0.insert(test.test.to_string(), verdict);
             if trial.killer().is_some() {
                 break;
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Runs the models until one is red.
