@@ -15,7 +15,13 @@
 //!
 //! With `--trace` it also draws what each worker did, when.
 //!
-//! The exit code is 0, or 1 if anything could not be read or written, or 2 for bad arguments.
+//! Ctrl-C drains: nothing more is begun, the files that are being hashed are finished, and what is
+//! done by then is printed and reported as usual, with the word "interrupted". A second Ctrl-C ends
+//! it at once, and nothing is printed.
+//!
+//! The exit code is 0, or 1 if anything could not be read or written, or 2 for bad arguments, or 130
+//! after Ctrl-C.
+//!
 //! Every file means hidden ones, `.git` and `target` too. Links to directories are not followed, so
 //! that no walk goes round in circles; FIFOs and devices are passed over, as they may never end.
 //!
@@ -25,7 +31,9 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use std::{error::Error, fmt::Display, thread};
 
@@ -33,7 +41,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use lexopt::prelude::*;
 use sha2::{Digest, Sha256};
 use walkdir::{DirEntry, WalkDir};
-use workcrew::{Results, WorkerPool};
+use workcrew::{JobError, Results, WorkerPool};
 
 const HELP: &str = "\
 Usage: checksum [--workers N] [--capacity N] [--trace FILE] [PATH]
@@ -46,10 +54,14 @@ Prints the SHA-256 of every file below PATH as sha256sum does, sorted by path.
   --trace FILE    writes what the workers did: a picture (SVG), or, if FILE ends in .json,
                   JSON for Perfetto; only where it was built with --features trace
   -h, --help      print this
+
+After Ctrl-C it prints what is done, and ends; after a second one it ends at once.
 ";
 const BAR: &str = "[{wide_bar}] {decimal_bytes}/{decimal_total_bytes} at {decimal_bytes_per_sec}";
 /// Bytes read at once: system calls become rare, and the buffer still fits a core's cache.
 const BUFFER: usize = 128 * 1024;
+/// The exit code after Ctrl-C, as shells have it for a program that SIGINT ends.
+const INTERRUPTED: u8 = 130;
 /// Of each worker, as far as they are drawn.
 #[cfg(feature = "trace")]
 const EVENTS: usize = 100_000;
@@ -72,20 +84,17 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            say(format_args!("{error}\nTry 'checksum --help'."));
-            ExitCode::from(2)
-        }
-    }
+    let code = run().unwrap_or_else(|error| {
+        say(format_args!("{error}\nTry 'checksum --help'."));
+        2
+    });
+    code.into()
 }
 
-/// Whether all could be read and written; the error is that of the arguments.
-fn run() -> Result<bool, Box<dyn Error>> {
+/// The exit code; the error is that of the arguments.
+fn run() -> Result<u8, Box<dyn Error>> {
     let Some(arguments) = arguments()? else {
-        return Ok(written(io::stdout().write_all(HELP.as_bytes())));
+        return Ok((!written(io::stdout().write_all(HELP.as_bytes()))).into());
     };
     let Arguments {
         path,
@@ -106,16 +115,29 @@ fn run() -> Result<bool, Box<dyn Error>> {
     let builder = builder.trace(timeline.as_ref().map_or(0, |_| EVENTS));
     let (pool, results) = builder.build(move |entry, ctx| hash(entry, ctx.state, &read))?;
 
+    let stop = Arc::new(AtomicBool::new(false));
+    let (stopping, queue, above) = (Arc::clone(&stop), pool.handle(), bar.clone());
+    // Relaxed, as everywhere here: the flag is all there is to say.
+    ctrlc::set_handler(move || {
+        if stopping.swap(true, Relaxed) {
+            process::exit(INTERRUPTED.into());
+        }
+        queue.close();
+        let _ = queue.cancel_all();
+        above.suspend(|| say("stopping: the files that were begun are finished first"));
+    })?;
+
     // A walk of its own for the length of the bar, since the other one waits for the workers.
-    let (top, length) = (path.clone(), bar.clone());
+    let (top, length, stopped) = (path.clone(), bar.clone(), Arc::clone(&stop));
     let measurer = thread::spawn(move || {
         let entries = WalkDir::new(top).into_iter().flatten();
+        let entries = entries.take_while(|_| !stopped.load(Relaxed));
         let found = entries.flat_map(|entry| fs::metadata(entry.path()));
         length.set_length(found.filter(|it| it.is_file()).map(|it| it.len()).sum());
     });
     let walker = thread::spawn(move || {
-        let submitted = pool.submit_all(WalkDir::new(path));
-        submitted.expect("only this thread closes the pool");
+        // If Ctrl-C has closed the pool, the rest is left out.
+        let _ = pool.submit_all(WalkDir::new(path));
         pool.close();
         pool
     });
@@ -132,11 +154,18 @@ fn run() -> Result<bool, Box<dyn Error>> {
     let drawn = timeline.is_none_or(|file| draw(&pool, &file));
 
     let rate = bytes as f64 / 1e6 / seconds;
+    let interrupted = stop.load(Relaxed);
+    let end = if interrupted { ", interrupted" } else { "" };
     say(format_args!(
-        "{files} files, {bytes} bytes, {seconds:.3} s, {rate:.1} MB/s, {failures} unreadable\n{}",
+        "{files} files, {bytes} bytes, {seconds:.3} s, {rate:.1} MB/s, {failures} unreadable{end}\n{}",
         pool.stats()
     ));
-    Ok(written && drawn && failures == 0)
+    let failed = !written || !drawn || failures > 0;
+    Ok(if interrupted {
+        INTERRUPTED
+    } else {
+        failed.into()
+    })
 }
 
 /// `None` if help is asked for.
@@ -199,8 +228,12 @@ fn take(results: Results<Hashed>, bar: &ProgressBar) -> (Vec<Line>, u64) {
     let (mut lines, mut failures) = (Vec::new(), 0);
     let mut shown = Instant::now();
     for outcome in results {
-        let panicked = |panic| Err(format!("entry {} of the walk: {panic}", outcome.index));
-        match outcome.result.unwrap_or_else(panicked) {
+        let hashed = outcome.result.unwrap_or_else(|error| match error {
+            // By Ctrl-C.
+            JobError::Cancelled => Ok(None),
+            panic => Err(format!("entry {} of the walk: {panic}", outcome.index)),
+        });
+        match hashed {
             Ok(line) => lines.extend(line),
             Err(reason) => {
                 failures += 1;

@@ -11,7 +11,9 @@
 //!
 //! **Transitions.**
 //!
-//! * enter (waiter): `waiting + 1`, then a heavy barrier, then a look.
+//! * enter (waiter): `waiting + 1`, then a heavy barrier, then a look. If there is no place
+//!   in the upper half it does not enter: nobody can wake it, so it looks again by itself,
+//!   and naps between.
 //! * notify: a light barrier, and if `waiting > permits`, `permits + 1` and wake one.
 //! * proceed (waiter): takes a permit: both halves - 1; then looks, and enters again
 //!   if another thread was faster.
@@ -80,7 +82,7 @@ impl Gate {
         }
     }
 
-    /// How many threads wait here now.
+    /// How many threads wait here now, as far as there are places.
     pub(crate) fn waiting(&self) -> usize {
         // Relaxed: for statistics.
         Snapshot(self.word.word.load(Ordering::Relaxed)).waiting() as usize
@@ -184,12 +186,14 @@ impl Gate {
         mut look: impl FnMut() -> Option<T>,
     ) -> Option<T> {
         loop {
-            // Relaxed: the barrier below orders it.
-            let before = self.word.word.fetch_add(WAITER, Ordering::Relaxed);
-            assert!(
-                Snapshot(before).waiting() < u32::from(u16::MAX),
-                "at most 65,534 threads can wait at once"
-            );
+            if !self.take_place() {
+                if let Some(found) = look() {
+                    return Some(found);
+                }
+                time_left(deadline)?;
+                Nap::Long.take();
+                continue;
+            }
             probe!("gate wait: entered, not looked");
             // [enter] our entry is visible before we look.
             barrier::heavy();
@@ -230,6 +234,17 @@ impl Gate {
                 return Some(found);
             }
         }
+    }
+
+    /// Becomes one of those that wait, if there is a place.
+    fn take_place(&self) -> bool {
+        // Relaxed: the barrier that follows orders it.
+        self.word
+            .word
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
+                word.checked_add(WAITER)
+            })
+            .is_ok()
     }
 
     /// Takes a permit, if the word is still as it was seen.

@@ -6,8 +6,12 @@
 #![cfg(all(unix, not(miri)))]
 #![forbid(unsafe_code)]
 
+#[path = "common/mod.rs"]
+mod common;
 #[path = "common/example.rs"]
 mod example;
+#[path = "common/program.rs"]
+mod program;
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -19,10 +23,19 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
+use common::watchdog;
+use program::Running;
 use sha2::{Digest, Sha256};
 
 /// Longer than any run below takes on a busy machine: one that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Bytes that one worker hashes in a second, on a fast machine.
+const SECOND: u64 = if cfg!(debug_assertions) {
+    8 << 20
+} else {
+    2 << 30
+};
 
 #[test]
 fn lines_are_those_of_sha256sum_with_any_number_of_workers() {
@@ -277,6 +290,71 @@ fn readers_that_leave_early_cause_no_panic() {
     let mut child = spawn(checksum().arg(&tree.root));
     drop((child.stdout.take(), child.stderr.take()));
     assert_eq!(wait(&mut child).code(), Some(1));
+}
+
+#[test]
+fn ctrl_c_prints_what_is_done_and_says_so() {
+    let _watchdog = watchdog();
+    let mut tree = Tree::new("interrupted");
+    // All of it takes half a minute or more, and no space.
+    let file = tree.file("file", b"");
+    let size = SECOND / 10;
+    File::create(&file).unwrap().set_len(size).unwrap();
+    for number in 100..400 {
+        let name = number.to_string();
+        tree.link("file", &name);
+        tree.files.push(tree.root.join(name));
+    }
+    let of_file = sha256sum(&[file]).remove(0);
+    let (digest, _) = of_file.split_once(' ').unwrap();
+    let line = |path: &PathBuf| format!("{digest}  {}\\n", path.display());
+    let mut all: Vec<_> = tree.files.iter().map(line).collect();
+    all.sort();
+    // Most of the walk lies before it, or most of it is queued already.
+    for capacity in ["--capacity=1", "--capacity=10000"] {
+        let mut running =
+            Running::start(checksum().args(["--workers=1", capacity]).arg(&tree.root));
+        while running.says(" so far").contains(" 0 files") {}
+        running.interrupt();
+        running.says("stopping");
+        let ended = running.end();
+
+        let printed = lines(ended.stdout.as_bytes());
+        let some: Vec<_> = all.iter().filter(|line| printed.contains(line)).collect();
+        assert!((1..all.len() / 2).contains(&some.len()), "{}", some.len());
+        assert!(printed.iter().eq(some), "{capacity}: {printed:?}");
+        let report = ended.stderr.lines().find(|line| line.contains(" MB/s, "));
+        let report = report.expect("the totals");
+        let files = format!("checksum: {} files, ", printed.len());
+        assert!(report.starts_with(&files), "{report}");
+        assert!(report.ends_with(", 0 unreadable, interrupted"), "{report}");
+        assert_eq!(ended.code, Some(130), "{capacity}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_second_ctrl_c_ends_it_at_once() {
+    let _watchdog = watchdog();
+    let tree = Tree::new("twice");
+    // It takes a minute or more, and no space.
+    let endless = tree.root.join("endless");
+    let size = 60 * SECOND;
+    File::create(&endless).unwrap().set_len(size).unwrap();
+    let mut running = Running::start(checksum().arg(&endless));
+    // Ctrl-C is listened to before.
+    let open_files = format!("/proc/{}/fd", running.id());
+    common::eventually("the file is being read", || {
+        let open = fs::read_dir(&open_files).unwrap().flatten();
+        open.flat_map(|file| fs::read_link(file.path()))
+            .any(|file| file.ends_with("endless"))
+    });
+    running.interrupt();
+    running.says("stopping");
+    running.interrupt();
+    let ended = running.end();
+    assert_eq!((ended.code, &*ended.stdout), (Some(130), ""));
+    assert!(!ended.stderr.contains("interrupted"), "{}", ended.stderr);
 }
 
 /// A directory of its own for each test, gone at its end.

@@ -5,6 +5,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::thread;
 
 /// A program that runs, and is killed if its test fails.
 pub(crate) struct Running {
@@ -56,6 +57,10 @@ impl Running {
         }
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// As Ctrl-C does.
     pub(crate) fn interrupt(&self) {
         let kill = format!("kill -INT {}", self.child.id());
@@ -71,8 +76,11 @@ impl Running {
 
     pub(crate) fn end(mut self) -> Ended {
         let (mut stdout, mut stderr) = (String::new(), String::new());
-        self.stderr.read_to_string(&mut stderr).unwrap();
-        self.stdout.read_to_string(&mut stdout).unwrap();
+        // At once: it may say more on either than a pipe holds.
+        thread::scope(|scope| {
+            scope.spawn(|| self.stderr.read_to_string(&mut stderr).unwrap());
+            self.stdout.read_to_string(&mut stdout).unwrap();
+        });
         let code = self.child.wait().unwrap().code();
         Ended {
             code,

@@ -1,6 +1,6 @@
 //! Threads that wait at a gate.
 
-use super::Gate;
+use super::{Gate, WAITER};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -112,4 +112,33 @@ fn notify_all_makes_everybody_look_again() {
         gate.notify_all();
     });
     assert_eq!(gate.waiting(), 0);
+}
+
+#[test]
+fn who_finds_no_place_looks_again_by_itself() {
+    let (gate, stock, looks) = (Gate::new(), AtomicUsize::new(0), AtomicUsize::new(0));
+    let all = u32::from(u16::MAX);
+    gate.word.word.store(all * WAITER, Ordering::Relaxed);
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            gate.wait(None, || {
+                looks.fetch_add(1, Ordering::Relaxed);
+                take(&stock)
+            })
+        });
+        while looks.load(Ordering::Relaxed) < 3 && !waiter.is_finished() {
+            thread::yield_now();
+        }
+        // Nobody is told.
+        stock.store(1, Ordering::Release);
+        assert_eq!(waiter.join().unwrap(), Some(()));
+    });
+    assert_eq!(gate.wait(Some(Instant::now()), || None::<()>), None);
+    assert_eq!(gate.waiting(), all as usize);
+    // The others get their permits, and one of them leaves its place to a late comer.
+    gate.notify_all();
+    assert_eq!(gate.word.word.load(Ordering::Relaxed), u32::MAX);
+    gate.leave();
+    assert_eq!(gate.wait(None, || Some(5)), Some(5));
+    assert_eq!(gate.waiting(), all as usize - 1);
 }
