@@ -535,6 +535,7 @@ impl<R: Send> Outbox<R> {
         if self.reserved() > self.capacity {
             for stream in &self.streams {
                 let (_, tail) = stream.ring.ends();
+                // [revoked] before we count.
                 stream.lease.revoke(tail);
             }
             probe!("outbox wait: leases revoked, not counted");

@@ -36,6 +36,7 @@ const NOT_MUTATED: &[&str] = &[
     "src/sync/",
     "src/thread_pool/fork_join.rs",
     "src/thread_pool/slices.rs",
+    "src/trace/",
     "src/worker_pool/in_order.rs",
     "src/worker_pool/map.rs",
     "src/worker_pool/try_map.rs",
