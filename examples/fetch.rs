@@ -87,10 +87,8 @@ fn serve(mut client: &TcpStream) -> io::Result<()> {
     let name = request.strip_prefix("GET /").unwrap_or_default();
     let path = Path::new(name.trim_end_matches(" HTTP/1.0"));
     let is_below = path.components().all(|it| matches!(it, CurDir | Normal(_)));
-    match fs::read(path) {
-        Ok(file) if is_below => {
-            client.write_all(&[&b"HTTP/1.0 200 OK\r\n\r\n"[..], &file].concat())
-        }
+    match is_below.then(|| fs::read(path)) {
+        Some(Ok(file)) => client.write_all(&[&b"HTTP/1.0 200 OK\r\n\r\n"[..], &file].concat()),
         _ => client.write_all(b"HTTP/1.0 404 Not Found\r\n\r\n"),
     }
 }

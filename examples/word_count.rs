@@ -27,6 +27,7 @@ Usage: word_count [PATH...]
 
 Counts the words of every file below some paths (default: the current directory).
 ";
+
 /// How many words are printed.
 const MOST_FREQUENT: usize = 20;
 

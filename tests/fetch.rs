@@ -60,6 +60,22 @@ fn only_what_is_below_the_current_directory_is_served() {
     assert_eq!(str::from_utf8(&output.stdout), Ok(&*line("./README.md")));
 }
 
+/// It may be a device, which has no end.
+#[test]
+#[cfg(unix)]
+fn what_lies_elsewhere_is_not_even_read() {
+    use std::io::{self, Read, Write};
+    let (mut reader, mut writer) = io::pipe().unwrap();
+    writer.write_all(b"unread").unwrap();
+    drop(writer);
+    let mut command = Command::new(example::program("fetch"));
+    let command = command.arg("/dev/stdin").stdin(reader.try_clone().unwrap());
+    assert_eq!(command.output().unwrap().status.code(), Some(1));
+    let mut left = String::new();
+    reader.read_to_string(&mut left).unwrap();
+    assert_eq!(left, "unread");
+}
+
 #[test]
 #[cfg(unix)]
 fn a_name_that_no_url_can_have_is_refused() {

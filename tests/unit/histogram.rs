@@ -74,6 +74,35 @@ fn of_nothing_there_is_no_quantile() {
     assert_eq!(none.to_string(), "count 0");
 }
 
+/// As many as nobody has measured, but anybody can merge.
+fn doubled(nanos: &[u64], times: u32) -> Histogram {
+    let mut sum = histogram(nanos);
+    for _ in 0..times {
+        let again = sum.clone();
+        sum.merge(&again);
+    }
+    sum
+}
+
+#[test]
+fn counts_stay_at_the_greatest() {
+    let many = doubled(&[1, 50], 64);
+    assert_eq!(
+        (many.count(), many.sum()),
+        (u64::MAX, Duration::from_nanos(u64::MAX))
+    );
+    assert_eq!(many.quantile(0.0), Some(Duration::from_nanos(1)));
+    assert!(many.max().is_some() && many.mean().is_some(), "{many}");
+}
+
+/// 2^53 + 3 becomes 2^53 + 4.
+#[test]
+fn a_count_that_is_rounded_up_has_a_longest_too() {
+    let mut many = doubled(&[1], 53);
+    many.merge(&histogram(&[1, 1, 50]));
+    assert_eq!(many.max(), Some(Duration::from_nanos(50)));
+}
+
 #[test]
 fn beyond_all_there_is_no_quantile() {
     let one = histogram(&[5]);

@@ -1,12 +1,13 @@
 //! Whole pools of closures, small enough for Miri, and what only the inside can test.
 
 use super::group::{Ran, Record};
-use super::{ThreadPool, ThreadPoolHandle};
+use super::{QueuedJob, ThreadPool, ThreadPoolHandle};
 use crate::engine::{hooks::Hooked, refusal};
 use crate::error::BuildError;
 use crate::probe::Stall;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::thread::{self, JoinHandle};
 
 #[test]
 fn a_small_pool_of_closures_runs_everything_and_ends() {
@@ -129,24 +130,133 @@ fn scopes_of_a_small_pool_borrow_whatever_becomes_of_them() {
     }
 }
 
+/// Borrowed by jobs, which call it.
+type Borrowed = dyn Fn() + Send + Sync;
+
+/// Runs jobs in a scope of a pool of two workers, which ends in the thread.
+type Way = fn(ThreadPool, &Borrowed) -> JoinHandle<()>;
+
+fn end(pool: ThreadPool) -> JoinHandle<()> {
+    thread::spawn(move || pool.join().unwrap())
+}
+
+fn wait_until(condition: impl Fn() -> bool) {
+    while !condition() {
+        thread::yield_now();
+    }
+}
+
+/// However a job comes to the thread that runs it, and whatever it comes in.
+const WAYS: &[(&str, Way)] = &[
+    ("through the pool's queue", |pool, job| {
+        pool.scope(|scope| scope.spawn(job));
+        end(pool)
+    }),
+    ("in a box", |pool, job| {
+        let load = [1_u64; 100];
+        pool.scope(|scope| scope.spawn(move || (0..load[99]).for_each(|_| job())));
+        end(pool)
+    }),
+    ("in a chunk", |pool, job| {
+        pool.for_each(&[(); 2], |()| job());
+        end(pool)
+    }),
+    ("at a limit", |pool, job| {
+        let group = pool.limited_group(1, |group| {
+            for _ in 0..3 {
+                group.spawn(|| {
+                    job();
+                    Ok::<(), ()>(())
+                });
+            }
+        });
+        assert!(group.is_ok());
+        end(pool)
+    }),
+    ("out of another's nest", |pool, job| {
+        let is_stolen = AtomicBool::new(false);
+        pool.scope(|scope| {
+            scope.spawn(|| {
+                scope.spawn(|| {
+                    job();
+                    is_stolen.store(true, Relaxed);
+                });
+                job();
+                wait_until(|| is_stolen.load(Relaxed));
+            });
+        });
+        end(pool)
+    }),
+    ("by a ticket, while the owner waits", |pool, job| {
+        let is_taken = AtomicBool::new(false);
+        pool.scope(|scope| {
+            scope.spawn(|| {
+                let group = pool.group(|group| {
+                    group.spawn(|| {
+                        job();
+                        is_taken.store(true, Relaxed);
+                        Ok::<(), ()>(())
+                    });
+                    wait_until(|| is_taken.load(Relaxed));
+                });
+                assert!(group.is_ok());
+            });
+        });
+        end(pool)
+    }),
+    ("handed back", |pool, job| {
+        let (handle, busy) = (pool.handle(), Arc::new(AtomicUsize::new(0)));
+        for _ in 0..2 {
+            let (handle, busy) = (pool.handle(), Arc::clone(&busy));
+            let until_the_end = move || {
+                busy.fetch_add(1, Relaxed);
+                wait_until(|| handle.engine.is_halted());
+            };
+            pool.execute(until_the_end).unwrap();
+        }
+        wait_until(|| busy.load(Relaxed) == 2);
+        handle.scope(|scope| {
+            scope.spawn(job);
+            thread::spawn(move || {
+                let jobs = pool.shutdown_now().unwrap();
+                assert_eq!(jobs.len(), 1);
+                jobs.into_iter().for_each(QueuedJob::run);
+            })
+        })
+    }),
+];
+
 #[test]
 fn what_a_job_borrowed_may_go_before_its_worker_is_back() {
-    let pool = ThreadPool::new(1).unwrap();
-    let stall = Stall::at("scope: owner told, not back", 0);
-    let word = Box::new("borrowed".to_owned());
-    pool.scope(|scope| {
-        scope.spawn(|| {
-            stall.watch();
-            assert_eq!(*word, "borrowed");
-        });
-    });
-    while !stall.holds_one() {
-        std::thread::yield_now();
+    for (name, way) in WAYS {
+        println!("{name}");
+        let stall = Stall::at("scope: owner told, not back", 0);
+        let watched = Arc::clone(&stall);
+        let borrowed: Box<Borrowed> = Box::new(move || watched.watch());
+        // What is in the box, which is freed below.
+        let ended = way(ThreadPool::new(2).unwrap(), &*borrowed);
+        wait_until(|| stall.holds_one());
+        // Miri sees it if the thread that is held still has a reference.
+        drop(borrowed);
+        stall.release();
+        ended.join().unwrap();
     }
-    // Miri sees it if the worker still has a reference.
-    drop(word);
+}
+
+#[cfg(feature = "histograms")]
+#[test]
+fn a_job_is_measured_before_it_counts_as_ended() {
+    let pool = ThreadPool::builder().workers(1).histograms(true);
+    let pool = pool.build().unwrap();
+    let stall = Stall::at("engine: job ended, not counted", 0);
+    let watched = Arc::clone(&stall);
+    pool.execute(move || watched.watch()).unwrap();
+    wait_until(|| stall.holds_one());
+    let (ended, measured) = (pool.stats().completed, pool.histograms());
     stall.release();
     pool.join().unwrap();
+    let (waits, runs) = (measured.queue_wait.count(), measured.run_time.count());
+    assert_eq!((ended, waits, runs), (0, 1, 1));
 }
 
 #[test]
