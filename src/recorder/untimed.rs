@@ -8,6 +8,9 @@ use quanta::Clock;
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Stamp(());
 
+/// It makes no job larger.
+const _: () = assert!(size_of::<Stamp>() == 0);
+
 #[derive(Debug, Default)]
 pub(super) struct Stamps(());
 
