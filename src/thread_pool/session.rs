@@ -375,6 +375,7 @@ impl Shared {
 
     /// Calls the body of the scope, in which jobs may be spawned, and returns when all of them
     /// have ended; with the first panic of a job.
+    #[inline(always)]
     pub(super) fn during<T>(
         shared: &Arc<Self>,
         body: impl FnOnce() -> T,
