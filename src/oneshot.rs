@@ -210,7 +210,7 @@ impl<J, T> Oneshot<J, T> {
 
     /// The owner leaves. Returns the outcome, if it is there.
     pub(crate) fn leave(&self) -> Option<T> {
-        // Hint: it spares the next line. (Relaxed: our own. With no waker in it there is nothing
+        // Hint: spares a read-modify-write. (Relaxed: our own. With no waker in it there is nothing
         // to be left.)
         if self.word.word.load(Ordering::Relaxed) & (PHASE | WAKER) == TAKEN {
             return None;

@@ -5,12 +5,17 @@
 
 mod common;
 
-use common::{Door, OpenAtEnd, behind, value, watchdog};
+use common::{Door, OpenAtEnd, Task, behind, value, watchdog};
 use std::time::{Duration, Instant};
-use workcrew::{Builder, Histograms, ThreadPool, ThreadPoolBuilder, WorkerPool};
+use workcrew::{Builder, Histograms, Results, ThreadPool, ThreadPoolBuilder, WorkerPool};
 
 fn typed<J: Send, R: Send>() -> Builder<'static, J, R> {
     WorkerPool::builder().histograms(true)
+}
+
+/// One worker, so that its jobs wait for each other.
+fn one_worker() -> (WorkerPool<Task, u64>, Results<u64>) {
+    typed().workers(1).build(|task: Task, _| task()).unwrap()
 }
 
 fn closures() -> ThreadPoolBuilder {
@@ -111,10 +116,7 @@ fn each_job_of_a_worker_pool_is_measured_once_whatever_way_it_came() {
 #[test]
 fn jobs_that_were_cancelled_or_handed_back_are_not_measured() {
     let _watchdog = watchdog();
-    let (pool, results) = typed()
-        .workers(1)
-        .build(|task: common::Task, _| task())
-        .unwrap();
+    let (pool, results) = one_worker();
     let door = Door::new();
     let _open = OpenAtEnd(&door);
     let first = Door::new();
@@ -232,10 +234,7 @@ fn a_cancelled_handles_place_is_not_measured() {
 #[test]
 fn a_job_waits_from_its_acceptance_until_it_begins() {
     let _watchdog = watchdog();
-    let (pool, results) = typed()
-        .workers(1)
-        .build(|task: common::Task, _| task())
-        .unwrap();
+    let (pool, results) = one_worker();
     let door = Door::new();
     let _open = OpenAtEnd(&door);
     pool.submit(behind(&door, 0)).unwrap();

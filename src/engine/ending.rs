@@ -43,8 +43,7 @@ impl<J> Engine<J> {
         wait: impl FnOnce(&Self, Option<Instant>) -> bool,
     ) -> Result<(), WaitTimeoutError> {
         self.check_can_wait()?;
-        // A time beyond the clock's reach is no deadline.
-        let deadline = sync::now().checked_add(timeout);
+        let deadline = sync::deadline(timeout);
         if wait(self, deadline) {
             Ok(())
         } else {

@@ -46,6 +46,11 @@ impl<J> Entry<J> {
         }
     }
 
+    /// A follow-up, of a job that does not matter.
+    pub(super) fn orphan(stamped: Stamped<J>) -> Self {
+        Self::new(Origin::submitted(0).follow_up(), stamped)
+    }
+
     pub(super) fn counts_against_capacity(&self) -> bool {
         !self.origin.is_follow_up()
     }
@@ -92,10 +97,5 @@ impl<J> Engine<J> {
                 job.accepted = now;
             }
         }
-    }
-
-    /// A follow-up, of a job that does not matter.
-    pub(super) fn orphan(&self, job: J) -> Entry<J> {
-        Entry::new(Origin::submitted(0).follow_up(), self.stamp(job))
     }
 }

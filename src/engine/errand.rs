@@ -108,7 +108,7 @@ impl<J> Engine<J> {
         let ledger = self.ledgers.of(sender);
         for (worker, job) in errands {
             ledger.push();
-            self.errands.send(worker, self.orphan(job));
+            self.errands.send(worker, Entry::orphan(self.stamp(job)));
         }
         probe!("errand send: shown, crew not told");
         self.idle.wake_all();

@@ -381,7 +381,7 @@ impl<J> Engine<J> {
         }
         // Counted before it can be seen, so that no moment looks drained.
         ledger.push();
-        self.overflow(ledger, self.orphan(job))
+        self.overflow(ledger, Entry::orphan(self.stamp(job)))
             .map_err(Rejected::Full)?;
         self.idle.notify();
         Ok(())

@@ -591,7 +591,7 @@ impl<'a, J: Send> Worker<'a, J> {
             self.ledger.start();
             probe!("engine steal: out of a nest, crew not told");
             self.engine.idle.found(&mut self.place, !nest.is_empty());
-            return Some(Entry::new(Origin::submitted(0).follow_up(), job));
+            return Some(Entry::orphan(job));
         }
         None
     }

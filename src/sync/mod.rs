@@ -11,7 +11,7 @@
 //! | [`Home`] | a handler that runs in each forked child, on Linux | nothing |
 //! | [`Futex`] | the Linux futex call, else a mutex and a condition variable | the mutex and the condition variable |
 //! | [`own!`] | a `thread_local!` | its own, for loom's threads share a real one |
-//! | [`now`] | the clock | loom: the clock, though no wait ends by it; shuttle: a clock of steps |
+//! | [`now`], [`deadline`] | the clock | loom: the clock, though no wait ends by it; shuttle: a clock of steps |
 //! | [`NAP`], [`WATCH`], [`give_way`] | timed waits and polite retries | none: every protocol must do without |
 //!
 //! With `--cfg workcrew_shuttle` beside it shuttle stands in for loom: the same code, in
@@ -139,6 +139,11 @@ pub(crate) fn now() -> Instant {
     }
     #[cfg(not(workcrew_shuttle))]
     Instant::now()
+}
+
+/// When so much time is up. A time beyond the clock's reach is no deadline.
+pub(crate) fn deadline(timeout: Duration) -> Option<Instant> {
+    now().checked_add(timeout)
 }
 
 /// What is shared and need not be modelled: functions and other trait objects. (To

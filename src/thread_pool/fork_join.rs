@@ -60,6 +60,7 @@ sync::own! {
 sync::own! {
     static PULSE: Pulse = Pulse::new();
 }
+
 /// What a thread works on.
 #[derive(Clone, Copy)]
 struct AtWork {
@@ -408,9 +409,9 @@ impl ThreadPoolHandle {
     ///
     /// While a worker runs the second closure. Meanwhile the calling thread, if it is one of the
     /// pool's, runs parts of that closure that are split off by this same method, and nothing
-    /// else: so it meets no stranger. Any other thread sleeps. The pool's queue is never waited for; if it
-    /// is full or closed both closures run in the calling thread. What is handed to a worker
-    /// counts as a job in [`stats`](Self::stats).
+    /// else: so it meets no stranger. Any other thread sleeps. The pool's queue is never waited
+    /// for; if it is full or closed both closures run in the calling thread. What is handed to a
+    /// worker counts as a job in [`stats`](Self::stats).
     ///
     /// # Fork
     ///

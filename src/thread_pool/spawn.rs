@@ -287,8 +287,7 @@ impl<T> JobHandle<T> {
         if self.home.is_abroad() {
             return Ok(Err(JobError::Forked));
         }
-        // A time beyond the clock's reach is no deadline.
-        let deadline = sync::now().checked_add(timeout);
+        let deadline = sync::deadline(timeout);
         self.promise.wait(deadline).ok_or(self)
     }
 

@@ -122,8 +122,7 @@ impl<J: Send, R: Send> Handle<J, R> {
             Err(TrySubmitError::Closed(job)) => return Err(SubmitTimeoutError::Closed(job)),
             Err(TrySubmitError::Full(job)) => job,
         };
-        // A time beyond the clock's reach is no deadline.
-        let deadline = sync::now().checked_add(timeout);
+        let deadline = sync::deadline(timeout);
         self.engine
             .submit(Carried::new(job), deadline)
             .map_err(not_in_time)

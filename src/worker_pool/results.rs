@@ -209,8 +209,7 @@ impl<R: Send> Results<R> {
         match self.try_recv() {
             Ok(outcome) => Ok(outcome),
             Err(TryRecvError::Ended) => Err(RecvTimeoutError::Ended),
-            // A time beyond the clock's reach is no deadline.
-            Err(TryRecvError::Empty) => self.recv_by(sync::now().checked_add(timeout)),
+            Err(TryRecvError::Empty) => self.recv_by(sync::deadline(timeout)),
         }
     }
 

@@ -126,8 +126,7 @@ impl<J: Send, R: Send> Submitter<J, R> {
             Err(TrySubmitError::Closed(job)) => return Err(SubmitTimeoutError::Closed(job)),
             Err(TrySubmitError::Full(job)) => job,
         };
-        // A time beyond the clock's reach is no deadline.
-        let deadline = sync::now().checked_add(timeout);
+        let deadline = sync::deadline(timeout);
         let Self { handle, lane } = self;
         handle
             .engine
