@@ -17,7 +17,7 @@ const TESTS: &str = "--test capacity --test contract --test stress --test thread
 const MORE_TESTS: &str = "--test properties";
 
 /// Schedules of each test, where nothing else is said: in Miri, and in shuttle.
-const SEEDS: &str = "4";
+const SEEDS: &str = "8";
 const SCHEDULES: &str = "10000";
 
 /// Miri over the unit tests and the examples in the docs.
