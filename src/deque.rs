@@ -48,8 +48,10 @@
 //! Go and tokio. Marks of whole claims instead of lap numbers in the slots are this
 //! crate's own.
 
+use crate::prefetch;
 use crate::probe::probe;
 use crate::sync::{Arc, AtomicU64, Ordering, UnsafeCell};
+use crate::words::words;
 use crossbeam_utils::CachePadded;
 use std::fmt;
 use std::mem::MaybeUninit;
@@ -114,7 +116,7 @@ pub(crate) fn ring_at<T>(capacity: usize, start: u64) -> (Local<T>, Stealer<T>) 
         tail: CachePadded::new(AtomicU64::new(start)),
         slots: (0..capacity).map(slot).collect(),
         // No claim ends where the ring begins (invariant 5).
-        marks: (0..capacity).map(|_| AtomicU64::new(start)).collect(),
+        marks: words(capacity, start),
     });
     let local = Local {
         ring: Arc::clone(&ring),
@@ -351,6 +353,8 @@ impl<T> Staging<'_, T> {
         slot(self.slots, self.next).with_mut(|slot| unsafe {
             slot.write(MaybeUninit::new(item));
         });
+        let later = self.next.wrapping_add(const { prefetch::ahead::<T>() });
+        prefetch::to_write(slot(self.slots, later), 1);
         self.next = self.next.wrapping_add(1);
         Ok(())
     }

@@ -235,6 +235,7 @@ mod nest;
 mod oneshot;
 mod pace;
 mod parker;
+mod prefetch;
 mod probe;
 mod recorder;
 mod sync;
@@ -245,6 +246,7 @@ mod trace;
 #[cfg(any(feature = "trace", test))]
 mod track;
 mod unwind;
+mod words;
 mod worker_pool;
 
 /// The examples of `docs/migrating.md`.

@@ -163,12 +163,53 @@ impl Nap {
     }
 }
 
+/// Trials of what may be in vain: the more were, the more of the following are left out.
+#[derive(Clone, Copy, Debug)]
+struct Trials {
+    /// How many are left out in a row at most.
+    most: u32,
+    left_out: u32,
+    /// How many were left out after the last one that was in vain.
+    back_off: u32,
+}
+
+impl Trials {
+    const fn new(most: u32) -> Self {
+        Self {
+            most,
+            left_out: 0,
+            back_off: 0,
+        }
+    }
+
+    /// Whether it is time for one.
+    fn is_due(&mut self) -> bool {
+        let due = self.left_out == 0;
+        self.left_out = self.left_out.saturating_sub(1);
+        due
+    }
+
+    /// What came of the last one.
+    fn judge(&mut self, paid: bool) {
+        self.back_off = if paid {
+            0
+        } else {
+            (2 * self.back_off + 1).min(self.most)
+        };
+        self.left_out = self.back_off;
+    }
+}
+
 /// A crew is brisk while a job takes it fewer nanoseconds than this, its own work for it
 /// included.
 const BRISK: u64 = 60;
 
 /// Naps that are left out in a row at most, when they are in vain.
 const MOST_LEFT_OUT: u32 = 1023;
+
+/// The same for a worker's naps before it searches: where jobs come one at a time, each of its
+/// searches may hold up somebody who waits for one result.
+const MOST_UNGATHERED: u32 = 8191;
 
 /// After so many slow claims in a row a worker is not brisk; fewer may be the system's
 /// fault.
@@ -186,9 +227,13 @@ pub(crate) struct Tempo {
     jobs: u64,
     /// Claims since the last one that showed it brisk.
     slow: u32,
-    /// Naps to leave out, and how many that were after the last that was in vain.
-    left_out: u32,
-    back_off: u32,
+    /// Naps while others are brisk.
+    away: Trials,
+    /// Naps before a search goes on, whether the last one began with one, and how many jobs were
+    /// claimed since.
+    gather: Trials,
+    napped: bool,
+    gathered: usize,
 }
 
 impl Default for Tempo {
@@ -197,8 +242,10 @@ impl Default for Tempo {
             since: 0,
             jobs: 0,
             slow: SLOW,
-            left_out: 0,
-            back_off: 0,
+            away: Trials::new(MOST_LEFT_OUT),
+            gather: Trials::new(MOST_UNGATHERED),
+            napped: false,
+            gathered: 0,
         }
     }
 }
@@ -210,6 +257,7 @@ impl Tempo {
         if cfg!(workcrew_loom) {
             return false;
         }
+        self.gathered += jobs;
         let now = sync::clock();
         let brisk = len >= LONG_QUEUE && now - self.since < BRISK * self.jobs;
         self.slow = if brisk {
@@ -222,31 +270,39 @@ impl Tempo {
         self.slow < SLOW
     }
 
+    /// Whether a search that begins shall begin with a nap: it pays if jobs come one by one,
+    /// faster than they can be claimed one by one.
+    pub(crate) fn should_gather(&mut self) -> bool {
+        if cfg!(workcrew_loom) {
+            return false;
+        }
+        let gathered = std::mem::take(&mut self.gathered);
+        if std::mem::take(&mut self.napped) {
+            self.gather.judge(gathered >= LITTLE as usize);
+        }
+        self.napped = self.gather.is_due();
+        self.napped
+    }
+
     /// Naps as long as it `pays`, since others are brisk; `head` tells how many jobs have left the
     /// queue. The more naps were in vain the more are left out.
     #[cold]
     pub(crate) fn stay_away(&mut self, pays: impl Fn() -> bool, head: impl Fn() -> u64) {
         while pays() {
-            if self.left_out > 0 {
-                self.left_out -= 1;
+            if !self.away.is_due() {
                 return;
             }
             let before = head();
             sync::nap();
-            let paid = head() - before >= sync::NAP.as_nanos() as u64 / BRISK;
-            self.back_off = if paid {
-                0
-            } else {
-                (2 * self.back_off + 1).min(MOST_LEFT_OUT)
-            };
-            self.left_out = self.back_off;
+            self.away
+                .judge(head() - before >= sync::NAP.as_nanos() as u64 / BRISK);
         }
     }
 
     /// Whether the last nap was in vain.
     #[cfg(all(test, not(workcrew_loom)))]
     pub(crate) fn has_napped_in_vain(&self) -> bool {
-        self.back_off > 0
+        self.away.back_off > 0
     }
 }
 
@@ -260,9 +316,7 @@ pub(crate) struct Waits {
     ready: Cell<u64>,
     /// Whether that wait began with a nap.
     napped: Cell<bool>,
-    /// Naps to leave out, and how many that were after the last that was in vain.
-    left_out: Cell<u32>,
-    back_off: Cell<u32>,
+    naps: Cell<Trials>,
 }
 
 impl Waits {
@@ -271,8 +325,7 @@ impl Waits {
             patience: Cell::new(Patience::new()),
             ready: Cell::new(0),
             napped: Cell::new(false),
-            left_out: Cell::new(0),
-            back_off: Cell::new(0),
+            naps: Cell::new(Trials::new(MOST_LEFT_OUT)),
         }
     }
 
@@ -323,15 +376,14 @@ impl Waits {
             return false;
         }
         let few = self.ready.take() < LITTLE;
+        let mut naps = self.naps.get();
         if self.napped.take() {
-            let back_off = if few { 2 * self.back_off.get() + 1 } else { 0 };
-            self.back_off.set(back_off.min(MOST_LEFT_OUT));
-            self.left_out.set(self.back_off.get());
+            naps.judge(!few);
         }
-        let left_out = self.left_out.get();
-        self.left_out.set(left_out.saturating_sub(1));
-        self.napped.set(left_out == 0);
-        left_out == 0
+        let nap = naps.is_due();
+        self.naps.set(naps);
+        self.napped.set(nap);
+        nap
     }
 }
 

@@ -18,6 +18,8 @@ const LAYERS: &[&[&str]] = &[
         "carried",
         "lazy",
         "dangling",
+        "words",
+        "prefetch",
     ],
     &["error", "trace", "histogram"],
     &[

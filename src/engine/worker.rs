@@ -8,7 +8,7 @@ use super::{Ended, Engine, Entry, Origin, Run};
 use crate::deque::{Local, Steal};
 use crate::idle::Place;
 use crate::nest::Stolen;
-use crate::pace::{Patience, Tempo};
+use crate::pace::{Nap, Patience, Tempo};
 use crate::probe::probe;
 use crate::recorder::Recorder;
 use crate::sync::{self, Ordering, barrier};
@@ -249,7 +249,8 @@ impl<'a, J: Send> Worker<'a, J> {
                 return Err(Exit::Halted);
             }
             self.set_brisk(false);
-            if !self.place.is_searching() {
+            let begins = !self.place.is_searching();
+            if begins {
                 runner.rest();
                 // Perhaps that was the last job. Who waits for that looks for itself.
                 self.engine.ended.notify(usize::MAX);
@@ -268,6 +269,9 @@ impl<'a, J: Send> Worker<'a, J> {
             let aside = std::mem::take(&mut self.aside);
             let sleep = if aside {
                 self.engine.idle.searchers() > 1
+            } else if begins && self.tempo.should_gather() {
+                Nap::short(self.engine.capacity()).take();
+                false
             } else {
                 !self
                     .patience

@@ -5,34 +5,12 @@
 //! an entry that was never made is older than any; it wraps after 2^40 stretches, of
 //! which only the order of close ones counts.
 
+#![forbid(unsafe_code)]
+
 use super::segments::{ID_BITS, ID_MASK};
-use crate::sync::AtomicU64;
-#[cfg(not(workcrew_loom))]
-use std::{
-    alloc::{self, Layout},
-    ptr,
-};
 
 /// Directory tags have as many bits as the segment number leaves.
 const TAG_BITS: u32 = 64 - ID_BITS;
-
-/// A directory whose entries are all `entry`. For zero it is memory as the system gives
-/// it, which costs nothing until it is used: most injectors never use most of it.
-pub(super) fn directory(entries: usize, entry: u64) -> Box<[AtomicU64]> {
-    #[cfg(not(workcrew_loom))]
-    if entry == 0 {
-        let layout = Layout::array::<AtomicU64>(entries).expect("capacities are limited");
-        // SAFETY: there is at least one entry, so the layout has a size.
-        let memory = unsafe { alloc::alloc_zeroed(layout) }.cast::<AtomicU64>();
-        if memory.is_null() {
-            alloc::handle_alloc_error(layout);
-        }
-        // SAFETY: allocated by the global allocator with the layout of this slice, and
-        // zero is an `AtomicU64`.
-        return unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(memory, entries)) };
-    }
-    (0..entries).map(|_| AtomicU64::new(entry)).collect()
-}
 
 /// The tag of a segment number; it wraps after 2^40 segments.
 #[inline]

@@ -75,11 +75,15 @@ mod segments;
 
 pub(crate) use reserve::Reserve;
 
+use crate::prefetch;
 use crate::probe::probe;
 use crate::sync::{AtomicBool, AtomicU64, Ordering, spin_loop};
+use crate::words::words;
 use crossbeam_utils::CachePadded;
-use directory::{age, directory, id_of, tag_of};
-use segments::{Cell, GROUP, GROUPS, ID_BITS, RESERVED, SEGMENT, Segments, VOID, take};
+use directory::{age, id_of, tag_of};
+use segments::{
+    Cell, GROUP, GROUPS, ID_BITS, RESERVED, SEGMENT, Segments, VOID, bits, ones, place, take,
+};
 use std::fmt;
 
 const CLOSED: u64 = 1;
@@ -182,7 +186,7 @@ impl<T> Injector<T> {
             head: CachePadded::new(AtomicU64::new(start)),
             contested: AtomicU64::new(0),
             reserves: AtomicBool::new(false),
-            directory: directory(entries, never),
+            directory: words(entries, never),
             segments: Segments::new(),
         }
     }
@@ -561,6 +565,11 @@ impl<T> Injector<T> {
     fn publish(&self, id: u32, position: u64, item: T, also: u32) -> Result<(), T> {
         let segment = self.segments.get(id);
         let (group, cell) = place(position);
+        if cell == 0
+            && let Some(next) = segment.groups.get(group + 1)
+        {
+            prefetch::to_write(next, 1);
+        }
         let group = &segment.groups[group];
         let mut item = Some(item);
         write(&group.cells[cell], &mut item);
@@ -587,6 +596,7 @@ impl<T> Injector<T> {
         let (mut group, mut cell) = place(from);
         let mut left = count;
         let (mut done, mut lost) = (0, 0);
+        prefetch::to_write(&segment.groups[group], (cell + count).div_ceil(GROUP));
         while left > 0 {
             let in_group = (GROUP - cell).min(left);
             let mine = bits(cell, in_group);
@@ -745,6 +755,9 @@ impl<T> Injector<T> {
         let segment = self.segments.get(id);
         let (mut group, mut cell) = place(from);
         let (mut position, end) = (from, from + count as u64);
+        if end % SEGMENT as u64 == 0 {
+            self.prefetch_next(end / SEGMENT as u64);
+        }
         while position < end {
             let in_group = (GROUP - cell).min((end - position) as usize);
             for cell in &segment.groups[group].cells[cell..cell + in_group] {
@@ -757,6 +770,17 @@ impl<T> Injector<T> {
         }
         probe!("injector pop: read, not counted");
         self.count(id, count as u32);
+    }
+
+    /// Asks for a segment's cells, which will be read next, if producers have left it already.
+    #[inline]
+    fn prefetch_next(&self, number: u64) {
+        // Relaxed, both: hints.
+        let entry = self.entry(number).load(Ordering::Relaxed);
+        let after = self.entry(number + 1).load(Ordering::Relaxed);
+        if age(entry, number) == 0 && age(after, number + 1) == 0 {
+            prefetch::to_read(self.segments.groups(id_of(entry)), GROUPS);
+        }
     }
 
     /// Settles a claimed run of cells in one group of which some are unpublished:
@@ -848,28 +872,6 @@ fn write<T>(cell: &Cell<T>, item: &mut Option<T>) {
         // (invariant 3), and an empty cell needs no drop.
         unsafe { (*place).write(item) };
     });
-}
-
-/// Group and cell of a position in its segment.
-#[inline]
-fn place(position: u64) -> (usize, usize) {
-    let offset = (position % SEGMENT as u64) as usize;
-    (offset / GROUP, offset % GROUP)
-}
-
-/// `count` set bits from bit `from` on.
-#[inline]
-fn bits(from: usize, count: usize) -> u32 {
-    ((1 << count) - 1) << from
-}
-
-/// The numbers of the set bits, from low to high.
-fn ones(mut word: u32) -> impl Iterator<Item = usize> {
-    std::iter::from_fn(move || {
-        let bit = (word != 0).then(|| word.trailing_zeros() as usize)?;
-        word &= word - 1;
-        Some(bit)
-    })
 }
 
 #[cfg(all(test, workcrew_loom))]

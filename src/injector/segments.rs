@@ -21,7 +21,7 @@
 use crate::probe::probe;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, UnsafeCell, spin_loop};
 use crossbeam_utils::CachePadded;
-use std::mem::MaybeUninit;
+use std::mem::{MaybeUninit, offset_of};
 use std::ptr;
 
 /// Cells in a group: with seven, a group of words fills one cache line exactly,
@@ -43,6 +43,28 @@ pub(super) const ID_MASK: u64 = (1 << ID_BITS) - 1;
 const MAX_SEGMENTS: u64 = ID_MASK;
 
 pub(super) type Cell<T> = UnsafeCell<MaybeUninit<T>>;
+
+/// Group and cell of a position in its segment.
+#[inline]
+pub(super) fn place(position: u64) -> (usize, usize) {
+    let offset = (position % SEGMENT as u64) as usize;
+    (offset / GROUP, offset % GROUP)
+}
+
+/// `count` set bits from bit `from` on.
+#[inline]
+pub(super) fn bits(from: usize, count: usize) -> u32 {
+    ((1 << count) - 1) << from
+}
+
+/// The numbers of the set bits, from low to high.
+pub(super) fn ones(mut word: u32) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let bit = (word != 0).then(|| word.trailing_zeros() as usize)?;
+        word &= word - 1;
+        Some(bit)
+    })
+}
 
 /// Moves the item out of a cell.
 ///
@@ -155,6 +177,18 @@ impl<T> Segments<T> {
         let segment = unsafe { first.add(index as usize) };
         // SAFETY: as above, and chunks live as long as `self`.
         unsafe { &*segment }
+    }
+
+    /// Where this segment's groups lie, for a hint: perhaps nowhere yet.
+    #[inline]
+    pub(super) fn groups(&self, id: u32) -> *const Group<T> {
+        let Located { chunk, index } = locate(id);
+        // Relaxed: nothing is read there.
+        let first = self.chunks[chunk as usize].load(Ordering::Relaxed);
+        let segment = first.wrapping_add(index as usize);
+        segment
+            .wrapping_byte_add(offset_of!(Segment<T>, groups))
+            .cast()
     }
 
     /// A clean segment: all words zero, nobody inside. `None` when there are

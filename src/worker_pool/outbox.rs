@@ -44,13 +44,13 @@ use crate::sync::{
 use crate::unwind;
 use crossbeam_utils::CachePadded;
 
-/// Bytes that all rings of a pool take at most. Within it a ring has room for all
-/// that one worker can deliver before it waits: spilling costs two read-modify-writes
-/// more a result (1.6x in W1b-1024 with a quarter of the room).
-const RINGS_BYTES: usize = 1 << 22;
+/// Bytes that all rings of a pool take at most; what is not used costs nothing. Within it a ring
+/// has room for all that one worker can deliver before it waits, since spilling costs two
+/// read-modify-writes more a result, and a count (2 to 4 times in W1a, with rings of 4,096).
+const RINGS_BYTES: usize = 1 << 23;
 
 /// Slots in a ring: no more than this, no fewer than two.
-const MAX_SLOTS: usize = if cfg!(workcrew_loom) { 2 } else { 1 << 12 };
+const MAX_SLOTS: usize = if cfg!(workcrew_loom) { 2 } else { 1 << 18 };
 
 /// Most results that a taker claims at once.
 const MAX_TAKE: usize = 64;
@@ -133,6 +133,8 @@ impl<R: Send> Outbox<R> {
     /// An outbox with one taker, and each worker's outlet.
     pub(crate) fn new(workers: usize, capacity: usize) -> (Self, Vec<Outlet<R>>) {
         let affordable = RINGS_BYTES / workers / (size_of::<Delivered<R>>() + size_of::<u64>());
+        // A ring's number of slots is a power of two.
+        let affordable = 1 << affordable.max(1).ilog2();
         // A taker's claim keeps its slots until it is handed out.
         let slots = affordable.min(capacity + 1 + MAX_TAKE).clamp(2, MAX_SLOTS);
         let (streams, outlets) = (0..workers)

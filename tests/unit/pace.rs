@@ -37,3 +37,42 @@ fn one_nap_that_pays_brings_the_next() {
     assert!(first.is_some());
     assert_eq!(naps(&waits, 100, LITTLE), 100);
 }
+
+/// How many of so many searches begin with a nap, if each of them is followed by a claim of so
+/// many jobs.
+fn searches_with_a_nap(tempo: &mut Tempo, searches: usize, jobs: usize) -> usize {
+    let naps = (0..searches).filter(|_| {
+        let nap = tempo.should_gather();
+        let _ = tempo.claimed(jobs, jobs);
+        nap
+    });
+    naps.count()
+}
+
+#[test]
+fn a_worker_naps_while_jobs_gather_meanwhile() {
+    let mut tempo = Tempo::default();
+    assert_eq!(
+        searches_with_a_nap(&mut tempo, 1_000, LITTLE as usize),
+        1_000
+    );
+}
+
+#[test]
+fn a_worker_whose_jobs_come_one_at_a_time_hardly_ever_naps() {
+    let mut tempo = Tempo::default();
+    // The searches without one between two naps: 0, 1, 3, 7, ..., 4,095.
+    assert_eq!(searches_with_a_nap(&mut tempo, 8_191, 1), 13);
+    assert_eq!(searches_with_a_nap(&mut tempo, 10 * 8_192, 1), 10);
+}
+
+#[test]
+fn jobs_of_all_claims_since_the_nap_count() {
+    let mut tempo = Tempo::default();
+    for _ in 0..1_000 {
+        assert!(tempo.should_gather());
+        for _ in 0..LITTLE {
+            let _ = tempo.claimed(1, 1);
+        }
+    }
+}
