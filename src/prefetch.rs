@@ -81,7 +81,7 @@ mod tests {
             });
             lines
         };
-        assert_eq!(lines(0), []);
+        assert!(lines(0).is_empty());
         assert_eq!(lines(1), [4096]);
         assert_eq!(lines(3), [4096, 4096 + LINE]);
         assert_eq!(lines(1000).len(), MOST_LINES);
