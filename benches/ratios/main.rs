@@ -93,6 +93,7 @@ fn measure(options: &Options) -> ExitCode {
         gauge.retaken(),
         gauge.disturbed()
     );
+    report::print_distances(gauge.distances());
     bars::print(&record, &futex_calls);
     if let Some(path) = &options.csv {
         match record.write_csv(path) {

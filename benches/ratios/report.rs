@@ -10,6 +10,20 @@ use crate::workloads::Workload;
 const NAME: usize = 22;
 const NUMBER: usize = 25;
 
+/// From so many nanoseconds on the cores are far from each other: not halves of one core.
+const FAR: f64 = 150.0;
+
+/// Prints how far apart the cores were.
+pub(crate) fn print_distances(distances: &[f64]) {
+    let far = distances.iter().filter(|&&nanos| nanos >= FAR).count();
+    println!(
+        "A cache line took {} ns to the other core and back; the cores were far apart, from {FAR} ns on, before {far} of \
+         {} samples.\n",
+        spread(distances),
+        distances.len()
+    );
+}
+
 /// Prints a block of tables for each workload.
 pub(crate) fn print(record: &Record<'_>, subjects: &[&Subject]) {
     for (workload, cells) in record.workloads() {

@@ -1,9 +1,11 @@
-//! Tells whether two cores are there right now.
+//! Tells whether two cores are there right now, and how far apart they are.
 //!
 //! On a shared machine a core can be gone for milliseconds: another process has it, or the host has. What is measured
-//! meanwhile with two or more threads means nothing.
+//! meanwhile with two or more threads means nothing. And two virtual cores are halves of one core at some times and not
+//! at others: a cache line's way there and back then takes many times as long, which moves the ratios too.
 
-use std::hint::black_box;
+use std::hint::{black_box, spin_loop};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,6 +23,9 @@ const RETAKES: u32 = 4;
 /// How often the gauge looks again, pausing in between, before a sample is taken all the same.
 const LOOKS: u32 = 25;
 
+/// How often a cache line goes there and back when its way is measured.
+const TRIPS: u32 = 1_000;
+
 /// Looks at two cores by letting a thread spin on each of them.
 #[derive(Debug)]
 pub struct Gauge {
@@ -30,6 +35,7 @@ pub struct Gauge {
     best: Duration,
     retaken: u32,
     disturbed: u32,
+    distances: Vec<f64>,
 }
 
 impl Gauge {
@@ -42,6 +48,7 @@ impl Gauge {
             best: Duration::MAX,
             retaken: 0,
             disturbed: 0,
+            distances: Vec::new(),
         };
         for _ in 0..20 {
             gauge.both_cores_are_there();
@@ -54,13 +61,13 @@ impl Gauge {
         let mut taken = 0;
         loop {
             let before = self.wait_for_both_cores();
+            let distance = self.distance();
             let outcome = sample();
             taken += 1;
-            if before && self.both_cores_are_there() {
-                return outcome;
-            }
-            if taken > RETAKES {
-                self.disturbed += 1;
+            let steady = before && self.both_cores_are_there();
+            if steady || taken > RETAKES {
+                self.disturbed += u32::from(!steady);
+                self.distances.push(distance);
                 return outcome;
             }
             self.retaken += 1;
@@ -77,6 +84,42 @@ impl Gauge {
     #[must_use]
     pub fn disturbed(&self) -> u32 {
         self.disturbed
+    }
+
+    /// Before each sample that was kept, how many nanoseconds a cache line took to the other core and back.
+    #[must_use]
+    pub fn distances(&self) -> &[f64] {
+        &self.distances
+    }
+
+    fn distance(&self) -> f64 {
+        let line = AtomicU32::new(0);
+        let pass_on = |from: u32| {
+            for trip in 0..TRIPS {
+                // Relaxed: the line itself is all there is.
+                while line.load(Ordering::Relaxed) != 2 * trip + from {
+                    spin_loop();
+                }
+                line.store(2 * trip + from + 1, Ordering::Relaxed);
+            }
+        };
+        let [here, there] = self.cores;
+        if here == there {
+            return 0.0;
+        }
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                pin_to(there);
+                pass_on(1);
+            });
+            let first = scope.spawn(|| {
+                pin_to(here);
+                let start = Instant::now();
+                pass_on(0);
+                start.elapsed().as_nanos() as f64 / f64::from(TRIPS)
+            });
+            first.join().expect("it only counts")
+        })
     }
 
     fn wait_for_both_cores(&mut self) -> bool {

@@ -92,6 +92,7 @@ fn by_default_there_are_as_many_workers_as_the_system_offers() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri refuses no thread")]
 fn a_thread_that_the_system_refuses_is_an_io_error() {
     let error = error_of(builder().stack_size(1 << 46));
     assert!(matches!(error, BuildError::Thread(_)), "{error:?}");
@@ -210,7 +211,7 @@ fn a_panic_in_init_fails_the_build_and_leaves_no_thread() {
 #[test]
 fn a_build_that_fails_swallows_panics_of_the_states_drops() {
     let _watchdog = watchdog();
-    for _ in 0..20 {
+    for _ in 0..if cfg!(miri) { 2 } else { 20 } {
         let error = error_of(builder().workers(4).init(|worker| {
             assert_ne!(worker, 3, "no state");
             PanicsOnDrop
@@ -225,7 +226,7 @@ fn a_build_that_fails_swallows_panics_of_the_states_drops() {
 #[test]
 fn a_build_in_which_all_workers_panic_reports_one_and_swallows_the_others() {
     let _watchdog = watchdog();
-    for _ in 0..20 {
+    for _ in 0..if cfg!(miri) { 2 } else { 20 } {
         let error = error_of(builder().workers(4).on_start(|_| {
             std::panic::panic_any(PanicsOnDrop);
         }));
@@ -282,9 +283,13 @@ fn a_build_that_fails_swallows_panics_of_the_functions_drops() {
         Fault::StartHook,
         Fault::Init,
     ] {
+        if cfg!(miri) && fault == Fault::NoThread {
+            // It refuses none.
+            continue;
+        }
         for in_scope in [false, true] {
             // Now this thread is the last, now another.
-            for _ in 0..10 {
+            for _ in 0..if cfg!(miri) { 1 } else { 10 } {
                 assert_eq!(build(fault, in_scope), Err(()));
             }
         }

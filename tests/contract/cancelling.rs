@@ -99,7 +99,12 @@ fn what_was_not_submitted_cannot_be_cancelled() {
 #[test]
 fn all_that_wait_can_be_cancelled_whatever_the_capacity() {
     let _watchdog = watchdog();
-    for capacity in [1, 2, 5, 64, 300] {
+    let capacities: &[usize] = if cfg!(miri) {
+        &[1, 2, 5]
+    } else {
+        &[1, 2, 5, 64, 300]
+    };
+    for &capacity in capacities {
         for in_deques in [false, true] {
             let (door, pool, results) = busy(capacity);
             let _open = OpenAtEnd(&door);

@@ -278,6 +278,7 @@ fn a_closed_pool_takes_no_job_into_a_reserved_place() {
 #[test]
 fn a_submission_in_a_lane_that_races_close_runs_or_comes_back() {
     let _watchdog = watchdog();
+    const JOBS: u64 = if cfg!(miri) { 30 } else { 200 };
     for round in 0..if cfg!(miri) { 5 } else { 500 } {
         let (pool, results) = crew(2, 64, 4096);
         let start = Barrier::new(3);
@@ -287,7 +288,7 @@ fn a_submission_in_a_lane_that_races_close_runs_or_comes_back() {
                     scope.spawn(|| {
                         let mut lane = pool.submitter();
                         start.wait();
-                        (0..200)
+                        (0..JOBS)
                             .take_while(|&job| lane.submit(value(job)).is_ok())
                             .count() as u64
                     })
@@ -428,7 +429,7 @@ fn what_a_lane_submits_after_cancel_all_runs() {
 #[test]
 fn a_cancellation_in_a_reserved_place_is_not_forgotten() {
     let _watchdog = watchdog();
-    for _ in 0..20 {
+    for _ in 0..if cfg!(miri) { 2 } else { 20 } {
         let (pool, results) = crew(1, 64, 4096);
         let mut lane = lane(&pool, 0);
         pool.wait_idle().unwrap();

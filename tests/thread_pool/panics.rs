@@ -124,7 +124,11 @@ fn a_panic_in_the_start_hook_fails_the_build_and_one_in_the_stop_hook_is_swallow
 fn a_build_that_fails_swallows_panics_of_the_hooks_drops() {
     let _watchdog = watchdog();
     let own = |_: &AlwaysPanicsOnDrop| ();
-    for round in 0..30 {
+    for round in 0..if cfg!(miri) { 6 } else { 30 } {
+        if cfg!(miri) && round % 3 == 2 {
+            // It refuses no thread.
+            continue;
+        }
         let [start, stop, handler] = [(); 3].map(|()| AlwaysPanicsOnDrop);
         let mut builder = ThreadPool::builder()
             .workers(if round % 3 == 0 { 0 } else { 4 })

@@ -51,8 +51,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("worker_pool", &[]),
 ];
 
-/// Every seed is another schedule. Isolation would forbid the clock.
-pub(crate) const MIRI_FLAGS: &str = "-Zmiri-disable-isolation -Zmiri-strict-provenance";
+/// Every seed is another schedule. Isolation would forbid the clock. A panic with a backtrace takes
+/// some seconds, and the tests have thousands of panics.
+pub(crate) const MIRI_FLAGS: &str =
+    "-Zmiri-disable-isolation -Zmiri-strict-provenance -Zmiri-env-set=RUST_BACKTRACE=0";
 
 /// Seconds for the mutants of files that changed since all were swept. In this time most of one
 /// file's are tried; the whole run is for who has changed more.
@@ -234,7 +236,7 @@ fn miri() -> Outcome {
     let outcomes = Mutex::new(Vec::new());
     process::for_each_at_once(&parts, |_, part| {
         let outcome = process::run_aside(&mut test(part));
-        outcomes.lock().unwrap().push(outcome);
+        outcomes.lock().unwrap().push(outcome.map(drop));
     });
     outcomes.into_inner().unwrap().into_iter().collect()
 }

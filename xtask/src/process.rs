@@ -53,15 +53,17 @@ fn check(command: &Command, status: ExitStatus) -> Outcome {
     }
 }
 
-/// As [`run`], for one of several commands at once: the output is printed at the end.
-pub(crate) fn run_aside(command: &mut Command) -> Outcome {
+/// As [`run`], for one of several commands at once: the output is printed at the end. Returns
+/// what went to stdout.
+pub(crate) fn run_aside(command: &mut Command) -> Outcome<String> {
     let output = command
         .output()
         .map_err(|error| format!("cannot start `{}`: {error}", show(command)))?;
-    let text =
+    let [stdout, stderr] =
         [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
-    println!("$ {}\n{}", show(command), text.concat());
-    check(command, output.status)
+    println!("$ {}\n{stdout}{stderr}", show(command));
+    check(command, output.status)?;
+    Ok(stdout)
 }
 
 /// Runs `command` to its end; what it prints to stdout goes to `hear` and on ours, line by

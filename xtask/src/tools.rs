@@ -5,13 +5,17 @@
 use crate::ci::{MIRI_FLAGS, have, need_miri};
 use crate::process::{self, cargo, target_dir};
 use crate::{Outcome, USAGE};
-use std::path::Path;
+use std::fs;
 use std::process::Command;
+use std::sync::Mutex;
 use std::time::Instant;
 
 /// The integration tests that have a size for Miri. The others start programs, fork or count
 /// allocations, or their programs are too many.
-const TESTS: &str = "--test capacity --test contract --test stress --test thread_pool";
+const TESTS: [&str; 4] = ["contract", "thread_pool", "capacity", "stress"];
+
+/// What leaks on purpose: a line for each, with a part of a function's name behind `leak:`.
+const LEAKS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/leaks-on-purpose.txt");
 
 /// What the sanitizers are fast enough for, too.
 const MORE_TESTS: &str = "--test properties";
@@ -25,7 +29,7 @@ pub(crate) fn miri(mut args: &[&str]) -> Outcome {
     let mut seeds = SEEDS;
     let mut flags = MIRI_FLAGS.to_owned();
     let mut target = String::new();
-    let mut tests = "";
+    let mut programs: &[&str] = &[];
     while let [first, rest @ ..] = args {
         args = match (*first, rest) {
             ("--seeds", [number, rest @ ..]) if number.parse::<u32>().is_ok() => {
@@ -41,7 +45,7 @@ pub(crate) fn miri(mut args: &[&str]) -> Outcome {
                 rest
             }
             ("--tests", rest) => {
-                tests = TESTS;
+                programs = &TESTS;
                 rest
             }
             _ => return Err(USAGE.into()),
@@ -51,7 +55,28 @@ pub(crate) fn miri(mut args: &[&str]) -> Outcome {
     let start = Instant::now();
     let test = format!("+nightly miri test --package workcrew{target}");
     let all = format!("{flags} -Zmiri-many-seeds=0..{seeds}");
-    let passed = count(cargo(&format!("{test} --lib {tests}")).env("MIRIFLAGS", all))?;
+    let mut passed = count(cargo(&format!("{test} --lib")).env("MIRIFLAGS", &all))?;
+    if !programs.is_empty() {
+        let names = programs.iter().map(|name| format!(" --test {name}"));
+        let build = format!("{test} --no-run{}", names.collect::<String>());
+        process::run(cargo(&build).env("MIRIFLAGS", &flags))?;
+        let leaks = leaks_on_purpose()?;
+        let mut parts = Vec::new();
+        for program in programs {
+            let leaks = leaks
+                .iter()
+                .filter_map(|test| test.strip_prefix(program)?.strip_prefix("::"));
+            let leaks: Vec<_> = leaks.collect();
+            let others: String = leaks.iter().map(|name| format!(" --skip {name}")).collect();
+            parts.push((format!("{test} --test {program} --{others}"), all.clone()));
+            if !leaks.is_empty() {
+                let leaks = leaks.join(" ");
+                let flags = format!("{all} -Zmiri-ignore-leaks");
+                parts.push((format!("{test} --test {program} -- {leaks}"), flags));
+            }
+        }
+        passed += count_each(&parts)?;
+    }
     // Once each: they are examples, and each is a program of its own.
     let examples = count(cargo(&format!("{test} --doc")).env("MIRIFLAGS", &flags))?;
     println!(
@@ -79,10 +104,10 @@ pub(crate) fn sanitize(args: &[&str]) -> Outcome {
     // The thread sanitizer takes what std does to order threads for no order at all, unless
     // it watches std too.
     let std = if *name == "thread" { "-Zbuild-std" } else { "" };
-    let leaks = Path::new(env!("CARGO_MANIFEST_DIR")).join("leaks-on-purpose.txt");
+    let programs: String = TESTS.map(|name| format!(" --test {name}")).concat();
     // With a target build scripts and macros, which run here, are not watched.
     let test = format!(
-        "+nightly test --package workcrew --lib {TESTS} {MORE_TESTS} --target {host} {std}"
+        "+nightly test --package workcrew --lib{programs} {MORE_TESTS} --target {host} {std}"
     );
     let passed = count(
         cargo(&test)
@@ -93,7 +118,7 @@ pub(crate) fn sanitize(args: &[&str]) -> Outcome {
             )
             // Some tests leak on purpose: only `leak` looks for leaks, and knows these.
             .env("ASAN_OPTIONS", "detect_leaks=0")
-            .env("LSAN_OPTIONS", format!("suppressions={}", leaks.display()))
+            .env("LSAN_OPTIONS", format!("suppressions={LEAKS}"))
             // Much faster than none, and soon compiled.
             .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
@@ -165,6 +190,13 @@ pub(crate) fn deterministic(args: &[&str]) -> Outcome {
     Ok(())
 }
 
+/// The names in [`LEAKS`].
+fn leaks_on_purpose() -> Outcome<Vec<String>> {
+    let text = fs::read_to_string(LEAKS).map_err(|error| format!("{LEAKS}: {error}"))?;
+    let names = text.lines().filter_map(|line| line.strip_prefix("leak:"));
+    Ok(names.map(str::to_owned).collect())
+}
+
 /// Runs tests to their end, with their output on ours. Returns how many passed.
 ///
 /// # Errors
@@ -172,12 +204,36 @@ pub(crate) fn deterministic(args: &[&str]) -> Outcome {
 /// Nothing has passed: then nothing was looked at.
 fn count(command: &mut Command) -> Outcome<usize> {
     let mut passed = 0;
-    process::run_and_hear(command, |line| {
-        // "test result: ok. 46 passed; 0 failed; ..."
-        let result = line.split_once("test result: ok. ");
-        let number = result.and_then(|(_, result)| result.split(' ').next()?.parse().ok());
-        passed += number.unwrap_or(0);
-    })?;
+    process::run_and_hear(command, |line| passed += passed_in(line))?;
+    some(passed)
+}
+
+/// As [`count`], for several commands with their `MIRIFLAGS`, as many at once as there are cores.
+/// One of them may have nothing to run.
+fn count_each(commands: &[(String, String)]) -> Outcome<usize> {
+    let outcomes = Mutex::new(Vec::new());
+    process::for_each_at_once(commands, |_, (args, flags)| {
+        let run = process::run_aside(cargo(args).env("MIRIFLAGS", flags));
+        let passed = run.map(|output| output.lines().map(passed_in).sum::<usize>());
+        outcomes.lock().unwrap().push(passed);
+    });
+    some(
+        outcomes
+            .into_inner()
+            .unwrap()
+            .into_iter()
+            .sum::<Outcome<_>>()?,
+    )
+}
+
+/// How many passed, in a line such as "test result: ok. 46 passed; 0 failed; ...".
+fn passed_in(line: &str) -> usize {
+    let result = line.split_once("test result: ok. ");
+    let number = result.and_then(|(_, result)| result.split(' ').next()?.parse().ok());
+    number.unwrap_or(0)
+}
+
+fn some(passed: usize) -> Outcome<usize> {
     if passed == 0 {
         return Err("no test was run".into());
     }
