@@ -33,6 +33,7 @@ fn a_follow_up_bears_the_index_of_the_job_from_which_it_descends() {
 
 #[test]
 fn follow_ups_keep_a_closed_pool_open_until_they_ran() {
+    const MANY: u64 = if cfg!(miri) { 50 } else { 1000 };
     let _watchdog = watchdog();
     let door = Door::new();
     let inside = door.clone();
@@ -40,7 +41,7 @@ fn follow_ups_keep_a_closed_pool_open_until_they_ran() {
         .workers(2)
         .result_capacity(2)
         .build(move |job, ctx| {
-            if job == 1000 {
+            if job == MANY {
                 inside.pass();
             }
             if job > 0 {
@@ -50,13 +51,13 @@ fn follow_ups_keep_a_closed_pool_open_until_they_ran() {
             job
         })
         .unwrap();
-    pool.submit(1000).unwrap();
+    pool.submit(MANY).unwrap();
     door.wait_for(1);
     pool.close();
     assert!(pool.submit(5).is_err());
     door.open();
-    assert_eq!(results.count(), 1001);
-    assert_eq!(pool.stats().accepted, 1001);
+    assert_eq!(results.count() as u64, MANY + 1);
+    assert_eq!(pool.stats().accepted, MANY + 1);
     assert_conserved(&pool.stats());
 }
 
@@ -96,7 +97,7 @@ fn follow_ups_do_not_count_against_the_capacity() {
 #[test]
 fn a_job_may_push_a_hundred_thousand_follow_ups() {
     let _watchdog = watchdog();
-    const MANY: u64 = if cfg!(miri) { 600 } else { 100_000 };
+    const MANY: u64 = if cfg!(miri) { 300 } else { 100_000 };
     for workers in [1, 2, 4] {
         let (pool, results) = WorkerPool::<u64, u64>::builder()
             .workers(workers)

@@ -87,8 +87,13 @@ fn a_lanes_batches_come_behind_its_single_jobs() {
 #[test]
 fn capacity_is_exact_over_all_lanes_and_the_queue() {
     let _watchdog = watchdog();
-    for capacity in [1, 2, 5, 8, 9, 15, 16, 40, 64, 65, 200] {
-        for lanes in [1, 2, 5, 30] {
+    let (capacities, lanes): (&[usize], &[usize]) = if cfg!(miri) {
+        (&[1, 2, 8, 9], &[1, 2, 5])
+    } else {
+        (&[1, 2, 5, 8, 9, 15, 16, 40, 64, 65, 200], &[1, 2, 5, 30])
+    };
+    for &capacity in capacities {
+        for &lanes in lanes {
             let (door, pool, results) = busy(capacity);
             let _open = OpenAtEnd(&door);
             let mut lanes: Vec<_> = (0..lanes).map(|_| pool.submitter()).collect();

@@ -9,8 +9,10 @@ use workcrew::{SubmitError, ThreadPool, TrySubmitError};
 
 #[test]
 fn every_accepted_closure_runs_once() {
+    const EACH: usize = if cfg!(miri) { 40 } else { 1000 };
     let _watchdog = watchdog();
-    let runs: Arc<Vec<AtomicUsize>> = Arc::new((0..3000).map(|_| AtomicUsize::new(0)).collect());
+    let runs: Arc<Vec<AtomicUsize>> =
+        Arc::new((0..3 * EACH).map(|_| AtomicUsize::new(0)).collect());
     let pool = ThreadPool::builder()
         .workers(3)
         .job_capacity(7)
@@ -23,9 +25,9 @@ fn every_accepted_closure_runs_once() {
         }
     };
     thread::scope(|scope| {
-        scope.spawn(|| (0..1000).for_each(|n| pool.execute(job(n)).unwrap()));
+        scope.spawn(|| (0..EACH).for_each(|n| pool.execute(job(n)).unwrap()));
         scope.spawn(|| {
-            for n in 1000..2000 {
+            for n in EACH..2 * EACH {
                 let mut again = job(n);
                 while let Err(TrySubmitError::Full(back)) = pool.try_execute(again) {
                     again = back;
@@ -33,13 +35,19 @@ fn every_accepted_closure_runs_once() {
                 }
             }
         });
-        assert_eq!(pool.execute_all((2000..3000).map(job)).unwrap(), 1000);
+        assert_eq!(
+            pool.execute_all((2 * EACH..3 * EACH).map(job)).unwrap(),
+            EACH as u64
+        );
     });
     let handle = pool.handle();
     pool.join().unwrap();
     assert!(runs.iter().all(|runs| runs.load(Relaxed) == 1));
     let stats = handle.stats();
-    assert_eq!((stats.accepted, stats.completed), (3000, 3000));
+    assert_eq!(
+        (stats.accepted, stats.completed),
+        (3 * EACH as u64, 3 * EACH as u64)
+    );
     assert_conserved(&stats);
 }
 

@@ -201,13 +201,14 @@ fn others_that_fail_before_they_could_be_cancelled_are_told_too() {
 
 #[test]
 fn at_most_so_many_jobs_of_a_limited_group_run_at_a_time() {
+    const JOBS: usize = if cfg!(miri) { 20 } else { 200 };
     let _watchdog = watchdog();
     for (workers, limit) in [(1, 1), (3, 1), (3, 2), (3, 3), (3, 4)] {
         let pool = pool(workers);
         let (running, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let run = |handle: &ThreadPoolHandle| {
             let outcome = handle.limited_group(limit, |group| {
-                for _ in 0..200 {
+                for _ in 0..JOBS {
                     group.spawn(|| {
                         most.fetch_max(running.fetch_add(1, SeqCst) + 1, SeqCst);
                         thread::yield_now();
@@ -216,7 +217,7 @@ fn at_most_so_many_jobs_of_a_limited_group_run_at_a_time() {
                     });
                 }
             });
-            assert_eq!(outcome.unwrap().len(), 200);
+            assert_eq!(outcome.unwrap().len(), JOBS);
         };
         let handle = &pool.handle();
         run(handle);
@@ -364,13 +365,14 @@ fn nested_groups_on_few_workers_end() {
 /// As for scopes: the complaint is rayon's issue 592.
 #[test]
 fn a_job_that_holds_a_mutex_while_it_waits_in_a_group_meets_no_job_that_wants_it() {
+    const JOBS: usize = if cfg!(miri) { 4 } else { 20 };
     let _watchdog = watchdog();
     for workers in [1, 2] {
         for limit in LIMITS {
             let pool = &pool(workers);
             let lock = &Mutex::new(0);
             let outer = group(&pool.handle(), limit, |outer| {
-                for _ in 0..20 {
+                for _ in 0..JOBS {
                     outer.spawn(move || {
                         let mut number = lock.lock().unwrap();
                         let parts = group(&pool.handle(), limit, |inner| {
@@ -383,8 +385,8 @@ fn a_job_that_holds_a_mutex_while_it_waits_in_a_group_meets_no_job_that_wants_it
                     });
                 }
             });
-            assert_eq!(outer.unwrap().len(), 20);
-            assert_eq!(*lock.lock().unwrap(), 100);
+            assert_eq!(outer.unwrap().len(), JOBS);
+            assert_eq!(*lock.lock().unwrap(), 5 * JOBS);
         }
     }
 }
