@@ -38,6 +38,7 @@ fn a_panicking_job_has_its_outcome_and_its_worker_goes_on() {
 
 #[test]
 fn a_thousand_panics_among_others_all_have_their_outcomes() {
+    const PANICS: u64 = if cfg!(miri) { 50 } else { 1000 };
     let _watchdog = watchdog();
     let (pool, results) = WorkerPool::<u64, u64>::builder()
         .workers(3)
@@ -51,7 +52,7 @@ fn a_thousand_panics_among_others_all_have_their_outcomes() {
         })
         .unwrap();
     let taker = std::thread::spawn(move || {
-        let mut seen = vec![false; 3000];
+        let mut seen = vec![false; 3 * PANICS as usize];
         for outcome in results {
             let job = match outcome.result {
                 Ok(job) => job,
@@ -63,11 +64,11 @@ fn a_thousand_panics_among_others_all_have_their_outcomes() {
         }
         seen
     });
-    pool.submit_all(0..3000).unwrap();
+    pool.submit_all(0..3 * PANICS).unwrap();
     let stats = pool.handle();
     pool.join().unwrap();
     assert!(taker.join().unwrap().into_iter().all(|seen| seen));
-    assert_eq!(stats.stats().panicked, 1000);
+    assert_eq!(stats.stats().panicked, PANICS);
 }
 
 #[test]
