@@ -9,6 +9,9 @@ use workcrew::WorkerPool;
 /// A handle for jobs, once the pool is there.
 type Later = Arc<std::sync::OnceLock<workcrew::Handle<u32, ()>>>;
 
+/// More follow-ups than a deque holds.
+const MANY: u32 = if cfg!(miri) { 280 } else { 1000 };
+
 /// One job pushes more follow-ups than the deque holds, while jobs that submit themselves again
 /// keep the injector non-empty. The follow-ups in the overflow queue run all the same.
 #[test]
@@ -22,8 +25,8 @@ fn follow_ups_in_the_overflow_run_while_submitters_keep_the_queue_full() {
         .workers(1)
         .job_capacity(64)
         .build(move |job, ctx| match job {
-            0 => (1..=1000).for_each(|job| ctx.push(job)),
-            1000 => seen.store(true, Ordering::Relaxed),
+            0 => (1..=MANY).for_each(|job| ctx.push(job)),
+            MANY => seen.store(true, Ordering::Relaxed),
             2000 if !seen.load(Ordering::Relaxed) => drop(again.get().unwrap().submit(2000)),
             _ => {}
         })
@@ -83,7 +86,7 @@ fn submitted_jobs_run_while_follow_ups_keep_the_deque_and_the_overflow_full() {
     let (pool, results) = WorkerPool::<u32, ()>::builder()
         .workers(1)
         .build(move |job, ctx| match job {
-            0 => (0..1000).for_each(|_| ctx.push(1)),
+            0 => (0..MANY).for_each(|_| ctx.push(1)),
             1 if !stopped.load(Ordering::Relaxed) => {
                 begins.store(true, Ordering::Relaxed);
                 ctx.push(1);
@@ -106,6 +109,7 @@ fn submitted_jobs_run_while_follow_ups_keep_the_deque_and_the_overflow_full() {
 #[test]
 fn follow_ups_of_a_long_job_run_while_follow_ups_beget_follow_ups() {
     const PUSHED: usize = 30;
+    const TURNS: usize = if cfg!(miri) { 100 } else { 1000 };
     let _watchdog = watchdog();
     let [turns, ran] = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
     let (seen, counted) = (Arc::clone(&turns), Arc::clone(&ran));
@@ -116,7 +120,7 @@ fn follow_ups_of_a_long_job_run_while_follow_ups_beget_follow_ups() {
             match job {
                 0 => {
                     eventually("the other worker is busy", || {
-                        seen.load(Ordering::Relaxed) >= 1000
+                        seen.load(Ordering::Relaxed) >= TURNS
                     });
                     (0..PUSHED).for_each(|_| ctx.push(2));
                     eventually("the other worker steals", have_run);
