@@ -10,6 +10,10 @@ use std::thread;
 use std::time::Duration;
 use workcrew::{JobError, RecvError, RecvTimeoutError, Results, TryRecvError, WorkerPool};
 
+/// Jobs of a stream, and of one that some of the tests repeat.
+const STREAM: u64 = if cfg!(miri) { 100 } else { 20_000 };
+const SHORT_STREAM: u64 = if cfg!(miri) { 50 } else { 2_000 };
+
 #[test]
 fn every_outcome_has_its_index_its_worker_and_its_result() {
     let _watchdog = watchdog();
@@ -38,7 +42,7 @@ fn one_workers_outcomes_come_in_order_whatever_the_result_capacity() {
         let (pool, results) = crew(1, 10, capacity);
         thread::scope(|scope| {
             scope.spawn(|| {
-                for job in 0..2000 {
+                for job in 0..SHORT_STREAM {
                     pool.submit(value(job)).unwrap();
                 }
                 pool.close();
@@ -66,7 +70,7 @@ fn each_of_several_workers_outcomes_come_in_their_order() {
     let mut last = [0; 3];
     thread::scope(|scope| {
         scope.spawn(|| {
-            pool.submit_all([(); 20_000]).unwrap();
+            pool.submit_all([(); STREAM as usize]).unwrap();
             pool.close();
         });
         for outcome in results {
@@ -75,7 +79,7 @@ fn each_of_several_workers_outcomes_come_in_their_order() {
             last[outcome.worker] = nth;
         }
     });
-    assert_eq!(last.iter().sum::<u64>(), 20_000);
+    assert_eq!(last.iter().sum::<u64>(), STREAM);
 }
 
 #[test]
@@ -152,7 +156,7 @@ fn each_outcome_goes_to_one_of_several_takers() {
             })
             .collect();
         drop(results);
-        for job in 0..20_000 {
+        for job in 0..STREAM {
             pool.submit(value(job)).unwrap();
         }
         pool.close();
@@ -162,7 +166,7 @@ fn each_outcome_goes_to_one_of_several_takers() {
             .collect()
     });
     taken.sort_unstable();
-    assert!(taken.into_iter().eq(0..20_000));
+    assert!(taken.into_iter().eq(0..STREAM));
 }
 
 #[test]
@@ -428,7 +432,7 @@ fn a_taker_may_be_dropped_while_others_wait_and_results_come() {
         let fickle = scope.spawn(move || {
             let mut taken = 0;
             let mut results = results;
-            for round in 0..200 {
+            for round in 0..if cfg!(miri) { 20 } else { 200 } {
                 // Claims some, returns one, and puts the others back.
                 let mut fresh = results.clone();
                 taken += usize::from(fresh.recv().is_ok());
@@ -438,13 +442,13 @@ fn a_taker_may_be_dropped_while_others_wait_and_results_come() {
             }
             taken
         });
-        pool.submit_all((0..5000).map(value)).unwrap();
+        pool.submit_all((0..SHORT_STREAM).map(value)).unwrap();
         pool.close();
         steady.join().unwrap() + fickle.join().unwrap()
     });
     assert_eq!(
         total as u64 + pool.stats().results_discarded + pool.stats().results_waiting,
-        5000
+        SHORT_STREAM
     );
 }
 

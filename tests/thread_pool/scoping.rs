@@ -68,6 +68,7 @@ fn jobs_spawn_further_jobs_into_their_scope() {
         }
     }
     let _watchdog = watchdog();
+    let (depth, expected) = if cfg!(miri) { (3, 27) } else { (6, 729) };
     for workers in [1, 3] {
         let pool = ThreadPool::builder()
             .workers(workers)
@@ -75,8 +76,8 @@ fn jobs_spawn_further_jobs_into_their_scope() {
             .build()
             .unwrap();
         let leaves = AtomicUsize::new(0);
-        pool.scope(|scope| tree(scope, 6, &leaves));
-        assert_eq!(leaves.into_inner(), 729);
+        pool.scope(|scope| tree(scope, depth, &leaves));
+        assert_eq!(leaves.into_inner(), expected);
     }
 }
 
@@ -96,6 +97,7 @@ fn nested_scopes_on_few_workers_end() {
         counts.iter().sum()
     }
     let _watchdog = watchdog();
+    let (depth, leaves) = if cfg!(miri) { (2, 9) } else { (5, 243) };
     for workers in [1, 2] {
         let pool = ThreadPool::builder()
             .workers(workers)
@@ -103,9 +105,9 @@ fn nested_scopes_on_few_workers_end() {
             .build()
             .unwrap();
         let handle = pool.handle();
-        let inside = pool.spawn(move || count(&handle, 5)).unwrap();
-        assert_eq!(count(&pool.handle(), 5), 243);
-        assert_eq!(inside.join().unwrap(), 243);
+        let inside = pool.spawn(move || count(&handle, depth)).unwrap();
+        assert_eq!(count(&pool.handle(), depth), leaves);
+        assert_eq!(inside.join().unwrap(), leaves);
         pool.wait_idle().unwrap();
         assert_conserved(&pool.stats());
     }
