@@ -142,6 +142,8 @@ fn while_init_panics_jobs_end_as_panicked_and_when_it_works_again_so_does_the_wo
     // The state may have been tried for in the background of the last job, in vain.
     pool.submit(true).unwrap();
     results.recv().unwrap().result.unwrap();
+    // A result is there before its job is counted.
+    pool.wait_idle().unwrap();
     let stats = pool.stats();
     assert_eq!((stats.panicked, stats.completed), (6, 1));
     assert_eq!(pool.shutdown().unwrap().len(), 1);
