@@ -233,7 +233,7 @@ pub(crate) struct Tempo {
     /// claimed since.
     gather: Trials,
     napped: bool,
-    gathered: usize,
+    gathered: u64,
 }
 
 impl Default for Tempo {
@@ -257,7 +257,7 @@ impl Tempo {
         if cfg!(workcrew_loom) {
             return false;
         }
-        self.gathered += jobs;
+        self.gathered = self.gathered.saturating_add(jobs as u64);
         let now = sync::clock();
         let brisk = len >= LONG_QUEUE && now - self.since < BRISK * self.jobs;
         self.slow = if brisk {
@@ -278,10 +278,17 @@ impl Tempo {
         }
         let gathered = std::mem::take(&mut self.gathered);
         if std::mem::take(&mut self.napped) {
-            self.gather.judge(gathered >= LITTLE as usize);
+            self.gather.judge(gathered >= LITTLE);
         }
         self.napped = self.gather.is_due();
         self.napped
+    }
+
+    /// The nap did not spare the sleep, so what comes next is not its merit.
+    pub(crate) fn sleeps(&mut self) {
+        if std::mem::take(&mut self.napped) {
+            self.gather.judge(false);
+        }
     }
 
     /// Naps as long as it `pays`, since others are brisk; `head` tells how many jobs have left the

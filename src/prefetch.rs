@@ -73,7 +73,7 @@ mod tests {
     use std::ptr;
 
     #[test]
-    fn each_line_that_begins_in_the_items_is_asked_for_once() {
+    fn each_line_of_aligned_items_is_asked_for_once() {
         let lines = |items: usize| {
             let mut lines = Vec::new();
             each_line(ptr::without_provenance::<[u64; 5]>(4096), items, |line| {

@@ -93,7 +93,7 @@ impl Gauge {
     }
 
     fn distance(&self) -> f64 {
-        let line = AtomicU32::new(0);
+        let (line, ready) = (AtomicU32::new(0), AtomicU32::new(0));
         let pass_on = |from: u32| {
             for trip in 0..TRIPS {
                 // Relaxed: the line itself is all there is.
@@ -110,10 +110,15 @@ impl Gauge {
         thread::scope(|scope| {
             scope.spawn(|| {
                 pin_to(there);
+                ready.store(1, Ordering::Release);
                 pass_on(1);
             });
             let first = scope.spawn(|| {
                 pin_to(here);
+                // The other one is there.
+                while ready.load(Ordering::Acquire) == 0 {
+                    spin_loop();
+                }
                 let start = Instant::now();
                 pass_on(0);
                 start.elapsed().as_nanos() as f64 / f64::from(TRIPS)

@@ -282,10 +282,12 @@ impl<'a, J: Send> Worker<'a, J> {
                     engine,
                     id,
                     patience,
+                    tempo,
                     place,
                     recorder,
                     ..
                 } = self;
+                tempo.sleeps();
                 self.ledger.park();
                 recorder.parks();
                 let has_work = || engine.has_work_for(*id);

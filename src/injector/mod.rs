@@ -565,10 +565,8 @@ impl<T> Injector<T> {
     fn publish(&self, id: u32, position: u64, item: T, also: u32) -> Result<(), T> {
         let segment = self.segments.get(id);
         let (group, cell) = place(position);
-        if cell == 0
-            && let Some(next) = segment.groups.get(group + 1)
-        {
-            prefetch::to_write(next, 1);
+        if cell == 0 && group + 1 < GROUPS {
+            prefetch::to_write(&segment.groups[group + 1], 1);
         }
         let group = &segment.groups[group];
         let mut item = Some(item);

@@ -67,6 +67,18 @@ fn a_worker_whose_jobs_come_one_at_a_time_hardly_ever_naps() {
 }
 
 #[test]
+fn a_burst_after_a_sleep_does_not_pay_for_the_nap_before_it() {
+    let mut tempo = Tempo::default();
+    let naps = (0..1_023).filter(|_| {
+        let nap = tempo.should_gather();
+        tempo.sleeps();
+        let _ = tempo.claimed(100, 100);
+        nap
+    });
+    assert_eq!(naps.count(), 10);
+}
+
+#[test]
 fn jobs_of_all_claims_since_the_nap_count() {
     let mut tempo = Tempo::default();
     for _ in 0..1_000 {
