@@ -200,6 +200,39 @@ impl Trials {
     }
 }
 
+/// Naps before a wait goes on: they pay while each brings a run of events, and are [`Trials`] else.
+#[derive(Clone, Copy, Debug)]
+struct Naps {
+    trials: Trials,
+    /// Whether the last wait began with one, of which nobody has judged.
+    napped: bool,
+}
+
+impl Naps {
+    const fn new(most: u32) -> Self {
+        Self {
+            trials: Trials::new(most),
+            napped: false,
+        }
+    }
+
+    /// Whether a wait shall begin with a nap, if so many events came since the last wait began.
+    fn begin(&mut self, events: u64) -> bool {
+        if self.napped {
+            self.trials.judge(events >= LITTLE);
+        }
+        self.napped = self.trials.is_due();
+        self.napped
+    }
+
+    /// What comes next is not the last nap's merit.
+    fn end_in_vain(&mut self) {
+        if std::mem::take(&mut self.napped) {
+            self.trials.judge(false);
+        }
+    }
+}
+
 /// A crew is brisk while a job takes it fewer nanoseconds than this, its own work for it
 /// included.
 const BRISK: u64 = 60;
@@ -229,10 +262,8 @@ pub(crate) struct Tempo {
     slow: u32,
     /// Naps while others are brisk.
     away: Trials,
-    /// Naps before a search goes on, whether the last one began with one, and how many jobs were
-    /// claimed since.
-    gather: Trials,
-    napped: bool,
+    /// Naps before a search goes on, and how many jobs were claimed since the last search began.
+    gather: Naps,
     gathered: u64,
 }
 
@@ -243,8 +274,7 @@ impl Default for Tempo {
             jobs: 0,
             slow: SLOW,
             away: Trials::new(MOST_LEFT_OUT),
-            gather: Trials::new(MOST_UNGATHERED),
-            napped: false,
+            gather: Naps::new(MOST_UNGATHERED),
             gathered: 0,
         }
     }
@@ -276,19 +306,12 @@ impl Tempo {
         if cfg!(workcrew_loom) {
             return false;
         }
-        let gathered = std::mem::take(&mut self.gathered);
-        if std::mem::take(&mut self.napped) {
-            self.gather.judge(gathered >= LITTLE);
-        }
-        self.napped = self.gather.is_due();
-        self.napped
+        self.gather.begin(std::mem::take(&mut self.gathered))
     }
 
-    /// The nap did not spare the sleep, so what comes next is not its merit.
+    /// The nap did not spare the sleep.
     pub(crate) fn sleeps(&mut self) {
-        if std::mem::take(&mut self.napped) {
-            self.gather.judge(false);
-        }
+        self.gather.end_in_vain();
     }
 
     /// Naps as long as it `pays`, since others are brisk; `head` tells how many jobs have left the
@@ -321,9 +344,7 @@ pub(crate) struct Waits {
     patience: Cell<Patience>,
     /// Outcomes that were there at once since the last wait.
     ready: Cell<u64>,
-    /// Whether that wait began with a nap.
-    napped: Cell<bool>,
-    naps: Cell<Trials>,
+    naps: Cell<Naps>,
 }
 
 impl Waits {
@@ -331,8 +352,7 @@ impl Waits {
         Self {
             patience: Cell::new(Patience::new()),
             ready: Cell::new(0),
-            napped: Cell::new(false),
-            naps: Cell::new(Trials::new(MOST_LEFT_OUT)),
+            naps: Cell::new(Naps::new(MOST_LEFT_OUT)),
         }
     }
 
@@ -382,14 +402,9 @@ impl Waits {
         if cfg!(workcrew_loom) {
             return false;
         }
-        let few = self.ready.take() < LITTLE;
         let mut naps = self.naps.get();
-        if self.napped.take() {
-            naps.judge(!few);
-        }
-        let nap = naps.is_due();
+        let nap = naps.begin(self.ready.take());
         self.naps.set(naps);
-        self.napped.set(nap);
         nap
     }
 }

@@ -24,39 +24,35 @@ pub(crate) const fn ahead<T>() -> u64 {
     }
 }
 
+/// Gives the processor one hint a line, by this instruction.
+macro_rules! hint {
+    ($instruction:literal, $place:ident, $items:ident) => {
+        each_line($place, $items, |line| {
+            #[cfg(all(target_arch = "x86_64", not(any(workcrew_loom, miri))))]
+            // SAFETY: changes neither memory nor registers, whatever the address is.
+            // (Processors without the instruction take it for none.)
+            unsafe {
+                std::arch::asm!(
+                    concat!($instruction, " [{line}]"),
+                    line = in(reg) line,
+                    options(nostack, preserves_flags, readonly),
+                );
+            }
+            let _ = line;
+        })
+    };
+}
+
 /// So many items from this place on will be written. The place may be any.
 #[inline(always)]
 pub(crate) fn to_write<T>(place: *const T, items: usize) {
-    each_line(place, items, |line| {
-        #[cfg(all(target_arch = "x86_64", not(any(workcrew_loom, miri))))]
-        // SAFETY: changes neither memory nor registers, whatever the address is. (Processors
-        // without this instruction take it for none.)
-        unsafe {
-            std::arch::asm!(
-                "prefetchw [{line}]",
-                line = in(reg) line,
-                options(nostack, preserves_flags, readonly),
-            );
-        }
-        let _ = line;
-    });
+    hint!("prefetchw", place, items);
 }
 
 /// So many items from this place on will be read. The place may be any.
 #[inline(always)]
 pub(crate) fn to_read<T>(place: *const T, items: usize) {
-    each_line(place, items, |line| {
-        #[cfg(all(target_arch = "x86_64", not(any(workcrew_loom, miri))))]
-        // SAFETY: as in `to_write`.
-        unsafe {
-            std::arch::asm!(
-                "prefetcht0 [{line}]",
-                line = in(reg) line,
-                options(nostack, preserves_flags, readonly),
-            );
-        }
-        let _ = line;
-    });
+    hint!("prefetcht0", place, items);
 }
 
 #[inline(always)]

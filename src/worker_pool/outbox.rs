@@ -44,9 +44,9 @@ use crate::sync::{
 use crate::unwind;
 use crossbeam_utils::CachePadded;
 
-/// Bytes that all rings of a pool take at most; they are given in a ring's first lap. Within it a ring
-/// has room for all that one worker can deliver before it waits, since spilling costs two
-/// read-modify-writes more a result, and a count (2 to 4 times in W1a, with rings of 4,096).
+/// Bytes that all rings of a pool take at most; they are given in a ring's first lap. Within it
+/// a ring has room for all that one worker can deliver before it waits, since spilling costs two
+/// read-modify-writes more a result, and a count. Chosen by W1a in `benches`.
 const RINGS_BYTES: usize = 1 << 23;
 
 /// Slots in a ring: no more than this, no fewer than two.

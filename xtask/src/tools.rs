@@ -60,21 +60,7 @@ pub(crate) fn miri(mut args: &[&str]) -> Outcome {
         let names = programs.iter().map(|name| format!(" --test {name}"));
         let build = format!("{test} --no-run{}", names.collect::<String>());
         process::run(cargo(&build).env("MIRIFLAGS", &flags))?;
-        let leaks = leaks_on_purpose()?;
-        let mut parts = Vec::new();
-        for program in programs {
-            let leaks = leaks
-                .iter()
-                .filter_map(|test| test.strip_prefix(program)?.strip_prefix("::"));
-            let leaks: Vec<_> = leaks.collect();
-            let others: String = leaks.iter().map(|name| format!(" --skip {name}")).collect();
-            parts.push((format!("{test} --test {program} --{others}"), all.clone()));
-            if !leaks.is_empty() {
-                let leaks = leaks.join(" ");
-                let flags = format!("{all} -Zmiri-ignore-leaks");
-                parts.push((format!("{test} --test {program} -- {leaks}"), flags));
-            }
-        }
+        let parts = apart_from_leaks(&test, &all, programs)?;
         passed += count_each(&parts)?;
     }
     // Once each: they are examples, and each is a program of its own.
@@ -190,6 +176,25 @@ pub(crate) fn deterministic(args: &[&str]) -> Outcome {
     Ok(())
 }
 
+/// For each of these programs a command and its `MIRIFLAGS`, and another for those of its tests
+/// that leak on purpose.
+fn apart_from_leaks(test: &str, flags: &str, programs: &[&str]) -> Outcome<Vec<(String, String)>> {
+    let leaks = leaks_on_purpose()?;
+    let mut commands = Vec::new();
+    for program in programs {
+        let own = |name: &str| Some(name.strip_prefix(program)?.strip_prefix("::")?.to_owned());
+        let leaks: Vec<String> = leaks.iter().filter_map(|name| own(name)).collect();
+        let others: String = leaks.iter().map(|name| format!(" --skip {name}")).collect();
+        let test = format!("{test} --test {program} --");
+        commands.push((format!("{test}{others}"), flags.to_owned()));
+        if !leaks.is_empty() {
+            let flags = format!("{flags} -Zmiri-ignore-leaks");
+            commands.push((format!("{test} {}", leaks.join(" ")), flags));
+        }
+    }
+    Ok(commands)
+}
+
 /// The names in [`LEAKS`].
 fn leaks_on_purpose() -> Outcome<Vec<String>> {
     let text = fs::read_to_string(LEAKS).map_err(|error| format!("{LEAKS}: {error}"))?;
@@ -205,7 +210,7 @@ fn leaks_on_purpose() -> Outcome<Vec<String>> {
 fn count(command: &mut Command) -> Outcome<usize> {
     let mut passed = 0;
     process::run_and_hear(command, |line| passed += passed_in(line))?;
-    some(passed)
+    at_least_one(passed)
 }
 
 /// As [`count`], for several commands with their `MIRIFLAGS`, as many at once as there are cores.
@@ -217,7 +222,7 @@ fn count_each(commands: &[(String, String)]) -> Outcome<usize> {
         let passed = run.map(|output| output.lines().map(passed_in).sum::<usize>());
         outcomes.lock().unwrap().push(passed);
     });
-    some(
+    at_least_one(
         outcomes
             .into_inner()
             .unwrap()
@@ -233,7 +238,7 @@ fn passed_in(line: &str) -> usize {
     number.unwrap_or(0)
 }
 
-fn some(passed: usize) -> Outcome<usize> {
+fn at_least_one(passed: usize) -> Outcome<usize> {
     if passed == 0 {
         return Err("no test was run".into());
     }
