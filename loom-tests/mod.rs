@@ -39,6 +39,7 @@ mod durations;
 mod engine;
 mod gate;
 mod group;
+mod half;
 mod idle;
 mod injector;
 mod lane;

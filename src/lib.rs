@@ -214,6 +214,7 @@
 #[doc(hidden)]
 #[path = "bench.rs"]
 pub mod __bench;
+mod blocks;
 mod carried;
 mod dangling;
 mod deque;
@@ -224,6 +225,7 @@ mod durations;
 mod engine;
 mod error;
 mod gate;
+mod half;
 #[cfg(feature = "histograms")]
 mod histogram;
 mod idle;
