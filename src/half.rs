@@ -2,7 +2,7 @@
 //!
 //! **Promise.** Both halves of a [pair](Half::pair) refer to one value. It is dropped with the
 //! half that is dropped last, by that thread, which sees all that the other did to it; its memory
-//! goes to that thread's [blocks](crate::blocks) (or leaks, if the value's drop panics). Nobody
+//! goes to that thread's [`blocks`] (or leaks, if the value's drop panics). Nobody
 //! waits.
 //!
 //! **Why no `Arc`.** Since there are two, there is nothing to count: a flag says whether one has
