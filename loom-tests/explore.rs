@@ -59,6 +59,7 @@ pub(super) fn explore(name: &str, plan: Plan<'_>, model: impl Fn() + Send + Sync
     // Whatever the environment says: half an exploration would look like a whole one.
     loom.max_permutations = None;
     loom.max_duration = None;
+    loom.checkpoint_file = None;
 
     tell_where_it_failed();
     probe::reset();

@@ -2,11 +2,12 @@
 
 use super::explore::{Bound, Plan, explore};
 use super::parcel::Parcel;
-use crate::engine::Origin;
+use crate::engine::{Origin, Recalls};
 use crate::probe::visit;
 use crate::sync::{Arc, AtomicBool, Ordering, thread};
 use crate::worker_pool::outbox::{Outbox, Outlet};
 use crate::{JobError, Outcome, Results};
+use crossbeam_utils::CachePadded;
 use std::cell::Cell;
 
 pub(super) type Shared = Arc<Outbox<Parcel>>;
@@ -16,7 +17,10 @@ pub(super) fn outbox<const WORKERS: usize>(
 ) -> (Shared, [Outlet<Parcel>; WORKERS], Results<Parcel>) {
     let (outbox, outlets) = Outbox::new(WORKERS, capacity);
     let outbox = Arc::new(outbox);
-    let results = Results::new(Arc::clone(&outbox));
+    let results = Results::new(
+        Arc::clone(&outbox),
+        Arc::new(CachePadded::new(Recalls::new(1))),
+    );
     (outbox, outlets.try_into().unwrap(), results)
 }
 

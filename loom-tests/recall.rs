@@ -123,3 +123,35 @@ fn word_that_was_taken_out_makes_room() {
         assert!(recalls.has(2) && !recalls.has(0));
     });
 }
+
+/// The worker and a taker clear a word that came too late, and a job that waits gets its place.
+#[test]
+fn two_clear_a_late_word_and_spare_the_next() {
+    let plan = Plan {
+        bound: Bound::Exhaustive,
+        floor: 10,
+        events: &["model: a word took the place of another"],
+    };
+    explore("two_clear_a_late_word_and_spare_the_next", plan, || {
+        // One line of two words, and one of them is in use.
+        let recalls = Arc::new(Recalls::new(1));
+        recalls.add(0).unwrap();
+        recalls.add(1).unwrap();
+        let worker = {
+            let recalls = Arc::clone(&recalls);
+            thread::spawn(move || recalls.remove(0))
+        };
+        let canceller = {
+            let recalls = Arc::clone(&recalls);
+            thread::spawn(move || recalls.add(2).is_ok())
+        };
+        recalls.remove(0);
+        worker.join().unwrap();
+        let added = canceller.join().unwrap();
+        if added {
+            visit("model: a word took the place of another");
+        }
+        assert!(!recalls.has(0) && recalls.has(1));
+        assert_eq!(recalls.has(2), added);
+    });
+}

@@ -163,7 +163,8 @@ pub struct SubmitAllError<I: Iterator> {
     pub(crate) accepted: u64,
     pub(crate) would_deadlock: bool,
     pub(crate) rejected: std::vec::IntoIter<I::Item>,
-    pub(crate) rest: I,
+    /// `None` once it has ended.
+    pub(crate) rest: Option<I>,
 }
 
 impl<I: Iterator> SubmitAllError<I> {
@@ -181,7 +182,7 @@ impl<I: Iterator> SubmitAllError<I> {
     /// The jobs that were not accepted, in order: those already drawn from the
     /// iterator, then the rest of it, untouched.
     pub fn into_jobs(self) -> impl Iterator<Item = I::Item> {
-        self.rejected.chain(self.rest)
+        self.rejected.chain(self.rest.into_iter().flatten())
     }
 }
 

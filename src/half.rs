@@ -100,7 +100,7 @@ impl<T: ?Sized> Drop for Half<T> {
     #[inline]
     fn drop(&mut self) {
         let left = &self.inner().left;
-        // [last] Acquire: if the other has left, we see what it did. Hint: else the swap says so.
+        // [last] Acquire: if the other has left, we see what it did. (Else the swap says so.)
         let is_alone = left.load(Ordering::Acquire)
             // [last] AcqRel: either we leave, and the other shall see what we did; or it has left.
             || left.swap(true, Ordering::AcqRel);

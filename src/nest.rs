@@ -162,7 +162,7 @@ impl<T> Nest<T> {
             return Stolen::Nothing;
         }
         probe!("nest steal: top read, bottom not");
-        // Pairs with the light one in `pop`.
+        // [pop] `top` was read before, and `bottom` is after.
         if !barrier::try_heavy() {
             return Stolen::Nothing;
         }
@@ -266,7 +266,7 @@ impl<T> Owner<'_, T> {
         probe!("nest pop: seen, bottom not lowered");
         // [item] Release: the items below are written.
         nest.bottom.store(last, Ordering::Release);
-        // Pairs with the heavy one in `steal`.
+        // [pop] `bottom` is lowered before, and `top` is read after.
         barrier::light();
         // Relaxed: the barrier orders it.
         let top = nest.top.load(Ordering::Relaxed);

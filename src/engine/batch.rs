@@ -71,7 +71,8 @@ impl<J> Engine<J> {
                         accepted: accepted + some as u64,
                         would_deadlock: matches!(why, Refused::WouldDeadlock(())),
                         rejected: rejected.into_iter(),
-                        rest,
+                        // One that has ended is not asked again.
+                        rest: (drawn == CHUNK).then_some(rest),
                     });
                 }
             }

@@ -59,7 +59,8 @@ pub(crate) use lane::Lane;
 pub(crate) use life::{Berth, Left, launch};
 pub(crate) use nested::Roost;
 #[cfg(all(test, workcrew_loom))]
-pub(crate) use recall::{Look, Recalls};
+pub(crate) use recall::Look;
+pub(crate) use recall::Recalls;
 pub(crate) use settings::{MAX_CAPACITY, Settings, settings_methods};
 pub(crate) use worker::{Desk, Exit, Inside, Worker, current_worker, is_inside};
 
@@ -72,13 +73,11 @@ use crate::nest::Nest;
 use crate::pace::{Nap, Pace};
 use crate::probe::probe;
 use crate::recorder::Recorders;
-use crate::sync::{self, AtomicBool, AtomicU64, AtomicUsize, Home, Ordering, barrier};
+use crate::sync::{self, Arc, AtomicBool, AtomicU64, AtomicUsize, Home, Ordering, barrier};
 use crate::tally::WorkerStats;
 use crossbeam_utils::CachePadded;
 use errand::Errands;
 use ledger::{Ledger, Ledgers};
-#[cfg(not(all(test, workcrew_loom)))]
-use recall::Recalls;
 use std::time::Instant;
 
 /// Slots in a worker's deque, for jobs of up to 256 bytes; larger jobs get fewer.
@@ -154,7 +153,7 @@ pub(crate) struct Engine<J> {
     nests: Box<[Nest<Stamped<J>>]>,
     idle: Idle,
     ledgers: Ledgers,
-    recalls: CachePadded<Recalls>,
+    recalls: Arc<CachePadded<Recalls>>,
     /// Where submitters wait for room.
     room: Gate,
     capacity: u64,
@@ -221,7 +220,7 @@ impl<J> Engine<J> {
                 .collect(),
             idle: Idle::new(workers),
             ledgers: Ledgers::new(workers),
-            recalls: CachePadded::new(Recalls::new(capacity)),
+            recalls: Arc::new(CachePadded::new(Recalls::new(capacity))),
             room: Gate::new(),
             capacity: capacity as u64,
             limit: CachePadded::new(AtomicU64::new(capacity as u64)),
@@ -507,6 +506,11 @@ impl<J> Engine<J> {
     pub(crate) fn is_abandoned(&self) -> bool {
         // Relaxed: see `abandon`.
         self.abandoned.load(Ordering::Relaxed)
+    }
+
+    /// For takers, who know what has ended.
+    pub(crate) fn recalls(&self) -> Arc<CachePadded<Recalls>> {
+        Arc::clone(&self.recalls)
     }
 
     /// Makes sure that a job which still waits is not started; see [`recall`].

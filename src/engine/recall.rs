@@ -19,8 +19,10 @@
 //! **Transitions.**
 //!
 //! * add (anybody): 0 to the word, by compare-and-swap.
-//! * remove (the worker that has the job): the word to 0, before the start (then the job
-//!   is dropped instead), and after the end, for a word that came too late.
+//! * remove: the word to 0, by compare-and-swap. The worker that has the job does it before the
+//!   start (then the job is dropped instead), and after the end, for a word that came too late;
+//!   and whoever takes the job's outcome, for one that came later still. (Those that come when
+//!   the outcome has been taken are left to the sweep.)
 //! * sweep (anybody who has seen the pool idle): words of jobs that were accepted before
 //!   to 0, by compare-and-swap. Those are words that came after the end.
 //!
@@ -28,7 +30,8 @@
 //!
 //! 1. Indices are given once. So a word means one job for ever, and one that was cleared
 //!    with right is never missed.
-//! 2. Whoever clears a word has the job, or has seen that it ended.
+//! 2. Whoever clears a word has the job, or has seen that it ended. Before the start it is one
+//!    thread, the worker; afterwards it may be several.
 //!
 //! **Why a waiting job is not missed.** Let C store the word, or the horizon, pass
 //! [`barrier::heavy`] and find that the job waits; let W take the job off its queue (a store
@@ -156,7 +159,7 @@ impl Recalls {
     }
 
     /// Whether anything was ever recalled. Asked by a worker that has taken a job and
-    /// passed a light barrier since.
+    /// passed a light barrier since; and by takers, for whom a later look will do.
     #[inline]
     pub(crate) fn are_used(&self) -> bool {
         // Relaxed: [recall] [horizon] the barriers order it, like the word itself.
@@ -179,8 +182,8 @@ impl Recalls {
         }
     }
 
-    /// Takes out the word of the job that the calling worker has. Returns whether there
-    /// was one.
+    /// Takes out the word of a job that the calling worker has, or that has ended. Returns whether
+    /// there was one.
     #[cold]
     pub(crate) fn remove(&self, index: u64) -> bool {
         let mut found = false;
@@ -188,9 +191,10 @@ impl Recalls {
         for place in self.line(index) {
             // [recall] Acquire: what the canceller did before.
             if place.load(Ordering::Acquire) == index + 1 {
-                // Relaxed: the place becomes free, and nothing comes with it. Nobody else
-                // clears the word (invariant 2).
-                place.store(0, Ordering::Relaxed);
+                // Relaxed, both: the place becomes free, and nothing comes with it. If it fails,
+                // another has cleared it, since the job has ended, and the place may bear the word
+                // of one that waits.
+                let _ = place.compare_exchange(index + 1, 0, Ordering::Relaxed, Ordering::Relaxed);
                 found = true;
             }
         }

@@ -346,9 +346,7 @@ impl ThreadPoolHandle {
                 cancelled: 0,
             });
         }
-        // The workers, and whoever waits when they have left.
-        let reachable = limit <= self.workers();
-        self.group_with(reachable.then(|| Limiter::new(limit)), body)
+        self.group_with(Some(Limiter::new(limit)), body)
     }
 
     fn group_with<'env, B, T, E>(

@@ -102,6 +102,7 @@ impl Drop for Teller {
     fn drop(&mut self) {
         let pushed = self.ended.numbers.add(self.number);
         debug_assert!(pushed.is_ok(), "the window is smaller than the queue");
+        // [ended] it is there before the owner is told.
         self.ended.owner.notify(1);
     }
 }

@@ -37,6 +37,10 @@ impl Stop {
     }
 }
 
+/// Room is made for so many results of a chunk before its first item, and then as they come: a
+/// chunk that stops early needs no more.
+const AHEAD: usize = 1024;
+
 /// What a chunk of a [`ThreadPoolHandle::try_map`] has come to.
 struct Tried<R, E> {
     /// The results of the chunk's first items.
@@ -253,7 +257,7 @@ impl ThreadPoolHandle {
         let shared_out = unwind::catch(|| {
             self.share_out(places.iter_mut(), |(chunk, place), stop| {
                 // Not in the place, which lies beside other jobs'.
-                let mut made = Vec::with_capacity(chunk.len());
+                let mut made = Vec::with_capacity(chunk.len().min(AHEAD));
                 let tried = unwind::catch(|| {
                     for item in *chunk {
                         if stop.is_set() {

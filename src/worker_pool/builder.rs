@@ -122,7 +122,7 @@ impl<'env, J, R, S> Builder<'env, J, R, S> {
             };
             spawn(thread, seat)
         })?;
-        let taker = Results::new(Arc::clone(&outbox));
+        let taker = Results::new(Arc::clone(&outbox), engine.recalls());
         Ok((Handle { engine, outbox }, taker))
     }
 

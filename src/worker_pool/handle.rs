@@ -301,7 +301,7 @@ impl<J: Send, R: Send> Handle<J, R> {
             panicked: totals.panicked,
             cancelled: totals.recalled + totals.left,
             returned: totals.returned,
-            results_waiting: self.outbox.untaken() as u64,
+            results_waiting: self.outbox.waiting() as u64,
             results_discarded: self.outbox.discarded(),
             blocked_submitters: self.engine.blocked_submitters() as u64,
             blocked_workers: self.outbox.blocked_workers() as u64,

@@ -184,6 +184,12 @@ impl<R: Send> Outbox<R> {
         self.sum(|stream| stream.ring.len())
     }
 
+    /// Outcomes that lie here, with those that count against no capacity: what takers put back, and
+    /// what became of jobs that no worker ended.
+    pub(crate) fn waiting(&self) -> usize {
+        self.untaken() + self.strays.len()
+    }
+
     /// Results that lie here, and places that are leased.
     fn reserved(&self) -> usize {
         self.sum(|stream| {

@@ -5,13 +5,14 @@
 use super::JobError;
 use super::hand::Hand;
 use super::outbox::Outbox;
-use crate::engine::is_inside;
+use crate::engine::{Recalls, is_inside};
 use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
 #[cfg(feature = "async")]
 use crate::gate::Turn;
 use crate::pace::{Nap, Pace, Patience};
 use crate::probe::probe;
 use crate::sync::{self, Arc};
+use crossbeam_utils::CachePadded;
 use std::fmt;
 #[cfg(feature = "async")]
 use std::task::{Poll, Waker};
@@ -78,6 +79,7 @@ pub struct Outcome<R> {
 #[must_use = "without a taker, results are discarded"]
 pub struct Results<R: Send> {
     outbox: Arc<Outbox<R>>,
+    recalls: Arc<CachePadded<Recalls>>,
     hand: Hand<R>,
     /// For [`InOrder`](super::InOrder): outcomes below this index are not waited for.
     pub(super) settled: u64,
@@ -89,13 +91,28 @@ pub struct Results<R: Send> {
     turn: Turn,
 }
 
+/// The next outcome in hand. Its job has ended: should it have been cancelled too late, that is
+/// forgotten.
+#[inline]
+fn next<R: Send>(hand: &mut Hand<R>, recalls: &Recalls) -> Option<Outcome<R>> {
+    let outcome = hand.next()?;
+    if recalls.are_used() {
+        recalls.remove(outcome.index);
+    }
+    Some(outcome)
+}
+
 /// Claims a share of what lies there and returns the first.
-fn refill<R: Send>(hand: &mut Hand<R>, outbox: &Outbox<R>) -> Result<Outcome<R>, TryRecvError> {
+fn refill<R: Send>(
+    hand: &mut Hand<R>,
+    outbox: &Outbox<R>,
+    recalls: &Recalls,
+) -> Result<Outcome<R>, TryRecvError> {
     // Asked before the look: results delivered by then will be found.
     let ended = outbox.has_ended();
     outbox.fill(hand);
     probe!("results: taken, not handed out");
-    match hand.next() {
+    match next(hand, recalls) {
         Some(outcome) => Ok(outcome),
         None if ended => Err(TryRecvError::Ended),
         None => Err(TryRecvError::Empty),
@@ -103,8 +120,12 @@ fn refill<R: Send>(hand: &mut Hand<R>, outbox: &Outbox<R>) -> Result<Outcome<R>,
 }
 
 /// As [`refill`]; `None` if a wait might bring something.
-fn look<R: Send>(hand: &mut Hand<R>, outbox: &Outbox<R>) -> Option<Result<Outcome<R>, RecvError>> {
-    match refill(hand, outbox) {
+fn look<R: Send>(
+    hand: &mut Hand<R>,
+    outbox: &Outbox<R>,
+    recalls: &Recalls,
+) -> Option<Result<Outcome<R>, RecvError>> {
+    match refill(hand, outbox, recalls) {
         Ok(outcome) => Some(Ok(outcome)),
         Err(TryRecvError::Ended) => Some(Err(RecvError::Ended)),
         Err(TryRecvError::Empty) => None,
@@ -112,9 +133,10 @@ fn look<R: Send>(hand: &mut Hand<R>, outbox: &Outbox<R>) -> Option<Result<Outcom
 }
 
 impl<R: Send> Results<R> {
-    pub(crate) fn new(outbox: Arc<Outbox<R>>) -> Self {
+    pub(crate) fn new(outbox: Arc<Outbox<R>>, recalls: Arc<CachePadded<Recalls>>) -> Self {
         Self {
             outbox,
+            recalls,
             hand: Hand::default(),
             settled: 0,
             pace: Pace::new(),
@@ -175,9 +197,9 @@ impl<R: Send> Results<R> {
             // What is here is the parent's.
             return Err(TryRecvError::Ended);
         }
-        match self.hand.next() {
+        match next(&mut self.hand, &self.recalls) {
             Some(outcome) => Ok(outcome),
-            None => refill(&mut self.hand, &self.outbox),
+            None => refill(&mut self.hand, &self.outbox, &self.recalls),
         }
     }
 
@@ -220,6 +242,7 @@ impl<R: Send> Results<R> {
         }
         let Self {
             outbox,
+            recalls,
             hand,
             pace,
             patience,
@@ -236,7 +259,7 @@ impl<R: Send> Results<R> {
         let found = outbox
             .ready()
             .wait_politely(nap, patience, outbox.is_hot(), deadline, || {
-                look(hand, outbox)
+                look(hand, outbox, recalls)
             });
         match found {
             Some(taken) => taken.map_err(RecvTimeoutError::from),
@@ -252,17 +275,23 @@ impl<R: Send> Results<R> {
         if self.is_forked() {
             return Poll::Ready(Err(RecvError::Ended));
         }
-        if let Some(outcome) = self.hand.next() {
+        if let Some(outcome) = next(&mut self.hand, &self.recalls) {
             return Poll::Ready(Ok(outcome));
         }
         let Self {
-            outbox, hand, turn, ..
+            outbox,
+            recalls,
+            hand,
+            turn,
+            ..
         } = self;
         if is_inside(Arc::as_ptr(outbox) as usize) {
-            let taken = look(hand, outbox);
+            let taken = look(hand, outbox, recalls);
             return Poll::Ready(taken.unwrap_or(Err(RecvError::WouldDeadlock)));
         }
-        outbox.ready().poll(turn, waker, || look(hand, outbox))
+        outbox
+            .ready()
+            .poll(turn, waker, || look(hand, outbox, recalls))
     }
 
     /// The task waits no longer.
@@ -295,7 +324,7 @@ impl<R: Send> Iterator for Results<R> {
 impl<R: Send> Clone for Results<R> {
     fn clone(&self) -> Self {
         self.outbox.taker_came();
-        Self::new(Arc::clone(&self.outbox))
+        Self::new(Arc::clone(&self.outbox), Arc::clone(&self.recalls))
     }
 }
 

@@ -173,7 +173,7 @@ impl<J: Send, R: Send> Submitter<J, R> {
                 accepted,
                 would_deadlock,
                 rejected: vec![job.into_inner()].into_iter(),
-                rest: jobs,
+                rest: Some(jobs),
             });
         }
         // The batches lie behind what is reserved by now.

@@ -1,6 +1,6 @@
 //! `map` and `map_ordered`: in and out interleaved.
 
-use crate::common::{Door, OpenAtEnd, assert_conserved, watchdog};
+use crate::common::{Door, OpenAtEnd, assert_conserved, eventually, watchdog};
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -530,4 +530,51 @@ fn a_map_in_a_worker_of_its_own_pool_panics_instead_of_waiting() {
         yield_now();
     }
     assert_eq!(verdict.get(), Some(&true));
+}
+
+/// One worker stands in a job all the while, so the pool is never idle. Each map leaves jobs behind
+/// that have ended, and whose outcomes it has not taken.
+#[test]
+fn maps_dropped_half_way_cancel_though_the_pool_is_never_idle() {
+    const MAPS: usize = if cfg!(miri) { 3 } else { 30 };
+    let _watchdog = watchdog();
+    let (door, gate) = (Door::new(), Door::new());
+    let ran = Arc::new(AtomicUsize::new(0));
+    let (behind, between, count) = (door.clone(), gate.clone(), Arc::clone(&ran));
+    let (pool, mut taker) = WorkerPool::<u64, u64>::builder()
+        .workers(2)
+        .job_capacity(64)
+        .build(move |job, _| {
+            match job {
+                1 => behind.pass(),
+                2 => between.pass(),
+                3 => drop(count.fetch_add(1, Ordering::Relaxed)),
+                _ => {}
+            }
+            job
+        })
+        .unwrap();
+    let _open = (OpenAtEnd(&door), OpenAtEnd(&gate));
+    pool.submit(1).unwrap();
+    door.wait_for(1);
+    for _ in 0..MAPS {
+        let mut map = pool.map(&mut taker, std::iter::repeat(0));
+        map.next().unwrap();
+        drop(map);
+        eventually("all but one has ended and is taken", || {
+            while taker.try_recv().is_ok() {}
+            let stats = pool.stats();
+            stats.queued == 0 && stats.running == 1 && stats.results_waiting == 0
+        });
+    }
+    let jobs = [0, 2].into_iter().chain(std::iter::repeat_n(3, 50));
+    let mut map = pool.map(&mut taker, jobs);
+    map.next().unwrap();
+    gate.wait_for(1);
+    drop(map);
+    gate.open();
+    door.open();
+    pool.join().unwrap();
+    // The worker may have taken some from the queue before, and not started them: these too.
+    assert_eq!(ran.load(Ordering::Relaxed), 0);
 }

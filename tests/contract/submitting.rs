@@ -475,3 +475,19 @@ fn what_was_done_before_submit_is_seen_by_the_job_and_what_the_job_did_by_the_ta
     });
     assert_eq!(pool.stats().completed, rounds);
 }
+
+#[test]
+fn an_iterator_that_has_ended_is_not_asked_again() {
+    let (pool, _results) = WorkerPool::<u64, u64>::builder()
+        .build(|job, _| job)
+        .unwrap();
+    pool.close();
+    let mut number = 0;
+    // It goes on after its end.
+    let jobs = std::iter::from_fn(|| {
+        number += 1;
+        (number != 3).then_some(number)
+    });
+    let back = pool.submit_all(jobs).unwrap_err().into_jobs();
+    assert_eq!(back.take(10).collect::<Vec<_>>(), [1, 2]);
+}

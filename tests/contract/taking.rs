@@ -1,8 +1,8 @@
 //! Results come as they complete, each to one taker; a full results queue makes workers wait.
 
 use crate::common::{
-    Door, OpenAtEnd, PanicsOnDrop, Task, assert_conserved, behind, crew, eventually, value,
-    watchdog,
+    Door, OpenAtEnd, PanicsOnDrop, Task, assert_conserved, behind, crew, drop_while_panicking,
+    eventually, value, watchdog,
 };
 use std::collections::HashSet;
 use std::sync::{Arc, Barrier, Mutex};
@@ -471,4 +471,35 @@ fn an_error_says_why_there_is_no_result() {
         panic.into_payload().downcast_ref::<String>().unwrap(),
         "number 7"
     );
+}
+
+/// What a taker had claimed and did not hand out, and what became of jobs that never ran.
+#[test]
+fn results_that_came_back_count_as_waiting() {
+    let _watchdog = watchdog();
+    let door = Door::new();
+    let (pool, mut results) = crew(1, 100, 100);
+    pool.submit_all((0..64).map(value)).unwrap();
+    pool.wait_idle().unwrap();
+    let mut other = results.clone();
+    other.try_recv().unwrap();
+    drop(other);
+    let mut waiting = pool.stats().results_waiting;
+    assert_eq!(waiting, 63);
+    while results.try_recv().is_ok() {
+        waiting -= 1;
+    }
+    assert_eq!((waiting, pool.stats().results_waiting), (0, 0));
+
+    pool.submit(behind(&door, 0)).unwrap();
+    door.wait_for(1);
+    pool.submit_all((0..50).map(value)).unwrap();
+    let handle = pool.handle();
+    let ended = thread::spawn(move || drop_while_panicking(|| pool));
+    eventually("it is closed", || handle.is_closed());
+    door.open();
+    ended.join().unwrap();
+    let waiting = handle.stats().results_waiting;
+    assert_eq!(waiting, 51);
+    assert_eq!(results.count() as u64, waiting);
 }

@@ -3,7 +3,7 @@
 use crate::common::{Door, OpenAtEnd, assert_conserved, eventually, watchdog};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
-use workcrew::{Failure, JobError, Results, WorkerPool};
+use workcrew::{CancelError, Failure, JobError, Results, WorkerPool};
 
 type Pool = WorkerPool<u64, Result<u64, String>>;
 type Taker = Results<Result<u64, String>>;
@@ -334,4 +334,26 @@ fn a_taker_may_cancel_all_at_the_first_failure() {
             Err(error) => assert!(matches!(error, JobError::Cancelled) && (5..20).contains(&index)),
         }
     }
+}
+
+/// One worker stands in a job all the while, so nothing is forgotten by an idle pool.
+#[test]
+fn failures_cancel_the_rest_though_the_pool_is_never_idle() {
+    const FAILURES: u64 = if cfg!(miri) { 3 } else { 30 };
+    let _watchdog = watchdog();
+    let door = Door::new();
+    let (pool, mut results) = pool(2, 64, &door);
+    let _open = OpenAtEnd(&door);
+    pool.submit(300).unwrap();
+    door.wait_for(1);
+    for _ in 0..FAILURES {
+        let error = pool.try_map(&mut results, [100].into_iter().chain(0..60));
+        assert_eq!(error.unwrap_err().position, 0);
+    }
+    // There is room to cancel 128 jobs, and 30 times 60 were.
+    let crowded = (0..64).filter(|_| {
+        let job = pool.submit(0).unwrap();
+        pool.cancel(job) == Err(CancelError::Crowded)
+    });
+    assert_eq!(crowded.count(), 0);
 }

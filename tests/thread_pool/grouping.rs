@@ -604,7 +604,7 @@ fn a_group_ends_whatever_becomes_of_its_pool() {
                 }
             });
             // The tickets come back, and are dropped.
-            let tickets = limit.filter(|limit| *limit <= 1).unwrap_or(5);
+            let tickets = limit.map_or(5, |limit| limit.min(5));
             assert_eq!(pool.shutdown_now().unwrap().len(), tickets);
             opener.join().unwrap();
         }));
@@ -636,4 +636,33 @@ fn a_limit_as_high_as_the_workers_holds_in_a_closed_pool_too() {
         door.open();
     });
     assert_eq!(outcome.unwrap(), [false, true]);
+}
+
+#[test]
+fn no_more_jobs_are_handed_back_than_may_run_at_a_time() {
+    let _watchdog = watchdog();
+    let door = Door::new();
+    let _open = OpenAtEnd(&door);
+    let pool = busy(1, 100, &door);
+    let handle = pool.handle();
+    thread::scope(|scope| {
+        let group = scope.spawn(|| {
+            handle.limited_group(2, |group| {
+                for number in 0..9 {
+                    group.spawn(move || Ok::<_, ()>(number));
+                }
+            })
+        });
+        eventually("some are queued", || pool.stats().queued == 2);
+        let handle = pool.handle();
+        let ended = scope.spawn(|| pool.shutdown_now().unwrap());
+        eventually("it is closed", || handle.is_closed());
+        door.open();
+        let back = ended.join().unwrap();
+        // Each could be run in a thread of its own.
+        assert!(back.len() <= 2, "{} jobs", back.len());
+        back.into_iter().for_each(|job| job.run());
+        let numbers = group.join().unwrap().unwrap();
+        assert!(numbers.into_iter().eq(0..9));
+    });
 }

@@ -316,3 +316,13 @@ fn a_worker_that_waits_for_its_map_runs_no_other_job() {
     pool.join().unwrap();
     assert_eq!(met.load(Relaxed), 5);
 }
+
+/// Room for all results would be four tebibytes.
+#[test]
+fn no_room_is_made_for_what_never_runs() {
+    let _watchdog = watchdog();
+    let pool = pool(1, 10);
+    let items = &[(); 1 << 29];
+    let error = pool.try_map(items, |()| Err::<[u64; 1024], _>("no"));
+    assert_eq!(error.unwrap_err().position, 0);
+}

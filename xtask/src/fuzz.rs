@@ -24,10 +24,10 @@ const AGAIN: u64 = 200;
 const ARTIFACTS: &str = "fuzz/artifacts/programs";
 
 pub(crate) fn run(args: &[&str]) -> Outcome {
-    let minutes: f64 = match args {
-        ["--minutes", minutes] => process::number("--minutes", minutes)?,
-        _ => return Err(USAGE.into()),
+    let ["--minutes", minutes] = args else {
+        return Err(USAGE.into());
     };
+    let seconds = process::seconds(minutes)?;
     install()?;
     process::run(&mut cargo_fuzz("build"))?;
 
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
     let mut fuzzer = cargo_fuzz("run");
     fuzzer
         .arg("--")
-        .arg(format!("-max_total_time={}", (minutes * 60.0) as u64))
+        .arg(format!("-max_total_time={seconds}"))
         .arg(format!("-timeout={SECONDS_FOR_ONE}"))
         .arg(format!("-max_len={LONGEST_INPUT}"))
         // Longer inputs soon.

@@ -21,7 +21,7 @@ use crate::process::{for_each_at_once, number, target_dir};
 use crate::{Outcome, USAGE};
 use instrument::Mutant;
 use jury::{Jury, Trial};
-use record::Trials;
+use record::{Entries, Trials};
 use report::Report;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -78,7 +78,12 @@ impl<'a> Choice<'a> {
         }
     }
 
-    fn choose<'m>(self, mutants: &'m [Mutant], report: &Report) -> Outcome<Vec<&'m Mutant>> {
+    fn choose<'m>(
+        self,
+        mutants: &'m [Mutant],
+        entries: &Entries,
+        report: &Report,
+    ) -> Outcome<Vec<&'m Mutant>> {
         let choose = |is_chosen: &dyn Fn(&Mutant) -> bool| {
             let chosen = mutants.iter().filter(|mutant| is_chosen(mutant));
             chosen.collect::<Vec<_>>()
@@ -98,7 +103,7 @@ impl<'a> Choice<'a> {
             }
             Self::Shard { remainder, of } => choose(&|mutant| mutant.id % of == remainder),
             Self::Changed(_) => {
-                let changed = record::changed(mutants)?;
+                let changed = record::changed(entries)?;
                 println!("changed: {}", Vec::from_iter(changed.clone()).join(", "));
                 // Those that may survive would take the longest.
                 choose(&|mutant| changed.contains(&*mutant.file) && !report.allows(mutant))
@@ -112,8 +117,10 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
     let work = target_dir("mutants");
     let copy = work.join("copy");
     let (mutants, edges) = instrument::copy_to(&copy)?;
+    // At once: the run may take an hour, in which files are edited.
+    let entries = record::entries(&mutants)?;
     let mut report = Report::new()?;
-    let chosen = choice.choose(&mutants, &report)?;
+    let chosen = choice.choose(&mutants, &entries, &report)?;
     println!("{} mutants, {} of them chosen", mutants.len(), chosen.len());
     if chosen.is_empty() && choice != Choice::Hints {
         return Ok(());
@@ -123,7 +130,7 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
         jury.try_without_hints()?;
     }
 
-    let known = Trials::open(&work, &mutants, &jury)?;
+    let known = Trials::open(&work, &mutants, &entries, &jury)?;
     let deadline = match choice {
         Choice::Changed(limit) => Some(Instant::now() + limit),
         _ => None,
@@ -139,7 +146,7 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
     report.print();
     report.outcome()?;
     if choice == Choice::All {
-        record::set_swept(&mutants)?;
+        record::set_swept(&entries)?;
     }
     Ok(())
 }

@@ -118,6 +118,16 @@ pub(crate) fn number<T: FromStr<Err: Display>>(option: &str, text: &str) -> Outc
         .map_err(|error| format!("{option} {text}: {error}"))
 }
 
+/// The seconds of `--minutes`: at least one, or nothing would be looked at.
+pub(crate) fn seconds(minutes: &str) -> Outcome<u64> {
+    let seconds = number::<f64>("--minutes", minutes)? * 60.0;
+    if seconds >= 1.0 {
+        Ok(seconds as u64)
+    } else {
+        Err(format!("--minutes {minutes}: less than a second"))
+    }
+}
+
 /// Waits for `child`, which is killed when it takes longer than `limit`: then there is no status.
 pub(crate) fn wait_at_most(child: &mut Child, limit: Duration) -> Outcome<Option<ExitStatus>> {
     let start = Instant::now();

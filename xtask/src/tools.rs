@@ -6,13 +6,14 @@ use crate::ci::{MIRI_FLAGS, have, need_miri};
 use crate::process::{self, cargo, target_dir};
 use crate::{Outcome, USAGE};
 use std::fs;
+use std::num::NonZero;
 use std::process::Command;
 use std::sync::Mutex;
 use std::time::Instant;
 
-/// The integration tests that have a size for Miri. The others start programs, fork or count
-/// allocations, or their programs are too many.
-const TESTS: [&str; 4] = ["contract", "thread_pool", "capacity", "stress"];
+/// The integration tests that have a size for Miri. The others start programs, fork, count
+/// allocations, need a feature, or their programs are too many.
+const TESTS: [&str; 5] = ["contract", "thread_pool", "awaiting", "capacity", "stress"];
 
 /// What leaks on purpose: a line for each, with a part of a function's name behind `leak:`.
 const LEAKS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/leaks-on-purpose.txt");
@@ -32,7 +33,7 @@ pub(crate) fn miri(mut args: &[&str]) -> Outcome {
     let mut programs: &[&str] = &[];
     while let [first, rest @ ..] = args {
         args = match (*first, rest) {
-            ("--seeds", [number, rest @ ..]) if number.parse::<u32>().is_ok() => {
+            ("--seeds", [number, rest @ ..]) if number.parse::<NonZero<u32>>().is_ok() => {
                 seeds = number;
                 rest
             }
@@ -123,7 +124,7 @@ pub(crate) fn shuttle(mut args: &[&str]) -> Outcome {
     let mut filter = "";
     while let [first, rest @ ..] = args {
         args = match (*first, rest) {
-            ("--schedules", [number, rest @ ..]) if number.parse::<u32>().is_ok() => {
+            ("--schedules", [number, rest @ ..]) if number.parse::<NonZero<u32>>().is_ok() => {
                 schedules = number;
                 rest
             }
@@ -207,28 +208,22 @@ fn leaks_on_purpose() -> Outcome<Vec<String>> {
 /// # Errors
 ///
 /// Nothing has passed: then nothing was looked at.
-fn count(command: &mut Command) -> Outcome<usize> {
+pub(crate) fn count(command: &mut Command) -> Outcome<usize> {
     let mut passed = 0;
     process::run_and_hear(command, |line| passed += passed_in(line))?;
     at_least_one(passed)
 }
 
 /// As [`count`], for several commands with their `MIRIFLAGS`, as many at once as there are cores.
-/// One of them may have nothing to run.
 fn count_each(commands: &[(String, String)]) -> Outcome<usize> {
     let outcomes = Mutex::new(Vec::new());
     process::for_each_at_once(commands, |_, (args, flags)| {
         let run = process::run_aside(cargo(args).env("MIRIFLAGS", flags));
-        let passed = run.map(|output| output.lines().map(passed_in).sum::<usize>());
+        let passed = run.map(|output| output.lines().map(passed_in).sum());
+        let passed = passed.and_then(at_least_one);
         outcomes.lock().unwrap().push(passed);
     });
-    at_least_one(
-        outcomes
-            .into_inner()
-            .unwrap()
-            .into_iter()
-            .sum::<Outcome<_>>()?,
-    )
+    outcomes.into_inner().unwrap().into_iter().sum()
 }
 
 /// How many passed, in a line such as "test result: ok. 46 passed; 0 failed; ...".

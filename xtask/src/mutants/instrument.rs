@@ -71,6 +71,7 @@ const CALLS: &[&str] = &[
     "count",
     "contest",
     "fetch_max",
+    "swallow",
     "discard_all",
     "leave",
     "found",
@@ -101,7 +102,9 @@ const CALLS: &[&str] = &[
 
 /// A condition that asks one of these is false, or the line's part of it.
 const QUESTIONS: &[&str] = &[
+    "contest",
     "has_work",
+    "has_work_for",
     "has_published",
     "published_behind",
     "is_contested",
@@ -459,6 +462,15 @@ impl Site<'_> {
                 "if let Some({}) = (!{is}).then(|| look()).flatten() {{",
                 look.trim_end_matches(')')
             )
+        } else if let Some(barrier) = changed.strip_prefix("if !barrier::try_heavy() {") {
+            // Left out, and nothing is refused.
+            format!("if !({is} || barrier::try_heavy()) {{{barrier}")
+        } else if let Some((name, question)) = changed
+            .strip_prefix("let ")
+            .and_then(|rest| rest.strip_suffix(';')?.split_once(" = || "))
+            .filter(|(_, question)| asks(question))
+        {
+            format!("let {name} = || !{is} && ({question});")
         } else if let Some(rest) = changed.strip_prefix("|| ").filter(|rest| asks(rest)) {
             match rest.strip_suffix(" {") {
                 Some(rest) => format!("|| !{is} && ({rest}) {{"),

@@ -11,7 +11,7 @@
 
 use super::VARIABLE;
 use super::instrument::{ALL_HINTS, Edge, Mutant};
-use super::record::append;
+use super::record::{append, checksum};
 use crate::Outcome;
 use crate::loom::{self, CANARY, Failure, Test};
 use crate::process::{cargo, for_each_at_once};
@@ -198,10 +198,12 @@ impl Jury {
         ordinary.as_deref().map_err(Clone::clone)
     }
 
-    /// Those that are fast enough, the fastest first. What was measured once is kept in
-    /// a file, since it only decides the order, and see `judge_again`.
+    /// Those that are fast enough, the fastest first. All have passed without a mutant: what was
+    /// measured is kept in a file, but for this very code.
     fn measure(&self, tests: Vec<Test>, file: &str) -> Outcome<Vec<Judge>> {
-        let file = self.work.join(file);
+        let code = ["src", "loom-tests", "tests"].map(|folder| self.copy.join(folder));
+        let code = checksum(&code)?;
+        let file = self.work.join(format!("{file} {code:016x}"));
         let known = fs::read_to_string(&file).unwrap_or_default();
         let known: BTreeMap<_, _> = known
             .lines()
@@ -249,21 +251,28 @@ impl Jury {
 
     /// All models with no hint: what is called a hint must be one.
     pub(super) fn try_without_hints(&self) -> Outcome {
-        let red = Mutex::new(Vec::new());
+        let (red, slow) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
         for_each_at_once(&self.models, |_, model| {
             // Without hints it may be slower, or miss its rare event.
             let limit = (model.time * PATIENCE).max(LEAST);
+            let name = model.test.to_string();
             match self.judge_value(&model.test, ALL_HINTS, limit, false) {
-                Ok(Verdict::Red) => red.lock().unwrap().push(model.test.to_string()),
+                Ok(Verdict::Red) => red.lock().unwrap().push(name),
+                Ok(Verdict::TimedOut) => slow.lock().unwrap().push(name),
                 Ok(_) => {}
                 Err(why) => red.lock().unwrap().push(why),
             }
         });
-        let red = red.into_inner().unwrap();
+        let (red, slow) = (red.into_inner().unwrap(), slow.into_inner().unwrap());
         if red.is_empty() {
             println!(
-                "{} models, none of them red without the hints",
-                self.models.len()
+                "{} models, none of them red without the hints; too slow to tell: {}",
+                self.models.len(),
+                if slow.is_empty() {
+                    "none".into()
+                } else {
+                    slow.join(", ")
+                }
             );
             Ok(())
         } else {

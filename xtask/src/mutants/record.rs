@@ -45,9 +45,13 @@ pub(super) struct Trials {
 
 impl Trials {
     /// Opens the file, and reads what is known.
-    pub(super) fn open(work: &Path, mutants: &[Mutant], jury: &Jury) -> Outcome<Self> {
+    pub(super) fn open(
+        work: &Path,
+        mutants: &[Mutant],
+        entries: &Entries,
+        jury: &Jury,
+    ) -> Outcome<Self> {
         let file = work.join("trials");
-        let entries = entries(mutants)?;
         let mut heads = BTreeMap::new();
         let mut alike = BTreeMap::new();
         for mutant in mutants {
@@ -87,32 +91,54 @@ pub(super) fn append(file: &Path, line: &str) -> Outcome {
 }
 
 /// The files with mutants that are not as they were when all was swept.
-pub(super) fn changed(mutants: &[Mutant]) -> Outcome<BTreeSet<&str>> {
+pub(super) fn changed(entries: &Entries) -> Outcome<BTreeSet<&str>> {
     let swept = fs::read_to_string(SWEPT).map_err(|error| format!("{SWEPT}: {error}"))?;
     let swept: BTreeSet<_> = swept.lines().collect();
-    let entries = entries(mutants)?.into_iter();
     Ok(entries
+        .iter()
         .filter(|(_, entry)| !swept.contains(entry.as_str()))
-        .map(|(file, _)| file)
+        .map(|(file, _)| &**file)
         .collect())
 }
 
-/// All is in order now.
-pub(super) fn set_swept(mutants: &[Mutant]) -> Outcome {
+/// All was in order when the files were so.
+pub(super) fn set_swept(entries: &Entries) -> Outcome {
     let mut text = SWEPT_HEAD.to_owned();
-    for entry in entries(mutants)?.into_values() {
-        text += &(entry + "\n");
+    for entry in entries.values() {
+        text += &format!("{entry}\n");
     }
     fs::write(SWEPT, text).map_err(|error| format!("{SWEPT}: {error}"))
 }
 
 /// Each file with mutants, and what stands of it in the records.
-fn entries(mutants: &[Mutant]) -> Outcome<BTreeMap<&str, String>> {
+pub(super) type Entries = BTreeMap<String, String>;
+
+/// As the files are now.
+pub(super) fn entries(mutants: &[Mutant]) -> Outcome<Entries> {
     let files: BTreeSet<&str> = mutants.iter().map(|mutant| &*mutant.file).collect();
     files
         .into_iter()
-        .map(|file| Ok((file, entry(file)?)))
+        .map(|file| Ok((file.to_owned(), entry(file)?)))
         .collect()
+}
+
+/// A checksum of all text in some folders.
+pub(super) fn checksum(folders: &[PathBuf]) -> Outcome<u64> {
+    let mut sum = Checksum(0xcbf2_9ce4_8422_2325);
+    let mut paths = folders.to_vec();
+    while let Some(path) = paths.pop() {
+        let io = |error| format!("{}: {error}", path.display());
+        if path.is_dir() {
+            let entries = fs::read_dir(&path).map_err(io)?;
+            let mut entries: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+            entries.sort();
+            paths.extend(entries);
+        } else {
+            sum.add(&path.to_string_lossy());
+            sum.add(&fs::read_to_string(&path).map_err(io)?);
+        }
+    }
+    Ok(sum.0)
 }
 
 fn entry(file: &str) -> Outcome<String> {

@@ -80,7 +80,7 @@ impl Report {
             let own = mutants.iter().copied();
             let own: Vec<_> = own.filter(|mutant| mutant.is_on(edge)).collect();
             if own.is_empty() {
-                continue;
+                self.bad.push(format!("NO MUTANT: {edge}"));
             }
             for name in &edge.models {
                 let Some(model) = jury.model(name) else {
