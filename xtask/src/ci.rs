@@ -3,7 +3,7 @@
 use crate::loom::{self, cargo_loom};
 use crate::mutants;
 use crate::process::{self, cargo, run_cargo, target_dir};
-use crate::{Outcome, USAGE, tools};
+use crate::{Outcome, USAGE, instructions, tools};
 use std::collections::BTreeSet;
 use std::env::consts::EXE_SUFFIX;
 use std::fs;
@@ -24,6 +24,7 @@ const STEPS: &[Step] = &[
     ("features", features),
     ("docs", docs),
     ("msrv", msrv),
+    ("instructions", instructions::run_if_possible),
     ("examples", examples),
     ("deterministic", deterministic),
     ("loom", loom),
@@ -37,7 +38,7 @@ const TEST: &str = "test";
 
 /// The oldest toolchain that must build the library: `rust-version` in the root
 /// `Cargo.toml`, which has two parts, and a patch number.
-const MSRV: &str = concat!(env!("CARGO_PKG_RUST_VERSION"), ".0");
+pub(crate) const MSRV: &str = concat!(env!("CARGO_PKG_RUST_VERSION"), ".0");
 
 /// Every example, with arguments that keep it short.
 const EXAMPLES: &[(&str, &[&str])] = &[

@@ -2,6 +2,7 @@
 
 mod ci;
 mod fuzz;
+mod instructions;
 mod loom;
 mod mutants;
 mod process;
@@ -35,6 +36,9 @@ Usage:
       Plays random programs against their models, drawn by libFuzzer, and keeps those that fail.
   cargo xtask soak --minutes N [--seed S]
       Runs pools of both kinds, one after the other, under more load than the machine can bear.
+  cargo xtask instructions [--update]
+      Counts the instructions of each path of one thread, beside those of the baseline. Fails if
+      one has grown by more than 3 %. --update makes the numbers the baseline.
   cargo xtask ci [--after-tests] [--only STEP]
       Runs the steps of CI and stops at the first failure.
       --after-tests leaves out what `cargo test` has done already.";
@@ -49,6 +53,7 @@ fn main() -> ExitCode {
         Some((&"loom", rest)) => loom::run(rest),
         Some((&"mutants", rest)) => mutants::run(rest),
         Some((&"fuzz", rest)) => fuzz::run(rest),
+        Some((&"instructions", rest)) => instructions::run(rest),
         Some((&"soak", rest)) => soak::run(rest),
         Some((&"miri", rest)) => tools::miri(rest),
         Some((&"sanitize", rest)) => tools::sanitize(rest),

@@ -94,7 +94,7 @@ pub(crate) fn read(command: &mut Command) -> Outcome<String> {
 }
 
 /// Whether `command` can be run at all; says nothing.
-fn works(command: &mut Command) -> bool {
+pub(crate) fn works(command: &mut Command) -> bool {
     command
         .stdout(Stdio::null())
         .stderr(Stdio::null())
