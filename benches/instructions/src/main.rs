@@ -173,51 +173,59 @@ fn injector_pop_batch() {
     });
 }
 
-/// A pool whose queue has had as many jobs as it will have, and whose worker stands in a job.
+/// As many jobs as a queue has had at once before the path is walked, so that this allocates
+/// nothing.
+const DEEPEST: usize = TIMES + TIMES / 2;
+
+/// A pool whose worker stands in a job.
 fn held_pool() -> (WorkerPool<u64, u64>, Results<u64>, Door) {
-    let door = Door::default();
-    let behind = door.clone();
+    let doors = [(); 2].map(|()| Door::default());
+    let behind = doors.clone();
     let (pool, mut results) = WorkerPool::builder()
         .workers(1)
         .job_capacity(2 * TIMES)
         .result_capacity(2 * TIMES)
         .build(move |job, _| {
-            if job == u64::MAX {
-                behind.pass();
+            if let Some(door) = behind.get(job as usize) {
+                door.pass();
             }
             job
         })
         .unwrap();
-    pool.submit_all(0..TIMES as u64).unwrap();
+    let [first, second] = doors;
+    pool.submit(0).unwrap();
+    first.wait_for_one();
+    pool.submit_all((0..DEEPEST as u64).map(|n| n + 2)).unwrap();
+    first.open();
     pool.wait_idle().unwrap();
-    results.by_ref().take(TIMES).for_each(drop);
-    pool.submit(u64::MAX).unwrap();
-    door.wait_for_one();
-    (pool, results, door)
+    results.by_ref().take(1 + DEEPEST).for_each(drop);
+    pool.submit(1).unwrap();
+    second.wait_for_one();
+    (pool, results, second)
 }
 
 fn submit() {
     let (pool, _results, door) = held_pool();
-    counted(&mut || (0..TIMES as u64).for_each(|n| _ = pool.submit(black_box(n)).unwrap()));
+    counted(&mut || (0..TIMES as u64).for_each(|n| _ = pool.submit(black_box(n + 2)).unwrap()));
     door.open();
 }
 
 fn submit_all() {
     let (pool, _results, door) = held_pool();
-    counted(&mut || _ = pool.submit_all(0..black_box(TIMES as u64)).unwrap());
+    counted(&mut || _ = pool.submit_all(2..black_box(2 + TIMES as u64)).unwrap());
     door.open();
 }
 
 fn submit_in_a_lane() {
     let (pool, _results, door) = held_pool();
     let mut lane = pool.submitter();
-    counted(&mut || (0..TIMES as u64).for_each(|n| _ = lane.submit(black_box(n)).unwrap()));
+    counted(&mut || (0..TIMES as u64).for_each(|n| _ = lane.submit(black_box(n + 2)).unwrap()));
     door.open();
 }
 
 fn take() {
     let (pool, mut results, door) = held_pool();
-    pool.submit_all(1..TIMES as u64).unwrap();
+    pool.submit_all(2..1 + TIMES as u64).unwrap();
     door.open();
     pool.wait_idle().unwrap();
     counted(&mut || {
@@ -234,16 +242,23 @@ fn held_thread_pool() -> (ThreadPool, Door) {
         .job_capacity(2 * TIMES)
         .build()
         .unwrap();
-    let handles: Vec<_> = (0..TIMES).map(|n| pool.spawn(move || n).unwrap()).collect();
+    let hold = || {
+        let door = Door::default();
+        let behind = door.clone();
+        pool.execute(move || behind.pass()).unwrap();
+        door.wait_for_one();
+        door
+    };
+    let first = hold();
+    let handles = (0..DEEPEST).map(|n| pool.spawn(move || n).unwrap());
+    let handles: Vec<_> = handles.collect();
+    first.open();
     pool.wait_idle().unwrap();
-    handles
-        .into_iter()
-        .for_each(|handle| _ = handle.join().unwrap());
-    let door = Door::default();
-    let behind = door.clone();
-    pool.execute(move || behind.pass()).unwrap();
-    door.wait_for_one();
-    (pool, door)
+    for handle in handles {
+        handle.join().unwrap();
+    }
+    let second = hold();
+    (pool, second)
 }
 
 fn execute() {
