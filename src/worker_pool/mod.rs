@@ -187,7 +187,8 @@ impl<J: Send, R: Send, S: Send> WorkerPool<J, R, S> {
     /// [`Outcome::follow_up`]) and of what others submit.
     ///
     /// When it is dropped half-way, its jobs that have not started are cancelled, as by
-    /// [`Handle::cancel`]; those that have started end. From `results` comes then one
+    /// [`Handle::cancel`] (which has room for 131,072 at most; what is over that runs); those
+    /// that have started end. From `results` comes then one
     /// outcome for each of its jobs that was submitted and not yielded:
     /// [`JobError::Cancelled`] for those that never started. [`Map::into_jobs`] cancels
     /// nothing, and hands back what was not submitted; a drop drops that.
