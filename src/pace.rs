@@ -410,8 +410,10 @@ impl Waits {
 }
 
 /// Nanoseconds between two pieces of work that a thread gives to others, if they have to be
-/// woken and if they are awake: so what that costs the giver is less than a tenth.
-const WAKE_EVERY: u64 = 100_000;
+/// woken and if they are awake: so what that costs the giver is less than a tenth. While those who
+/// are woken come too late the first becomes longer, up to the end: then it is less than a
+/// hundredth.
+const WAKE_EVERY: std::ops::RangeInclusive<u64> = 100_000..=1_600_000;
 const FEED_EVERY: u64 = 10_000;
 
 /// How often the clock is asked: about once in so many nanoseconds, but after so many
@@ -428,6 +430,9 @@ pub(crate) struct Pulse {
     every: Cell<u32>,
     /// Questions until it is asked again.
     left: Cell<u32>,
+    wake_every: Cell<u64>,
+    /// Whether somebody was woken for what was given last, and nobody knows yet who ran that.
+    woken: Cell<bool>,
 }
 
 impl Pulse {
@@ -437,6 +442,8 @@ impl Pulse {
             asked: Cell::new(0),
             every: Cell::new(1),
             left: Cell::new(1),
+            wake_every: Cell::new(*WAKE_EVERY.start()),
+            woken: Cell::new(false),
         }
     }
 
@@ -465,12 +472,27 @@ impl Pulse {
         let every = every.clamp(1, MOST_UNASKED);
         self.every.set(every);
         self.left.set(every);
-        let pause = if asleep { WAKE_EVERY } else { FEED_EVERY };
+        let pause = if asleep {
+            self.wake_every.get()
+        } else {
+            FEED_EVERY
+        };
         let may = self.fed.get() == 0 || now - self.fed.get() >= pause;
         if may {
             self.fed.set(now);
+            self.woken.set(asleep);
         }
         may
+    }
+
+    /// What was given has been run, or else came back before anybody had begun it.
+    pub(crate) fn judge(&self, helped: bool) {
+        if helped {
+            self.wake_every.set(*WAKE_EVERY.start());
+        } else if self.woken.replace(false) {
+            let longer = self.wake_every.get() * 2;
+            self.wake_every.set(longer.min(*WAKE_EVERY.end()));
+        }
     }
 }
 

@@ -247,7 +247,11 @@ impl<'a> Strand<'a> {
         });
         let taken = self
             .pop(&part.link)
-            .filter(|offer| !offer.take_back())
+            .filter(|offer| {
+                let taken = !offer.take_back();
+                PULSE.with(|pulse| pulse.judge(taken));
+                taken
+            })
             .map(|offer| self.wait(&offer));
         match first {
             Ok(first) => match taken.unwrap_or_else(|| unwind::catch(|| part.call())) {
