@@ -220,7 +220,7 @@ impl<'a> Strand<'a> {
     {
         let calls = self.calls.get() - 1;
         if calls == 0 {
-            return self.linked_pair(a, b);
+            return self.linked_pair((a, b));
         }
         self.calls.set(calls);
         let b = Quiet::new(b);
@@ -229,9 +229,10 @@ impl<'a> Strand<'a> {
         (first.into_inner(), second)
     }
 
-    /// A pair whose second half others may take.
+    /// A pair whose second half others may take. (As one argument, which is put together only on
+    /// the way here: else a pair that is two calls would write its closures to memory too.)
     #[inline(never)]
-    fn linked_pair<A, B, RA, RB>(&self, a: A, b: B) -> (RA, RB)
+    fn linked_pair<A, B, RA, RB>(&self, (a, b): (A, B)) -> (RA, RB)
     where
         A: FnOnce() -> RA,
         B: FnOnce() -> RB + Send,
@@ -431,13 +432,13 @@ impl ThreadPoolHandle {
         // SAFETY: invariant 4; the reference is not kept.
         match unsafe { AT_WORK.with(Cell::get).strand.as_ref() } {
             Some(strand) if strand.key == Arc::as_ptr(&self.identity).addr() => strand.pair(a, b),
-            _ => self.first_pair(a, b),
+            _ => self.first_pair((a, b)),
         }
     }
 
     /// A pair that is in no other.
     #[inline(never)]
-    fn first_pair<A, B, RA, RB>(&self, a: A, b: B) -> (RA, RB)
+    fn first_pair<A, B, RA, RB>(&self, (a, b): (A, B)) -> (RA, RB)
     where
         A: FnOnce() -> RA,
         B: FnOnce() -> RB + Send,
