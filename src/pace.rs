@@ -69,7 +69,7 @@ impl Default for Patience {
 }
 
 impl Patience {
-    const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             began: 0,
             pauses: 0,

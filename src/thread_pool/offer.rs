@@ -31,8 +31,14 @@ use crate::gate::Gate;
 use crate::oneshot::Oneshot;
 use crate::pace::{Nap, Patience};
 use crate::probe::probe;
-use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
+use crate::sync::{self, Arc, AtomicBool, Mutex, Ordering};
 use crate::unwind::{self, Payload};
+use std::cell::Cell;
+
+sync::own! {
+    /// How long this thread looks for the end of a part before it sleeps.
+    static PATIENCE: Cell<Patience> = Cell::new(Patience::new());
+}
 
 /// How a part ended: a panic is its owner's.
 pub(super) type End = Result<(), Payload>;
@@ -119,7 +125,14 @@ impl Offer {
     /// The owner waits until the part that another has claimed has ended. If it `helps` it runs by
     /// `run` what it is offered.
     pub(crate) fn wait(&self, helps: bool, run: impl Fn(&Self)) -> End {
-        let mut patience = Patience::default();
+        // (What it runs may wait too, meanwhile with another.)
+        let mut patience = PATIENCE.with(Cell::take);
+        let end = self.wait_patiently(helps, run, &mut patience);
+        PATIENCE.with(|kept| kept.set(patience));
+        end
+    }
+
+    fn wait_patiently(&self, helps: bool, run: impl Fn(&Self), patience: &mut Patience) -> End {
         loop {
             // Hint: whoever is not known to be hungry waits for the end alone.
             self.hungry.store(helps, Ordering::Relaxed);
@@ -132,7 +145,7 @@ impl Offer {
             };
             let found = look().or_else(|| {
                 self.owner
-                    .wait_politely(Nap::None, &mut patience, false, None, look)
+                    .wait_politely(Nap::None, patience, false, None, look)
             });
             match found {
                 Some(Found::Part(part)) => {

@@ -86,7 +86,7 @@ impl ForkJoin for OneByOne {
         RB: Send,
     {
         let pool = *site;
-        pool.fork_join(|| a(&mut { pool }), || b(&mut { pool }))
+        pool.fork_join(|| a(site), || b(&mut { pool }))
     }
 }
 
