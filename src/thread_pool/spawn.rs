@@ -348,8 +348,8 @@ impl<T> Drop for JobHandle<T> {
         if self.home.is_abroad() {
             // What is there is the parent's.
             self.promise.leak();
-        } else {
-            unwind::drop_quietly(self.promise.leave());
+        } else if let Some(outcome) = self.promise.leave() {
+            unwind::drop_quietly(outcome);
         }
     }
 }

@@ -75,7 +75,7 @@ impl<R> Hand<R> {
 impl<R> Iterator for Hand<R> {
     type Item = Outcome<R>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Outcome<R>> {
         if !self.outcomes.is_empty() {
             return self.outcomes.pop_front();
