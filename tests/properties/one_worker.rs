@@ -275,7 +275,7 @@ impl Play<'_> {
             && (stats.completed, stats.panicked) == (returned + failed, panicked)
             && stats.cancelled == cancelled
             && stats.accepted == model.next_index + model.pushed
-            && stats.results_waiting == model.untaken.len() as u64
+            && stats.results_waiting == (model.untaken.len() + model.strays.len()) as u64
             && stats.results_discarded == model.discarded
             && stats.blocked_workers == u64::from(model.delivered.is_some())
             && self.pool.is_closed() == model.closed
