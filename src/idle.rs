@@ -162,6 +162,7 @@ impl Idle {
         }
     }
 
+    #[inline]
     fn load(&self, ordering: Ordering) -> Snapshot {
         Snapshot(self.word.load(ordering))
     }

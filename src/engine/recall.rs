@@ -21,8 +21,8 @@
 //! * add (anybody): 0 to the word, by compare-and-swap.
 //! * remove: the word to 0, by compare-and-swap. The worker that has the job does it before the
 //!   start (then the job is dropped instead), and after the end, for a word that came too late;
-//!   and whoever takes the job's outcome, for one that came later still. (Those that come when
-//!   the outcome has been taken are left to the sweep.)
+//!   and whoever claims the job's outcome, for one that came later still. (Those that come when
+//!   the outcome has been claimed are left to the sweep, but for a map's own.)
 //! * sweep (anybody who has seen the pool idle): words of jobs that were accepted before
 //!   to 0, by compare-and-swap. Those are words that came after the end.
 //!

@@ -400,6 +400,7 @@ impl Shared {
     }
 
     /// A job counts from now on.
+    #[inline]
     fn has_begun(&self) {
         // Relaxed: by a thread that the owner waits for, or the owner.
         self.pending.fetch_add(1, Ordering::Relaxed);

@@ -5,6 +5,7 @@
 use super::Outcome;
 use super::outbox::Delivered;
 use crate::deque::Claim;
+use crate::engine::Recalls;
 use std::collections::VecDeque;
 
 /// Outcomes, in the order in which they are to be handed out.
@@ -59,6 +60,18 @@ impl<R> Hand<R> {
     /// Takes an outcome back that was handed out; it is the next.
     pub(super) fn put_back(&mut self, outcome: Outcome<R>) {
         self.outcomes.push_front(outcome);
+    }
+
+    /// What was claimed has ended: cancellations that came too late are forgotten.
+    #[cold]
+    pub(super) fn forget(&mut self, recalls: &Recalls) {
+        let turn = self.turn;
+        let rest = self.claim.take().into_iter().flatten();
+        self.outcomes
+            .extend(rest.map(|delivered| delivered.ok_by(turn)));
+        for outcome in &self.outcomes {
+            recalls.remove(outcome.index);
+        }
     }
 
     /// Takes a claim on this turn's ring. Returns how many outcomes it holds.

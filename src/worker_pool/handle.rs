@@ -197,8 +197,8 @@ impl<J: Send, R: Send> Handle<J, R> {
     /// [`CancelError::Crowded`] if too many others are cancelled. There is room for twice
     /// `job_capacity` (at most for 131,072), spread evenly over the indices, so with a
     /// capacity of up to 65,536 this comes only after many were cancelled too late, when
-    /// they had ended, since the pool was last idle (what is taken afterwards does not count).
-    /// [`CancelError::Forked`] in a forked child.
+    /// they had ended, since the pool was last idle. (What takers claim afterwards does not
+    /// count.) [`CancelError::Forked`] in a forked child.
     ///
     /// # Examples
     ///

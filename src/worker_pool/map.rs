@@ -165,11 +165,20 @@ impl<I: Iterator, R: Send, O: InFlight<R>> Drop for Feed<'_, I, R, O> {
             self.results.leave_line();
         }
         if !self.detached {
-            self.handle.engine.cancel_each(self.in_flight.missing());
+            self.cancel();
         }
         while let Some(outcome) = self.in_flight.give_up() {
             self.results.put_back(outcome);
         }
+    }
+}
+
+impl<I: Iterator, R: Send, O: InFlight<R>> Feed<'_, I, R, O> {
+    /// Cancels what has not started.
+    fn cancel(&mut self) {
+        self.handle.engine.cancel_each(self.in_flight.missing());
+        // Some have ended.
+        self.results.forget_late_cancellations();
     }
 }
 
@@ -241,7 +250,7 @@ where
     /// Submits nothing more, and cancels what has not started.
     pub(super) fn stop(&mut self) {
         self.stopped = true;
-        self.handle.engine.cancel_each(self.in_flight.missing());
+        self.cancel();
     }
 
     fn draw(&mut self) -> Option<I::Item> {

@@ -91,17 +91,6 @@ pub struct Results<R: Send> {
     turn: Turn,
 }
 
-/// The next outcome in hand. Its job has ended: should it have been cancelled too late, that is
-/// forgotten.
-#[inline(always)]
-fn next<R: Send>(hand: &mut Hand<R>, recalls: &Recalls) -> Option<Outcome<R>> {
-    let outcome = hand.next()?;
-    if recalls.are_used() {
-        recalls.remove(outcome.index);
-    }
-    Some(outcome)
-}
-
 /// Claims a share of what lies there and returns the first.
 fn refill<R: Send>(
     hand: &mut Hand<R>,
@@ -111,8 +100,11 @@ fn refill<R: Send>(
     // Asked before the look: results delivered by then will be found.
     let ended = outbox.has_ended();
     outbox.fill(hand);
+    if recalls.are_used() {
+        hand.forget(recalls);
+    }
     probe!("results: taken, not handed out");
-    match next(hand, recalls) {
+    match hand.next() {
         Some(outcome) => Ok(outcome),
         None if ended => Err(TryRecvError::Ended),
         None => Err(TryRecvError::Empty),
@@ -149,6 +141,13 @@ impl<R: Send> Results<R> {
     /// Takes an outcome back that was handed out; it is the next.
     pub(super) fn put_back(&mut self, outcome: Outcome<R>) {
         self.hand.put_back(outcome);
+    }
+
+    /// Forgets cancellations that came too late for what is in hand.
+    pub(super) fn forget_late_cancellations(&mut self) {
+        if self.recalls.are_used() {
+            self.hand.forget(&self.recalls);
+        }
     }
 
     pub(super) fn is_forked(&self) -> bool {
@@ -208,7 +207,7 @@ impl<R: Send> Results<R> {
         if self.is_forked() {
             return None;
         }
-        next(&mut self.hand, &self.recalls)
+        self.hand.next()
     }
 
     /// The next outcome, if the hand is empty.
@@ -293,7 +292,7 @@ impl<R: Send> Results<R> {
         if self.is_forked() {
             return Poll::Ready(Err(RecvError::Ended));
         }
-        if let Some(outcome) = next(&mut self.hand, &self.recalls) {
+        if let Some(outcome) = self.hand.next() {
             return Poll::Ready(Ok(outcome));
         }
         let Self {

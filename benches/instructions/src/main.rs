@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::process::ExitCode;
 use std::sync::{Arc, Condvar, Mutex};
 use workcrew::__bench::{injector, ring};
-use workcrew::{Results, ThreadPool, ThreadPoolHandle, WorkerPool};
+use workcrew::{Results, Scope, ThreadPool, ThreadPoolHandle, WorkerPool};
 
 /// How often a path is walked. (Room for as many everywhere.)
 const TIMES: usize = 1_024;
@@ -38,6 +38,7 @@ const PATHS: &[Path] = &[
     ("spawn", spawn),
     ("join", join),
     ("fork_join", fork_join),
+    ("spawn and run in a scope, within a worker", scope_spawn),
 ];
 
 fn main() -> ExitCode {
@@ -306,5 +307,21 @@ fn fork_join() {
     let pool = ThreadPool::new(1).unwrap();
     let handle = pool.handle();
     let job = move || counted(&mut || assert_eq!(leaves(&handle, TIMES), TIMES));
+    pool.spawn(job).unwrap().join().unwrap();
+}
+
+/// A tree of jobs, each of which spawns two, that one worker runs.
+fn scope_spawn() {
+    fn node<'scope>(scope: &'scope Scope<'scope, '_>, number: usize) {
+        black_box(number);
+        for child in [2 * number, 2 * number + 1] {
+            if child <= TIMES {
+                scope.spawn(move || node(scope, child));
+            }
+        }
+    }
+    let pool = ThreadPool::new(1).unwrap();
+    let handle = pool.handle();
+    let job = move || counted(&mut || handle.scope(|scope| node(scope, 1)));
     pool.spawn(job).unwrap().join().unwrap();
 }
