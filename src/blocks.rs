@@ -13,7 +13,7 @@
 //! 1. `first` leads through `count` blocks that are the thread's, from the allocator with the
 //!    layout [`BLOCK`], and in use by nobody.
 //!
-//! Under loom and Miri nothing is kept, but by the tests of this module: who touches memory that
+//! Under loom, Miri and the sanitizers nothing is kept, but by the tests of this module: who touches memory that
 //! was given back is found out.
 
 use crate::sync;
@@ -29,7 +29,7 @@ const BLOCK: Layout = match Layout::from_size_align(128, 64) {
 };
 
 /// So many blocks are kept at most: half a mebibyte.
-const MOST: usize = if cfg!(any(workcrew_loom, miri)) {
+const MOST: usize = if cfg!(any(workcrew_loom, workcrew_fresh_memory, miri)) {
     0
 } else {
     4_096

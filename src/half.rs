@@ -11,8 +11,10 @@
 //!
 //! **Invariants.**
 //!
-//! 1. While `left` is not set, or a half's drop has not come to an end, the value is there.
-//! 2. `left` is set by a half that is not used any more: then the other owns the value alone.
+//! 1. For a half the value is there until its own drop has swapped the flag and found it unset
+//!    (from then on it touches nothing), or has found itself alone and drops the value.
+//! 2. `left` is set by a half that touches nothing any more: then the other owns the value alone.
+//!    ([`Half::leak`] takes the flag back: then nobody does, and the value stays for ever.)
 //!
 //! | edge   | release side           | acquire side           | carries                        | loom model                               |
 //! |--------|------------------------|------------------------|--------------------------------|------------------------------------------|

@@ -7,7 +7,7 @@
 //! claimant alone.
 //!
 //! **Who is who.** Any number of threads may try to claim. The *owner* is one thread at a
-//! time: it waits, polls or leaves. All share the place by a counted pointer, so nobody
+//! time: it waits, polls or leaves. Whoever shares the place keeps it alive, so nobody
 //! touches it after it is freed.
 //!
 //! **Layout.** One 32-bit word that the owner sleeps on: a phase, and three flags. A cell

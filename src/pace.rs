@@ -487,9 +487,10 @@ impl Pulse {
 
     /// What was given has been run, or else came back before anybody had begun it.
     pub(crate) fn judge(&self, helped: bool) {
+        let woken = self.woken.replace(false);
         if helped {
             self.wake_every.set(*WAKE_EVERY.start());
-        } else if self.woken.replace(false) {
+        } else if woken {
             let longer = self.wake_every.get() * 2;
             self.wake_every.set(longer.min(*WAKE_EVERY.end()));
         }

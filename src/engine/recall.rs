@@ -159,11 +159,17 @@ impl Recalls {
     }
 
     /// Whether anything was ever recalled. Asked by a worker that has taken a job and
-    /// passed a light barrier since; and by takers, for whom a later look will do.
+    /// passed a light barrier since.
     #[inline]
     pub(crate) fn are_used(&self) -> bool {
         // Relaxed: [recall] [horizon] the barriers order it, like the word itself.
         self.horizon.load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether there ever was a word in the table: a hint for takers, for whom a later look will do.
+    pub(crate) fn has_words(&self) -> bool {
+        // Relaxed: as above.
+        self.used.load(Ordering::Relaxed)
     }
 
     /// Whether to start the job from this origin, if [`Recalls::are_used`].

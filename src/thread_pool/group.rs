@@ -159,7 +159,7 @@ impl<T, E> Record<T, E> {
 pub struct Group<'scope, 'env: 'scope, T, E> {
     scope: Scope<'scope, 'env>,
     record: Record<T, E>,
-    /// `None`: there is no limit that can be reached.
+    /// `None` without a limit.
     limiter: Option<Limiter<Task>>,
 }
 
@@ -286,7 +286,8 @@ impl ThreadPoolHandle {
     /// elsewhere. With a limit of 1 jobs run one after the other, in the order of spawning, and
     /// each sees what those before it did.
     ///
-    /// A limit beyond the number of workers is none.
+    /// The workers alone never reach a limit beyond their number. Jobs that
+    /// [`shutdown_now`](crate::ThreadPool::shutdown_now) hands back keep to it too.
     ///
     /// # Examples
     ///

@@ -37,9 +37,9 @@ impl Stop {
     }
 }
 
-/// Room is made for so many results of a chunk before its first item, and then as they come: a
-/// chunk that stops early needs no more.
-const AHEAD: usize = 1024;
+/// Room is made for so many bytes of a chunk's results before its first item, and then as they
+/// come: a chunk that stops early needs no more.
+const AHEAD: usize = 1 << 16;
 
 /// What a chunk of a [`ThreadPoolHandle::try_map`] has come to.
 struct Tried<R, E> {
@@ -257,7 +257,7 @@ impl ThreadPoolHandle {
         let shared_out = unwind::catch(|| {
             self.share_out(places.iter_mut(), |(chunk, place), stop| {
                 // Not in the place, which lies beside other jobs'.
-                let mut made = Vec::with_capacity(chunk.len().min(AHEAD));
+                let mut made = Vec::with_capacity(chunk.len().min(AHEAD / size_of::<R>().max(1)));
                 let tried = unwind::catch(|| {
                     for item in *chunk {
                         if stop.is_set() {

@@ -133,9 +133,9 @@ impl ThreadPoolHandle {
     /// its result.
     ///
     /// One allocation at most, whatever the size of the closure and its result. None, once warm,
-    /// if both are small (72 bytes each; with the feature `tracing` 32) and the thread joins as
-    /// many jobs as it spawns: it uses the memory of those again that had ended before, and keeps
-    /// up to half a mebibyte of it while it lives.
+    /// if both are small (72 bytes each; with the feature `tracing` 32) and jobs are joined in the
+    /// thread that spawned them, after their workers have done with them, as most of a batch are:
+    /// it uses their memory again, and keeps up to half a mebibyte of it while it lives.
     ///
     /// # Examples
     ///

@@ -189,7 +189,8 @@ impl<J: Send, R: Send> Handle<J, R> {
     ///
     /// Everything before `cancel` happens-before the job is dropped. It never waits, and
     /// takes some microseconds: on Linux a system call that interrupts the other cores.
-    /// From a pool's first cancellation on, workers pay some nanoseconds more for each job.
+    /// From a pool's first cancellation on, workers and takers pay some nanoseconds more for each
+    /// job.
     ///
     /// # Errors
     ///

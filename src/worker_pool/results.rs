@@ -100,7 +100,7 @@ fn refill<R: Send>(
     // Asked before the look: results delivered by then will be found.
     let ended = outbox.has_ended();
     outbox.fill(hand);
-    if recalls.are_used() {
+    if recalls.has_words() {
         hand.forget(recalls);
     }
     probe!("results: taken, not handed out");
@@ -145,7 +145,7 @@ impl<R: Send> Results<R> {
 
     /// Forgets cancellations that came too late for what is in hand.
     pub(super) fn forget_late_cancellations(&mut self) {
-        if self.recalls.are_used() {
+        if self.recalls.has_words() {
             self.hand.forget(&self.recalls);
         }
     }

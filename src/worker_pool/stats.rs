@@ -30,7 +30,8 @@ pub struct Stats {
     pub cancelled: u64,
     /// Jobs that `shutdown_now` handed back.
     pub returned: u64,
-    /// Outcomes that wait to be taken.
+    /// Outcomes that wait to be taken; with those that takers put back there may be more than
+    /// `result_capacity`.
     pub results_waiting: u64,
     /// Outcomes that were dropped because all takers had gone.
     pub results_discarded: u64,

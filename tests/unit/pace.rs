@@ -106,6 +106,9 @@ fn wakes_in_vain_become_rare() {
     }
     assert_eq!(judge(true, false), *WAKE_EVERY.end());
     assert_eq!(judge(true, true), *WAKE_EVERY.start());
+    // An older one comes back, for which nobody was woken.
+    pulse.judge(false);
+    assert_eq!(pulse.wake_every.get(), *WAKE_EVERY.start());
     // One wake is judged once: the others that came back by it were given to the same.
     judge(true, false);
     pulse.judge(false);

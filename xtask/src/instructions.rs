@@ -49,6 +49,8 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
         println!("{path} | {count:.1} | {before:.1} | {change:+.1} %");
         if change > GROWTH {
             grown.push(format!("{path}: {before:.1} -> {count:.1}"));
+        } else if change < -GROWTH {
+            println!("better: `cargo xtask instructions --update` keeps it so");
         }
     }
     if update {
@@ -75,12 +77,12 @@ pub(crate) fn run_if_possible() -> Outcome {
 }
 
 fn have_tools() -> Outcome {
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        return Err("the baseline is of x86-64 Linux".into());
+    }
     let install = format!("toolchain install {MSRV} --profile minimal");
     if !ci::have(&format!("+{MSRV} --version"), &install) {
         return Err(format!("Rust {MSRV} cannot be had here"));
-    }
-    if !cfg!(target_arch = "x86_64") {
-        return Err("the baseline is of x86-64".into());
     }
     let mut valgrind = Command::new("valgrind");
     if !process::works(valgrind.arg("--version")) {
@@ -95,7 +97,9 @@ fn count_all() -> Outcome<BTreeMap<String, f64>> {
     let mut build = cargo(&format!("+{MSRV} build --release --package {PACKAGE}"));
     build
         .env("CARGO_TARGET_DIR", &target)
-        .env_remove("RUSTFLAGS");
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env_remove("CARGO_BUILD_TARGET");
     process::run(&mut build)?;
     let program = target.join("release").join(PACKAGE);
     let paths = process::read(&mut Command::new(&program))?;
@@ -105,7 +109,7 @@ fn count_all() -> Outcome<BTreeMap<String, f64>> {
     for path in lines {
         let mut walk = Command::new("valgrind");
         walk.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-            .arg("--toggle-collect=workcrew_instructions::counted")
+            .arg("--toggle-collect=*workcrew_instructions::counted*")
             .arg(&program)
             .arg(path)
             .stdin(Stdio::null());

@@ -141,7 +141,7 @@ pub(crate) fn run(args: &[&str]) -> Outcome {
         report.look_for_stale_entries();
     }
     if deadline.is_none() {
-        report.print_edges(&chosen, &trials, &jury)?;
+        report.print_edges(&mutants, &chosen, &trials, &jury)?;
     }
     report.print();
     report.outcome()?;

@@ -101,7 +101,9 @@ pub(crate) fn sanitize(args: &[&str]) -> Outcome {
             // With frame pointers reports name all functions: the tests that leak on purpose too.
             .env(
                 "RUSTFLAGS",
-                format!("-Zsanitizer={name} -Cforce-frame-pointers=yes"),
+                format!(
+                    "-Zsanitizer={name} -Cforce-frame-pointers=yes --cfg workcrew_fresh_memory"
+                ),
             )
             // Some tests leak on purpose: only `leak` looks for leaks, and knows these.
             .env("ASAN_OPTIONS", "detect_leaks=0")

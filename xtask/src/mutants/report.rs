@@ -71,6 +71,7 @@ impl Report {
     /// For each model of each edge a mutant of the edge that turns it red.
     pub(super) fn print_edges(
         &mut self,
+        all: &[Mutant],
         mutants: &[&Mutant],
         trials: &BTreeMap<usize, Trial>,
         jury: &Jury,
@@ -79,8 +80,12 @@ impl Report {
         for edge in &jury.edges {
             let own = mutants.iter().copied();
             let own: Vec<_> = own.filter(|mutant| mutant.is_on(edge)).collect();
-            if own.is_empty() {
+            if !all.iter().any(|mutant| mutant.is_on(edge)) {
                 self.bad.push(format!("NO MUTANT: {edge}"));
+            }
+            // None of them was chosen.
+            if own.is_empty() {
+                continue;
             }
             for name in &edge.models {
                 let Some(model) = jury.model(name) else {
