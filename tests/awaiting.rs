@@ -46,9 +46,9 @@ fn under_each<F: Future<Output = ()>>(test: impl Fn(Runtime) -> F) {
     let (running, ended) = smol::channel::bounded::<()>(1);
     thread::scope(|scope| {
         for _ in 0..2 {
-            scope.spawn(|| smol::block_on(smol.run(ended.recv())));
+            scope.spawn(|| smol::future::block_on(smol.run(ended.recv())));
         }
-        smol::block_on(test(Runtime::Smol(Arc::clone(&smol))));
+        smol::future::block_on(test(Runtime::Smol(Arc::clone(&smol))));
         drop(running);
     });
 }
@@ -123,7 +123,7 @@ fn poll<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
 
 #[test]
 fn tasks_submit_and_take_through_short_queues() {
-    const JOBS: u64 = 500;
+    const JOBS: u64 = if cfg!(miri) { 30 } else { 500 };
     under_each(|runtime| async move {
         let (pool, mut results) = WorkerPool::<u64, u64>::builder()
             .workers(2)
@@ -151,7 +151,7 @@ fn tasks_submit_and_take_through_short_queues() {
 /// all.
 #[test]
 fn each_outcome_goes_to_one_of_several_tasks_and_threads() {
-    const JOBS: usize = 3000;
+    const JOBS: usize = if cfg!(miri) { 60 } else { 3000 };
     under_each(|runtime| async move {
         let (pool, results) = WorkerPool::<usize, usize>::builder()
             .workers(2)
@@ -202,7 +202,7 @@ fn each_outcome_goes_to_one_of_several_tasks_and_threads() {
 
 #[test]
 fn a_thousand_tasks_await_one_place() {
-    const TASKS: usize = 1000;
+    const TASKS: usize = if cfg!(miri) { 20 } else { 1000 };
     under_each(|runtime| async move {
         let (pool, results, has_begun, go) = full_pool(1);
         // The channels' other ends must not go before the pool.
@@ -425,8 +425,8 @@ fn a_task_gets_its_places_beside_threads_that_submit() {
                 }
             });
         }
-        smol::block_on(async {
-            for job in 0..200 {
+        smol::future::block_on(async {
+            for job in 0..if cfg!(miri) { 20 } else { 200 } {
                 pool.submit_async(job).await.unwrap();
             }
         });
@@ -447,7 +447,7 @@ fn awaiting_in_an_own_worker_is_an_error() {
             let Some((handle, mut results)) = inside.lock().unwrap().take() else {
                 return false;
             };
-            smol::block_on(async {
+            smol::future::block_on(async {
                 handle.submit_async(job + 1).await.unwrap();
                 match handle.submit_async(job + 2).await {
                     Err(SubmitError::WouldDeadlock(back)) => assert_eq!(back, job + 2),
@@ -471,7 +471,7 @@ fn awaiting_in_an_own_worker_is_an_error() {
         .unwrap();
     let handle = pool.handle();
     let refused = pool.spawn(move || {
-        smol::block_on(async {
+        smol::future::block_on(async {
             handle.execute_async(|| {}).await.unwrap();
             matches!(
                 handle.execute_async(|| {}).await,
@@ -552,6 +552,7 @@ fn closures_are_submitted_and_awaited() {
 /// Whatever the capacities, and with an input that has no end.
 #[test]
 fn maps_are_streams() {
+    const JOBS: usize = if cfg!(miri) { 20 } else { 300 };
     under_each(|_| async {
         for (jobs, results) in [(1, 1), (1, 3), (4, 1)] {
             let (pool, mut results) = WorkerPool::<usize, usize>::builder()
@@ -560,13 +561,13 @@ fn maps_are_streams() {
                 .result_capacity(results)
                 .build(|job, _ctx| job)
                 .unwrap();
-            let map = pool.map(&mut results, 0..300).into_stream();
+            let map = pool.map(&mut results, 0..JOBS).into_stream();
             let mut taken: Vec<_> = map.map(|outcome| outcome.result.unwrap()).collect().await;
             taken.sort_unstable();
-            assert!(taken.into_iter().eq(0..300));
+            assert!(taken.into_iter().eq(0..JOBS));
             let ordered = pool.map_ordered(&mut results, 0..).window(3).into_stream();
-            let taken = ordered.map(|outcome| outcome.result.unwrap()).take(300);
-            assert!(taken.collect::<Vec<_>>().await.into_iter().eq(0..300));
+            let taken = ordered.map(|outcome| outcome.result.unwrap()).take(JOBS);
+            assert!(taken.collect::<Vec<_>>().await.into_iter().eq(0..JOBS));
         }
     });
 }
@@ -648,7 +649,7 @@ fn waiting_by_await_in_an_own_worker_is_an_error() {
     let (give, given) = mpsc::channel::<Arc<ThreadPool>>();
     let waited = pool.spawn(move || {
         let pool = given.recv().unwrap();
-        smol::block_on(pool.wait_idle_async())
+        smol::future::block_on(pool.wait_idle_async())
     });
     give.send(Arc::clone(&pool)).unwrap();
     let waited = waited.unwrap().join().unwrap();
