@@ -13,8 +13,8 @@
 //! 1. `first` leads through `count` blocks that are the thread's, from the allocator with the
 //!    layout [`BLOCK`], and in use by nobody.
 //!
-//! Under loom, Miri and the sanitizers nothing is kept, but by the tests of this module: who touches memory that
-//! was given back is found out.
+//! Under loom, Miri and the sanitizers nothing is kept, but by the tests of this module: who
+//! touches memory that was given back is found out.
 
 use crate::sync;
 use std::alloc::{self, Layout};

@@ -26,6 +26,10 @@ const SWEPT_HEAD: &str = "\
 struct Checksum(u64);
 
 impl Checksum {
+    fn new() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+
     fn add(&mut self, text: &str) {
         for byte in text.bytes() {
             self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
@@ -124,7 +128,7 @@ pub(super) fn entries(mutants: &[Mutant]) -> Outcome<Entries> {
 
 /// A checksum of all text in some folders.
 pub(super) fn checksum(folders: &[PathBuf]) -> Outcome<u64> {
-    let mut sum = Checksum(0xcbf2_9ce4_8422_2325);
+    let mut sum = Checksum::new();
     let mut paths = folders.to_vec();
     while let Some(path) = paths.pop() {
         let io = |error| format!("{}: {error}", path.display());
@@ -142,7 +146,7 @@ pub(super) fn checksum(folders: &[PathBuf]) -> Outcome<u64> {
 }
 
 fn entry(file: &str) -> Outcome<String> {
-    let mut sum = Checksum(0xcbf2_9ce4_8422_2325);
+    let mut sum = Checksum::new();
     let read = |path: &str| fs::read_to_string(path).map_err(|error| format!("{path}: {error}"));
     sum.add(&read(file)?);
     let models = fs::read_dir("loom-tests").map_err(|error| format!("loom-tests: {error}"))?;
