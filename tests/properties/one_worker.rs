@@ -11,6 +11,7 @@ use crate::site::{
     read, told_by_failed_map, until,
 };
 use std::cell::Cell;
+use std::collections::vec_deque::Drain;
 use std::collections::{BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -20,9 +21,8 @@ use workcrew::{
     CancelError, Outcome, Results, SubmitError, SubmitTimeoutError, TryRecvError, TrySubmitError,
 };
 
-/// So many outcomes may go back to the results: the model does not know the borders at which
-/// a taker gets fewer.
-const MOST_STRAYS: usize = 60;
+/// As many outcomes as a taker claims at once.
+const MOST_CLAIMED: usize = 64;
 
 /// From this capacity on lanes reserve places, and indices are not known before.
 const RESERVES: usize = 8;
@@ -59,7 +59,6 @@ struct Model {
     /// It was delivered, and its worker may wait for room: then it has not ended.
     delivered: Option<Verdict>,
     strays: VecDeque<Done>,
-    all_strays: usize,
     /// Failures, and what comes behind them while they are untaken, lie apart from the others.
     untaken: VecDeque<Done>,
     /// Those in front that do not.
@@ -180,6 +179,22 @@ impl Model {
 
     fn waiting(&self) -> usize {
         self.submitted.len() + self.follow_ups.len()
+    }
+
+    /// What one of so many takers claims, which has found so many: its share of a ring, and at
+    /// most that of what lies elsewhere, in segments whose borders are not known here.
+    fn claim(&mut self, claimed: usize, takers: usize) -> Drain<'_, Done> {
+        let share = |together: usize| together.div_ceil(takers).min(MOST_CLAIMED);
+        if !self.strays.is_empty() {
+            assert!(claimed <= self.strays.len().min(MOST_CLAIMED), "{self:?}");
+            return self.strays.drain(..claimed);
+        }
+        match self.in_ring.min(self.untaken.len()) {
+            0 => assert!(claimed <= share(self.untaken.len()), "{self:?}"),
+            in_ring => assert_eq!(claimed, share(in_ring), "{self:?}"),
+        }
+        self.in_ring = self.in_ring.saturating_sub(claimed);
+        self.untaken.drain(..claimed)
     }
 }
 
@@ -443,39 +458,28 @@ impl Play<'_> {
             return;
         };
         let model = &mut self.model;
-        if hand.is_empty() {
-            let (from, share) = if model.strays.is_empty() {
-                let together = match model.in_ring.min(model.untaken.len()) {
-                    0 => model.untaken.len(),
-                    in_ring => in_ring,
-                };
-                let share = together.div_ceil(takers).min(64);
-                model.in_ring = model.in_ring.saturating_sub(share);
-                (&mut model.untaken, share)
-            } else {
-                let all = model.strays.len();
-                (&mut model.strays, all)
-            };
-            hand.extend(from.drain(..share));
+        let claims = hand.is_empty();
+        let outcome = take(results);
+        if claims && outcome.is_some() {
+            let claimed = 1 + in_hand(results);
+            let claimed = model.claim(claimed, takers);
+            hand.extend(claimed);
         }
-        match (take(results), hand.pop_front()) {
+        match (outcome, hand.pop_front()) {
             (Some(outcome), Some(done)) => check(outcome, done),
-            (None, None) => {}
+            (None, None) => assert!(model.strays.is_empty() && model.untaken.is_empty()),
             (outcome, done) => panic!("{outcome:?} instead of {done:?}"),
         }
+        assert_eq!(in_hand(results), hand.len());
     }
 
     fn drop_taker(&mut self, taker: usize) {
         let model = &mut self.model;
-        let Some((_, hand)) = self.takers.get(taker) else {
-            return;
-        };
-        if model.all_strays + hand.len() > MOST_STRAYS {
+        if taker >= self.takers.len() {
             return;
         }
         let (results, hand) = self.takers.remove(taker);
         drop(results);
-        model.all_strays += hand.len();
         model.strays.extend(hand);
         if self.takers.is_empty() {
             model.discarded += (model.strays.len() + model.untaken.len()) as u64;
@@ -640,6 +644,14 @@ impl Play<'_> {
         assert_eq!(told, mine);
         back
     }
+}
+
+/// How many outcomes a taker has claimed and not handed out, as it says itself.
+fn in_hand(results: &Results<Tried>) -> usize {
+    let text = format!("{results:?}");
+    let digits = text.split(|c: char| !c.is_ascii_digit());
+    let mut numbers = digits.filter_map(|number| number.parse().ok());
+    numbers.next().expect("it tells the number alone")
 }
 
 fn check(outcome: Outcome<Tried>, (job, verdict): Done) {
