@@ -201,6 +201,8 @@ struct Play<'a> {
     takers: Vec<Results<Tried>>,
     /// And the last index that each gave.
     lanes: [(Submitter<Job, Tried>, Option<u64>); 2],
+    /// Those that are dropped when the pool has ended. (Truly forgotten they would keep its memory.)
+    forgotten: Vec<Submitter<Job, Tried>>,
     next_id: u64,
     no_taker: bool,
 }
@@ -216,6 +218,7 @@ pub(crate) fn play(program: &Program) {
         book: Book::default(),
         takers: vec![results],
         lanes: [(); 2].map(|()| (pool.submitter(), None)),
+        forgotten: Vec::new(),
         next_id: 0,
         no_taker: false,
     };
@@ -237,11 +240,12 @@ pub(crate) fn play(program: &Program) {
         book,
         takers,
         lanes,
+        forgotten,
         no_taker,
         ..
     } = play;
     finish(program, pool, site, book, takers, no_taker);
-    drop(lanes);
+    drop((lanes, forgotten));
 }
 
 impl Play<'_> {
@@ -326,8 +330,7 @@ impl Play<'_> {
                 let next = (self.pool.submitter(), None);
                 let (last, _) = std::mem::replace(&mut self.lanes[lane], next);
                 if forget {
-                    // Its handle is, too.
-                    std::mem::forget(last);
+                    self.forgotten.push(last);
                 }
             }
             Step::Release => self.site.release(),
