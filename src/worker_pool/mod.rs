@@ -87,6 +87,13 @@ use std::time::Duration;
 /// dropped, they are discarded and nobody waits. `let (pool, results) = ...` drops
 /// `results` before `pool`, so an early return does not hang.
 ///
+/// # Large jobs and results
+///
+/// They lie in the queues by value, without an allocation for each, and are moved: several copies
+/// may be on the stack of the thread that submits or takes, and on that of a worker
+/// ([`Builder::stack_size`]). What is larger than some KiB is better boxed; a job of 256 KiB may
+/// overflow a stack of 2 MiB.
+///
 /// # Fork
 ///
 /// A forked child has the pool's memory, but not its threads. There (on Linux) the pool
