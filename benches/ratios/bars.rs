@@ -9,13 +9,13 @@ use workcrew_bench::figures::{median, range};
 use workcrew_bench::subject::WORKCREW;
 
 use crate::futex::FutexCalls;
-use crate::record::{Against, CellRecord, Record, mean_over_workers};
+use crate::record::{Against, CellRecord, Figures, Record, mean_over_workers};
 use crate::report::spread;
 
 /// One line of the table.
-struct Bar {
-    what: String,
-    bar: String,
+pub(crate) struct Bar {
+    pub(crate) what: String,
+    pub(crate) bar: String,
     /// What was measured and whether that is enough; nothing if it was not measured.
     outcome: Option<(String, bool)>,
 }
@@ -47,24 +47,42 @@ impl Workers {
     }
 }
 
-/// Prints a table for each stage of which something was measured.
-pub(crate) fn print(record: &Record<'_>, futex_calls: &FutexCalls) {
-    for (stage, bars) in [
+/// The bars of one stage.
+pub(crate) struct Stage {
+    pub(crate) name: &'static str,
+    pub(crate) bars: Vec<Bar>,
+}
+
+/// The stages of which something was measured.
+pub(crate) fn stages(record: &Record<'_>, futex_calls: &FutexCalls) -> Vec<Stage> {
+    let stages = [
         ("core", core::bars(record, futex_calls)),
         ("thread-pool", thread_pool::bars(record)),
         ("bench", bench::bars(record)),
-    ] {
-        if bars.iter().all(|bar| bar.outcome.is_none()) {
-            continue;
+    ];
+    let stages = stages.into_iter().map(|(name, bars)| Stage { name, bars });
+    stages
+        .filter(|stage| stage.bars.iter().any(|bar| bar.outcome.is_some()))
+        .collect()
+}
+
+impl Bar {
+    /// What was measured, and what that comes to.
+    pub(crate) fn verdict(&self) -> (&str, &'static str) {
+        match &self.outcome {
+            Some((measured, true)) => (measured, "pass"),
+            Some((measured, false)) => (measured, "FAIL"),
+            None => ("not measured", "-"),
         }
-        println!("## Bars, stage \"{stage}\" (ratios: geometric mean over the numbers of workers)");
-        for Bar { what, bar, outcome } in bars {
-            let (measured, verdict) = match outcome {
-                Some((measured, true)) => (measured, "pass"),
-                Some((measured, false)) => (measured, "FAIL"),
-                None => ("not measured".to_owned(), "-"),
-            };
-            println!("{verdict:5} {what:42} {bar:32} {measured}");
+    }
+}
+
+pub(crate) fn print(stages: &[Stage]) {
+    for Stage { name, bars } in stages {
+        println!("## Bars, stage \"{name}\" (ratios: geometric mean over the numbers of workers)");
+        for bar in bars {
+            let (measured, verdict) = bar.verdict();
+            println!("{verdict:5} {:42} {:32} {measured}", bar.what, bar.bar);
         }
         println!();
     }
@@ -136,7 +154,7 @@ fn overlaps_best_peer(record: &Record<'_>, workload: &str) -> Bar {
 fn overlap(cell: &CellRecord<'_>) -> Option<(String, bool)> {
     let peer = cell.peer(Against::BestPeer)?;
     let own_values = cell.all(WORKCREW, |figures| figures.value)?;
-    let own_p99 = cell.all(WORKCREW, |figures| figures.p99)?;
+    let own_p99 = cell.all(WORKCREW, Figures::p99)?;
     let peer_values = cell.all(peer, |figures| figures.value)?;
     let (own_min, _) = range(&own_values);
     let (_, peer_max) = range(&peer_values);

@@ -5,6 +5,8 @@
 mod bars;
 mod futex;
 mod options;
+mod page;
+mod plots;
 mod record;
 mod report;
 mod workloads;
@@ -20,6 +22,7 @@ use workcrew_bench::subject::{Kind, SUBJECTS, Subject};
 use workcrew_bench::watchdog;
 
 use crate::options::{Command, Options};
+use crate::page::Page;
 use crate::record::{Record, Value};
 use crate::workloads::MILLISECOND;
 
@@ -52,12 +55,13 @@ fn measure(options: &Options) -> ExitCode {
         eprintln!("no such workload; there are {names}, {}", futex::NAME);
         return ExitCode::FAILURE;
     }
-    println!(
-        "{} rounds, seed {}, a step of a job takes {:.2} ns",
+    let how = format!(
+        "{} rounds, seed {}, a step of a job takes {:.2} ns.",
         options.rounds,
         options.seed,
         speed.nanos_per_step()
     );
+    println!("{how}");
 
     let mut record = Record::new(&cells);
     for round in 0..options.rounds {
@@ -88,23 +92,40 @@ fn measure(options: &Options) -> ExitCode {
 
     report::print(&record, &subjects);
     futex_calls.print();
-    println!(
-        "A core was missing: {} samples were taken again, {} were kept all the same.\n",
-        gauge.retaken(),
-        gauge.disturbed()
-    );
-    report::print_distances(gauge.distances());
-    bars::print(&record, &futex_calls);
-    if let Some(path) = &options.csv {
-        match record.write_csv(path) {
-            Ok(()) => println!("Every sample is in {}.", path.display()),
-            Err(error) => {
-                eprintln!("{} could not be written: {error}", path.display());
-                return ExitCode::FAILURE;
-            }
+    let stages = bars::stages(&record, &futex_calls);
+    let remarks = [
+        how,
+        format!(
+            "A core was missing: {} samples were taken again, {} were kept all the same.",
+            gauge.retaken(),
+            gauge.disturbed()
+        ),
+        report::distances(gauge.distances()),
+    ];
+    println!("{}\n{}\n", remarks[1], remarks[2]);
+    bars::print(&stages);
+    let page = Page {
+        record: &record,
+        subjects: &subjects,
+        stages: &stages,
+        remarks: &remarks,
+    };
+    let csv = options.csv.as_ref();
+    let report = options.report.as_ref();
+    let written = [
+        csv.map(|path| (path, record.write_csv(path).map_err(Into::into))),
+        report.map(|folder| (folder, page.write(folder))),
+    ];
+    let mut code = ExitCode::SUCCESS;
+    for (path, written) in written.into_iter().flatten() {
+        if let Err(error) = written {
+            eprintln!("{} could not be written: {error}", path.display());
+            code = ExitCode::FAILURE;
+        } else {
+            println!("Written: {}.", path.display());
         }
     }
-    ExitCode::SUCCESS
+    code
 }
 
 /// The subjects asked for, without those whose tools are missing.

@@ -18,6 +18,7 @@ Takes a quarter of an hour on a quiet machine, three minutes with --quick; longe
   --workers 1,2,4,8   numbers of worker threads
   --subjects A,B      these subjects alone (and the plain loop, where one is needed)
   --csv FILE          writes every sample (a relative path begins in the folder benches)
+  --report FOLDER     writes a page with tables and pictures, and samples.csv, there
   --seed N            seed of the order of subjects (the clock)";
 
 /// What the command line asks for.
@@ -35,6 +36,7 @@ pub(crate) struct Options {
     pub(crate) quick: bool,
     pub(crate) workers: Vec<usize>,
     pub(crate) csv: Option<PathBuf>,
+    pub(crate) report: Option<PathBuf>,
     pub(crate) seed: u64,
     only: Vec<String>,
     subjects: Vec<String>,
@@ -59,6 +61,7 @@ pub(crate) fn parse() -> Result<Command, lexopt::Error> {
         quick: false,
         workers: vec![1, 2, 4, 8],
         csv: None,
+        report: None,
         seed: clock.map_or(1, |time| time.as_secs()),
         only: Vec::new(),
         subjects: Vec::new(),
@@ -92,6 +95,7 @@ pub(crate) fn parse() -> Result<Command, lexopt::Error> {
                 }
             }
             Long("csv") => options.csv = Some(parser.value()?.into()),
+            Long("report") => options.report = Some(parser.value()?.into()),
             Long("seed") => options.seed = parser.value()?.parse()?,
             Long("help") => return Ok(Command::Help),
             Long(FutexChild::FLAG) => return Ok(Command::FutexChild(FutexChild::parse(parser)?)),

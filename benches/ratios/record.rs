@@ -41,6 +41,9 @@ impl Value {
     }
 }
 
+/// Which percentiles of a sample's round trips are kept.
+pub(crate) const PERCENTILES: [u8; 8] = [1, 10, 25, 50, 75, 90, 95, 99];
+
 /// One sample in numbers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Figures {
@@ -52,8 +55,8 @@ pub(crate) struct Figures {
     pub(crate) wall: f64,
     /// Bytes allocated per job.
     pub(crate) bytes: f64,
-    /// The 99th percentile of the round trips, in microseconds.
-    pub(crate) p99: f64,
+    /// The [`PERCENTILES`] of the round trips, in microseconds; `NaN`s where there are none.
+    pub(crate) trips: [f64; PERCENTILES.len()],
 }
 
 impl Figures {
@@ -73,8 +76,13 @@ impl Figures {
             cpu: cpu / jobs,
             wall: wall / jobs,
             bytes: cost.allocated_bytes as f64 / jobs,
-            p99: percentile(&sample.trips, 99.0) / 1e3,
+            trips: PERCENTILES.map(|percent| percentile(&sample.trips, percent.into()) / 1e3),
         }
+    }
+
+    /// The 99th percentile of the round trips, in microseconds.
+    pub(crate) fn p99(&self) -> f64 {
+        self.trips[PERCENTILES.len() - 1]
     }
 }
 
@@ -191,6 +199,12 @@ impl<'a> Record<'a> {
             .map(|cells| (&*cells[0].cell.workload, cells))
     }
 
+    /// A cell, if it was measured.
+    pub(crate) fn cell(&self, workload: &str, workers: usize) -> Option<&CellRecord<'a>> {
+        let mut cells = self.cells(workload).iter();
+        cells.find(|cell| cell.workers() == workers)
+    }
+
     /// The cells of one workload; none if it was not measured.
     pub(crate) fn cells(&self, workload: &str) -> &[CellRecord<'a>] {
         self.workloads()
@@ -200,25 +214,29 @@ impl<'a> Record<'a> {
 
     pub(crate) fn write_csv(&self, path: &Path) -> io::Result<()> {
         let mut file = BufWriter::new(File::create(path)?);
+        let percentiles = PERCENTILES
+            .map(|percent| format!(",p{percent}_us"))
+            .concat();
         writeln!(
             file,
-            "workload,workers,subject,round,value,unit,wall_ns_per_job,cpu_ns_per_job,bytes_per_job,p99_us"
+            "workload,workers,subject,round,value,unit,wall_ns_per_job,cpu_ns_per_job,bytes_per_job{percentiles}"
         )?;
         for record in &self.cells {
             let workload = &record.cell.workload;
             for (subject, samples) in &record.samples {
                 for (round, sample) in samples.iter().enumerate() {
+                    let trips = sample.trips.map(|trip| format!(",{trip:.4}")).concat();
+                    let trips = trips.replace("NaN", "");
                     writeln!(
                         file,
-                        "{},{},{subject},{round},{},\"{}\",{},{},{},{}",
+                        "{},{},{subject},{round},{:.4},\"{}\",{:.2},{:.2},{:.2}{trips}",
                         workload.name,
                         record.workers(),
                         sample.value,
                         workload.value.unit(),
                         sample.wall,
                         sample.cpu,
-                        sample.bytes,
-                        sample.p99
+                        sample.bytes
                     )?;
                 }
             }

@@ -3,7 +3,7 @@
 use workcrew_bench::figures::{median, range};
 use workcrew_bench::subject::{Kind, Subject};
 
-use crate::record::{Against, CellRecord, Record, Value, mean_over_workers};
+use crate::record::{Against, CellRecord, Figures, Record, Value, mean_over_workers};
 use crate::workloads::Workload;
 
 /// Width of the first column and of the others.
@@ -13,15 +13,15 @@ const NUMBER: usize = 25;
 /// From so many nanoseconds on the cores are far from each other: not halves of one core.
 const FAR: f64 = 150.0;
 
-/// Prints how far apart the cores were.
-pub(crate) fn print_distances(distances: &[f64]) {
+/// How far apart the cores were.
+pub(crate) fn distances(distances: &[f64]) -> String {
     let far = distances.iter().filter(|&&nanos| nanos >= FAR).count();
-    println!(
+    format!(
         "A cache line took {} ns to the other core and back; the cores were far apart, from {FAR} ns on, before {far} of \
-         {} samples.\n",
+         {} samples.",
         spread(distances),
         distances.len()
-    );
+    )
 }
 
 /// Prints a block of tables for each workload.
@@ -54,7 +54,7 @@ fn print_values(workload: &Workload, cells: &[CellRecord<'_>], subjects: &[&Subj
         });
         match workload.value {
             Value::RoundTrip => print_numbers("  99th percentile", cells, |cell| {
-                cell.all(subject.name, |figures| figures.p99)
+                cell.all(subject.name, Figures::p99)
             }),
             Value::Allocations => print_numbers("  bytes", cells, |cell| {
                 cell.all(subject.name, |figures| figures.bytes)

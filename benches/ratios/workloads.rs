@@ -194,6 +194,7 @@ fn workloads(quick: bool) -> Vec<Workload> {
         )
     });
     all.extend(closures(part));
+    all.extend(growth(part));
     // Not shortened: what is allocated once must not look like much per job.
     let jobs = equal(100_000, Duration::ZERO);
     for (name, shape, capacity) in [
@@ -221,6 +222,46 @@ fn workloads(quick: bool) -> Vec<Workload> {
     all.push(allocations("W9/handles", batches, 100_000));
     all
 }
+
+/// W10: how the cost of an empty job grows. Three rounds, since no bar stands here.
+fn growth(part: u32) -> Vec<Workload> {
+    let mut all = Vec::new();
+    let mut add = |workers, workload| {
+        all.push(Workload {
+            workers: Some(workers),
+            rounds_at_most: 3,
+            ..workload
+        });
+    };
+    for producers in SUBMITTERS {
+        let size = Size::Job;
+        let shape = Closures::Execute { producers, size };
+        let name = format!("W10/submitters-{producers}");
+        let jobs = 100_000 / part;
+        add(vec![2], closures_row(&name, Value::WallTime, shape, jobs));
+    }
+    let jobs = |count| equal(count / part, Duration::ZERO);
+    let (value, shape) = (Value::WallTime, Shape::Stream);
+    add(
+        WORKERS.to_vec(),
+        row("W10/workers", value, shape, Some(1024), jobs(100_000)),
+    );
+    for capacity in CAPACITIES {
+        let name = format!("W10/capacity-{capacity}");
+        // In a queue of one each job is a handover.
+        let count = if capacity < 16 { 10_000 } else { 100_000 };
+        add(
+            vec![2],
+            row(&name, value, shape, Some(capacity), jobs(count)),
+        );
+    }
+    all
+}
+
+/// What grows in W10: threads that submit closures, workers, and the size of both queues.
+pub(crate) const SUBMITTERS: [usize; 5] = [1, 2, 4, 8, 16];
+pub(crate) const WORKERS: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
+pub(crate) const CAPACITIES: [usize; 6] = [1, 4, 16, 128, 1024, 16_384];
 
 /// Handles that are waited for together, in W3.
 const BATCH: usize = 1_000;

@@ -32,6 +32,7 @@
 //! | W8-idle, W8-trickle | CPU time of 8 workers without jobs, and with an empty job every 10 ms |
 //! | W8-futex | futex calls per job of 1 µs, streaming as in W1b-1024 |
 //! | W9 | heap allocations per job |
+//! | W10 | as work grows: closures from 1 to 16 threads; W1b with 1 to 64 workers, and with queues of 1 to 16,384 |
 //!
 //! Closures do nothing, and where a pool's queue has a bound it is 1024. A pool without handles of its own gets them from
 //! `oneshot`. In W6 as many threads work for each subject as the column says; a program that is started outside of the pool
@@ -45,6 +46,7 @@
 //! ```text
 //! cargo bench -p workcrew-bench --bench ratios                 the comparison, and the bars
 //! cargo bench -p workcrew-bench --bench ratios -- --help       its options
+//! cargo xtask bench                                            the comparison, as a page with tables and pictures
 //! cargo bench -p workcrew-bench --bench jobs_results           criterion: the pool against two channels and threads
 //! cargo bench -p workcrew-bench --bench primitives             criterion: queues on one thread
 //! cargo bench -p workcrew-bench --features recording --bench recording     what a trace and histograms cost

@@ -1,5 +1,6 @@
 //! The project's chores, one command each. `cargo xtask` prints what there is.
 
+mod bench;
 mod ci;
 mod fuzz;
 mod instructions;
@@ -36,6 +37,9 @@ Usage:
       Plays random programs against their models, drawn by libFuzzer, and keeps those that fail.
   cargo xtask soak --minutes N [--seed S]
       Runs pools of both kinds, one after the other, under more load than the machine can bear.
+  cargo xtask bench [--quick]
+      Measures the crate beside its peers (twenty minutes, or two), and writes the tables, the
+      pictures and all samples to docs/benchmarks.
   cargo xtask instructions [--update]
       Counts the instructions of each path of one thread, beside those of the baseline. Fails if
       one has grown by more than 3 %. --update makes the numbers the baseline.
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let outcome = process::enter_workspace().and_then(|()| match args.split_first() {
+        Some((&"bench", rest)) => bench::run_all(rest),
         Some((&"loom", rest)) => loom::run(rest),
         Some((&"mutants", rest)) => mutants::run(rest),
         Some((&"fuzz", rest)) => fuzz::run(rest),
