@@ -10,10 +10,10 @@ use crate::futex::FutexChild;
 
 pub(crate) const HELP: &str = "\
 cargo bench -p workcrew-bench --bench ratios -- [options]
-Takes a quarter of an hour on a quiet machine, three minutes with --quick; longer beside other load, since samples are taken again.
+Takes a quarter of an hour on a quiet machine, two minutes with --quick; longer beside other load, since samples are taken again.
 
   --rounds N          rounds over all cells (9)
-  --quick             3 rounds, a quarter of the jobs, short idle times
+  --quick             3 rounds, 1 and 4 workers, a quarter of the jobs, short idle times
   --only A,B          workloads whose name begins so: W1 or W1b-64 or W1b-1024/empty or W8-futex
   --workers 1,2,4,8   numbers of worker threads
   --subjects A,B      these subjects alone (and the plain loop, where one is needed)
@@ -59,7 +59,7 @@ pub(crate) fn parse() -> Result<Command, lexopt::Error> {
     let mut options = Options {
         rounds: 0,
         quick: false,
-        workers: vec![1, 2, 4, 8],
+        workers: Vec::new(),
         csv: None,
         report: None,
         seed: clock.map_or(1, |time| time.as_secs()),
@@ -107,6 +107,13 @@ pub(crate) fn parse() -> Result<Command, lexopt::Error> {
     }
     if options.rounds == 0 {
         options.rounds = if options.quick { 3 } else { 9 };
+    }
+    if options.workers.is_empty() {
+        options.workers = if options.quick {
+            vec![1, 4]
+        } else {
+            vec![1, 2, 4, 8]
+        };
     }
     Ok(Command::Measure(options))
 }

@@ -96,12 +96,14 @@ fn row(workload: &Workload, cells: &[CellRecord<'_>], own: &str) -> Option<Strin
     };
     let ours = each(&|cell| value(cell, own))?;
     let theirs = each(&|cell| value(cell, cell.peer(best)?))?;
-    let ratios = each(&|cell| Some(median(&cell.ratios(best, own)?)))?;
-    let mean = mean_over_workers(cells, |cell| cell.ratios(best, own))?;
-    let mean = if mean < 1.0 {
-        format!("**{mean:.2}**")
+    let (ratios, mean) = if workload.value.is_time() {
+        let ratios = each(&|cell| Some(median(&cell.ratios(best, own)?)))?;
+        let mean = mean_over_workers(cells, |cell| cell.ratios(best, own))?;
+        let bold = if mean < 1.0 { "**" } else { "" };
+        (ratios, format!("{bold}{mean:.2}{bold}"))
     } else {
-        format!("{mean:.2}")
+        // Nothing may be what is divided by.
+        Default::default()
     };
     let workers = cells.iter().map(|cell| cell.workers().to_string());
     let workers = workers.collect::<Vec<_>>().join(" / ");

@@ -39,6 +39,14 @@ impl Value {
             Self::Allocations => "heap allocations per job",
         }
     }
+
+    /// Whether it is about how long something takes.
+    pub(crate) fn is_time(self) -> bool {
+        match self {
+            Self::WallTime | Self::Program | Self::RoundTrip => true,
+            Self::IdleCpu | Self::CpuPerJob | Self::Allocations => false,
+        }
+    }
 }
 
 /// Which percentiles of a sample's round trips are kept.

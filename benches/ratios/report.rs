@@ -28,10 +28,7 @@ pub(crate) fn distances(distances: &[f64]) -> String {
 pub(crate) fn print(record: &Record<'_>, subjects: &[&Subject]) {
     for (workload, cells) in record.workloads() {
         print_values(workload, cells, subjects);
-        if matches!(
-            workload.value,
-            Value::WallTime | Value::Program | Value::RoundTrip
-        ) {
+        if workload.value.is_time() {
             for own in subjects.iter().filter(|subject| subject.kind == Kind::Own) {
                 if cells.iter().any(|cell| cell.samples(own.name).is_some()) {
                     print_ratios(cells, own.name, subjects);

@@ -134,6 +134,8 @@ fn row(name: &str, value: Value, shape: Shape, capacity: Option<usize>, jobs: Jo
 
 fn workloads(quick: bool) -> Vec<Workload> {
     let part = if quick { 4 } else { 1 };
+    // Of workloads that take seconds, or have no bar.
+    let slow = if quick { 1 } else { 3 };
     let mut all = Vec::new();
     // A sample of about 20 ms, whatever a job costs.
     for (cost, time, count) in [
@@ -172,7 +174,7 @@ fn workloads(quick: bool) -> Vec<Workload> {
     let time = Duration::from_secs(2) / part;
     all.push(Workload {
         workers: Some(vec![8]),
-        rounds_at_most: 3,
+        rounds_at_most: slow,
         ..row(
             "W8-idle",
             Value::IdleCpu,
@@ -184,7 +186,7 @@ fn workloads(quick: bool) -> Vec<Workload> {
     let pause = Duration::from_millis(10);
     all.push(Workload {
         workers: Some(vec![8]),
-        rounds_at_most: 3,
+        rounds_at_most: slow,
         ..row(
             "W8-trickle",
             Value::CpuPerJob,
@@ -194,7 +196,7 @@ fn workloads(quick: bool) -> Vec<Workload> {
         )
     });
     all.extend(closures(part));
-    all.extend(growth(part));
+    all.extend(growth(part, slow));
     // Not shortened: what is allocated once must not look like much per job.
     let jobs = equal(100_000, Duration::ZERO);
     for (name, shape, capacity) in [
@@ -223,13 +225,13 @@ fn workloads(quick: bool) -> Vec<Workload> {
     all
 }
 
-/// W10: how the cost of an empty job grows. Three rounds, since no bar stands here.
-fn growth(part: u32) -> Vec<Workload> {
+/// W10: how the cost of an empty job grows.
+fn growth(part: u32, rounds: usize) -> Vec<Workload> {
     let mut all = Vec::new();
     let mut add = |workers, workload| {
         all.push(Workload {
             workers: Some(workers),
-            rounds_at_most: 3,
+            rounds_at_most: rounds,
             ..workload
         });
     };

@@ -38,7 +38,7 @@ Usage:
   cargo xtask soak --minutes N [--seed S]
       Runs pools of both kinds, one after the other, under more load than the machine can bear.
   cargo xtask bench [--quick]
-      Measures the crate beside its peers (twenty minutes, or two), and writes the tables, the
+      Measures the crate beside its peers (16 minutes, or two), and writes the tables, the
       pictures and all samples to docs/benchmarks.
   cargo xtask instructions [--update]
       Counts the instructions of each path of one thread, beside those of the baseline. Fails if
