@@ -18,7 +18,7 @@ Takes a quarter of an hour on a quiet machine, two minutes with --quick; longer 
   --workers 1,2,4,8   numbers of worker threads
   --subjects A,B      these subjects alone (and the plain loop, where one is needed)
   --csv FILE          writes every sample (a relative path begins in the folder benches)
-  --report FOLDER     writes a page with tables and pictures, and samples.csv, there
+  --report FOLDER     writes a page with tables and pictures, and samples.csv, there (relative: as for --csv)
   --seed N            seed of the order of subjects (the clock)";
 
 /// What the command line asks for.

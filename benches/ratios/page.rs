@@ -44,13 +44,14 @@ impl Page<'_> {
             writeln!(text, "* {remark}")?;
         }
         for picture in pictures {
-            writeln!(text, "\n![{}]({})", picture.caption, picture.file)?;
+            let plots::Picture { file, caption } = picture;
+            writeln!(text, "\n{caption}:\n\n![{caption}]({file})")?;
         }
         writeln!(
             text,
             "\n## Workloads\n\nMedians over the rounds, for each number of workers. *Ratio*: a peer's value to ours, \
              the median over the rounds; above 1 ours is better. *Mean*: the geometric mean of that over the \
-             numbers of workers. Bold: a peer is ahead.\n\n\
+             numbers of workers, bold where a peer is ahead. W8 and W10 have three rounds.\n\n\
              | workload | workers | | ours | the best peer in each | its value | ratio | mean |\n\
              |---|---|---|---|---|---|---|---|"
         )?;
@@ -99,7 +100,7 @@ fn row(workload: &Workload, cells: &[CellRecord<'_>], own: &str) -> Option<Strin
     let (ratios, mean) = if workload.value.is_time() {
         let ratios = each(&|cell| Some(median(&cell.ratios(best, own)?)))?;
         let mean = mean_over_workers(cells, |cell| cell.ratios(best, own))?;
-        let bold = if mean < 1.0 { "**" } else { "" };
+        let bold = if mean < 0.995 { "**" } else { "" };
         (ratios, format!("{bold}{mean:.2}{bold}"))
     } else {
         // Nothing may be what is divided by.
@@ -107,9 +108,12 @@ fn row(workload: &Workload, cells: &[CellRecord<'_>], own: &str) -> Option<Strin
     };
     let workers = cells.iter().map(|cell| cell.workers().to_string());
     let workers = workers.collect::<Vec<_>>().join(" / ");
-    let mut peers: Vec<_> = cells.iter().filter_map(|cell| cell.peer(best)).collect();
-    peers.dedup();
-    let (peers, name, unit) = (peers.join(", "), &workload.name, workload.value.unit());
+    let peers: Vec<_> = cells.iter().filter_map(|cell| cell.peer(best)).collect();
+    let peers = match peers.as_slice() {
+        [first, others @ ..] if others.iter().all(|peer| peer == first) => (*first).to_owned(),
+        each => each.join(" / "),
+    };
+    let (name, unit) = (&workload.name, workload.value.unit());
     Some(format!(
         "| {name}, {unit} | {workers} | {own} | {ours} | {peers} | {theirs} | {ratios} | {mean} |"
     ))

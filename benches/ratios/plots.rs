@@ -37,7 +37,7 @@ struct Line {
 
 type Drawn<T = ()> = Result<T, Box<dyn Error>>;
 
-/// Draws each picture of which all was measured.
+/// Draws what of the pictures was measured.
 pub(crate) fn draw_all(
     folder: &Path,
     record: &Record<'_>,
@@ -52,19 +52,20 @@ pub(crate) fn draw_all(
         ),
         (
             "latencies.svg",
-            "Round trips of one job with one worker, by percentile",
+            "Round trips of one job with one worker, by percentile, and those of the best peers",
             "µs",
             latencies(record, subjects),
         ),
         (
             "growth.svg",
-            "What an empty job costs as work grows",
+            "What an empty job costs with more threads, and with larger queues, and what with the best peers",
             "ns per job",
             growth(record, subjects),
         ),
     ];
     let mut drawn = Vec::new();
-    for (file, caption, unit, panels) in pictures {
+    for (file, caption, unit, mut panels) in pictures {
+        panels.retain(|panel| !panel.lines.is_empty());
         if !panels.is_empty() {
             draw(&folder.join(file), unit, &panels)?;
             drawn.push(Picture { file, caption });
@@ -214,7 +215,10 @@ fn draw(path: &Path, unit: &str, panels: &[Panel]) -> Drawn {
             .margin_right(24)
             .x_label_area_size(24)
             .y_label_area_size(56)
-            .build_cartesian_2d(0..labels.len() - 1, (low / 1.2..high * 1.6).log_scale())?;
+            .build_cartesian_2d(
+                0..labels.len() - 1,
+                (low / 1.2..high * 1.6).log_scale().base(2.0),
+            )?;
         chart
             .configure_mesh()
             .x_labels(labels.len())

@@ -91,8 +91,7 @@ use std::time::Duration;
 ///
 /// They lie in the queues by value, without an allocation for each, and are moved: several copies
 /// may be on the stack of the thread that submits or takes, and on that of a worker
-/// ([`Builder::stack_size`]). What is larger than some KiB is better boxed; a job of 256 KiB may
-/// overflow a stack of 2 MiB.
+/// ([`Builder::stack_size`]). What is larger than some KiB is better boxed.
 ///
 /// # Fork
 ///

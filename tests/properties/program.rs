@@ -67,10 +67,10 @@ pub(crate) enum Step {
     /// As the others, with a submitter that has its own lane.
     SubmitInLane(usize, Kind),
     SubmitAllInLane(usize, Vec<Kind>),
-    /// The submitter goes away, or is forgotten.
+    /// The submitter goes away, or is kept until the pool has ended.
     LeaveLane {
         lane: usize,
-        forget: bool,
+        keep: bool,
     },
     /// Lets a running job end.
     Release,
@@ -206,7 +206,7 @@ fn step(dice: &mut impl Choices) -> Step {
         85..87 => Step::SubmitAllInLane(lane, kinds(dice, 40)),
         87..90 => Step::LeaveLane {
             lane,
-            forget: dice.one_in(3),
+            keep: dice.one_in(3),
         },
         _ => unreachable!("the dice has 90 sides"),
     }

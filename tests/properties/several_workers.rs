@@ -201,8 +201,8 @@ struct Play<'a> {
     takers: Vec<Results<Tried>>,
     /// And the last index that each gave.
     lanes: [(Submitter<Job, Tried>, Option<u64>); 2],
-    /// Those that are dropped when the pool has ended. (Truly forgotten they would keep its memory.)
-    forgotten: Vec<Submitter<Job, Tried>>,
+    /// Submitters that submit no more, and stay until the pool has ended.
+    kept_lanes: Vec<Submitter<Job, Tried>>,
     next_id: u64,
     no_taker: bool,
 }
@@ -218,7 +218,7 @@ pub(crate) fn play(program: &Program) {
         book: Book::default(),
         takers: vec![results],
         lanes: [(); 2].map(|()| (pool.submitter(), None)),
-        forgotten: Vec::new(),
+        kept_lanes: Vec::new(),
         next_id: 0,
         no_taker: false,
     };
@@ -240,12 +240,12 @@ pub(crate) fn play(program: &Program) {
         book,
         takers,
         lanes,
-        forgotten,
+        kept_lanes,
         no_taker,
         ..
     } = play;
     finish(program, pool, site, book, takers, no_taker);
-    drop((lanes, forgotten));
+    drop((lanes, kept_lanes));
 }
 
 impl Play<'_> {
@@ -326,11 +326,11 @@ impl Play<'_> {
             }
             Step::SubmitAll { ref jobs, panics } => self.submit_all(jobs, panics, None),
             Step::SubmitAllInLane(lane, ref jobs) => self.submit_all(jobs, false, Some(lane)),
-            Step::LeaveLane { lane, forget } => {
+            Step::LeaveLane { lane, keep } => {
                 let next = (self.pool.submitter(), None);
                 let (last, _) = std::mem::replace(&mut self.lanes[lane], next);
-                if forget {
-                    self.forgotten.push(last);
+                if keep {
+                    self.kept_lanes.push(last);
                 }
             }
             Step::Release => self.site.release(),

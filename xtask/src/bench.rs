@@ -2,10 +2,10 @@
 //!
 //! What is measured, and how, stands in `benches/src/lib.rs`.
 
-use crate::process::{cargo, run};
+use crate::process::{cargo, run, target_dir};
 use crate::{Outcome, USAGE};
 use std::env::consts::{ARCH, OS};
-use std::path;
+use std::path::{self, Path};
 use std::thread;
 use std::time::Instant;
 
@@ -19,16 +19,26 @@ pub(crate) fn run_all(args: &[&str]) -> Outcome {
         _ => return Err(USAGE.into()),
     };
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    let page = format!("{PAGES}/{ARCH}-{OS}-{cores}");
-    let folder = path::absolute(&page).map_err(|error| format!("{page}: {error}"))?;
+    let machine = format!("{ARCH}-{OS}-{cores}");
+    let folder = if quick {
+        // No numbers to keep.
+        target_dir("bench").join(machine)
+    } else {
+        let page = Path::new(PAGES).join(machine);
+        path::absolute(page).map_err(|error| format!("{PAGES}: {error}"))?
+    };
     let mut bench = cargo("bench --package workcrew-bench --bench ratios -- --report");
-    bench.arg(folder);
+    bench.arg(&folder);
     if quick {
         bench.arg("--quick");
     }
     let start = Instant::now();
     run(&mut bench)?;
     let minutes = start.elapsed().as_secs_f64() / 60.0;
-    println!("bench: {minutes:.1} minutes with building, see {page}/README.md");
+    let page = folder.join("README.md");
+    println!(
+        "bench: {minutes:.1} minutes with building, see {}",
+        page.display()
+    );
     Ok(())
 }
