@@ -67,9 +67,11 @@ struct Model {
     /// Those in front that do not.
     in_ring: usize,
     discarded: u64,
-    /// Outcomes that were delivered or put back, and claims that met a border.
-    passed: usize,
-    short_claims: usize,
+    /// How many were taken of those that were put back, and of those that lie apart. (How many
+    /// of the latter a map took nobody knows: then the next border tells.)
+    strays_taken: usize,
+    apart_taken: usize,
+    apart_is_unknown: bool,
     /// Of each verdict.
     ended: [u64; 4],
     /// Jobs that may have been accepted: a map's, or that of a thread in `submit`.
@@ -168,7 +170,6 @@ impl Model {
     }
 
     fn deliver(&mut self, done: Done, takers: usize) {
-        self.passed += 1;
         self.delivered = Some(done.1);
         if takers == 0 {
             self.discarded += 1;
@@ -189,27 +190,32 @@ impl Model {
     }
 
     /// What one of so many takers claims, which has found so many: its share of a ring; of what was
-    /// put back as much as fits, and of what lies apart its share, but fewer at the border of a
-    /// segment. Where borders are is not known here, but how many there may be.
+    /// put back all, and of what lies apart its share, but not beyond a segment.
     fn claim(&mut self, claimed: usize, takers: usize) -> Drain<'_, Done> {
         let share = |together: usize| together.div_ceil(takers).min(MOST_CLAIMED);
-        let in_ring = self.in_ring.min(self.untaken.len());
-        let (wanted, has_borders) = match (self.strays.len(), in_ring) {
-            (0, 0) => (share(self.untaken.len()), true),
-            (0, in_ring) => (share(in_ring), false),
-            (strays, _) => (strays.min(MOST_CLAIMED), true),
-        };
-        if claimed < wanted && has_borders {
-            self.short_claims += 1;
-            // In each of two queues.
-            assert!(self.short_claims <= self.passed / SEGMENT + 2, "{self:?}");
-        } else {
-            assert_eq!(claimed, wanted, "{self:?}");
-        }
+        let to_border = |taken: usize| SEGMENT - taken % SEGMENT;
         if !self.strays.is_empty() {
+            let wanted = self.strays.len().min(to_border(self.strays_taken));
+            assert_eq!(claimed, wanted, "{self:?}");
+            self.strays_taken += claimed;
             return self.strays.drain(..claimed);
         }
-        self.in_ring = self.in_ring.saturating_sub(claimed);
+        let in_ring = self.in_ring.min(self.untaken.len());
+        if in_ring > 0 {
+            assert_eq!(claimed, share(in_ring), "{self:?}");
+            self.in_ring -= claimed;
+            return self.untaken.drain(..claimed);
+        }
+        let share = share(self.untaken.len());
+        if !self.apart_is_unknown {
+            let wanted = share.min(to_border(self.apart_taken));
+            assert_eq!(claimed, wanted, "{self:?}");
+            self.apart_taken += claimed;
+        } else if claimed < share {
+            (self.apart_taken, self.apart_is_unknown) = (0, false);
+        } else {
+            assert_eq!(claimed, share, "{self:?}");
+        }
         self.untaken.drain(..claimed)
     }
 }
@@ -496,7 +502,6 @@ impl Play<'_> {
         }
         let (results, hand) = self.takers.remove(taker);
         drop(results);
-        model.passed += hand.len();
         model.strays.extend(hand);
         if self.takers.is_empty() {
             model.discarded += (model.strays.len() + model.untaken.len()) as u64;
@@ -515,6 +520,8 @@ impl Play<'_> {
         // In any order from here on.
         self.model.untaken.extend(hand);
         let strays = std::mem::take(&mut self.model.strays);
+        self.model.strays_taken += strays.len();
+        self.model.apart_is_unknown = true;
         self.model.untaken.extend(strays);
         let back = match step {
             Step::Map {
