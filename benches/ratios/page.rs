@@ -2,8 +2,8 @@
 
 use std::error::Error;
 use std::fmt::Write;
+use std::fs;
 use std::path::Path;
-use std::{env, fs, thread};
 
 use workcrew_bench::figures::median;
 use workcrew_bench::subject::{Kind, Subject};
@@ -11,6 +11,7 @@ use workcrew_bench::subject::{Kind, Subject};
 use crate::bars::Stage;
 use crate::plots;
 use crate::record::{Against, CellRecord, Record, mean_over_workers};
+use crate::report::short;
 use crate::workloads::Workload;
 
 /// All that a page tells.
@@ -23,22 +24,22 @@ pub(crate) struct Page<'a> {
 }
 
 impl Page<'_> {
-    /// Writes `README.md`, `samples.csv` and the pictures.
+    /// Writes `README.md`, `samples.csv` and the pictures into the folder of a machine.
     pub(crate) fn write(&self, folder: &Path) -> Result<(), Box<dyn Error>> {
         fs::create_dir_all(folder)?;
         self.record.write_csv(&folder.join("samples.csv"))?;
         let pictures = plots::draw_all(folder, self.record, self.subjects)?;
-        fs::write(folder.join("README.md"), self.text(&pictures)?)?;
+        let machine = folder.file_name().unwrap_or_default().to_string_lossy();
+        fs::write(folder.join("README.md"), self.text(&machine, &pictures)?)?;
         Ok(())
     }
 
-    fn text(&self, pictures: &[plots::Picture]) -> Result<String, std::fmt::Error> {
+    fn text(&self, machine: &str, pictures: &[plots::Picture]) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
         writeln!(
             text,
-            "# Benchmarks on {}\n\nWritten by `cargo xtask bench`; [samples.csv](samples.csv) has every sample. \
-             The rules of the comparison, and what each workload is, stand at the head of `benches/src/lib.rs`.\n",
-            machine()
+            "# Benchmarks on {machine}\n\nWritten by `cargo xtask bench`; [samples.csv](samples.csv) has every sample. \
+             The rules of the comparison, and what each workload is, stand at the head of `benches/src/lib.rs`.\n"
         )?;
         for remark in self.remarks {
             writeln!(text, "* {remark}")?;
@@ -51,7 +52,7 @@ impl Page<'_> {
             text,
             "\n## Workloads\n\nMedians over the rounds, for each number of workers. *Ratio*: a peer's value to ours, \
              the median over the rounds; above 1 ours is better. *Mean*: the geometric mean of that over the \
-             numbers of workers, bold where a peer is ahead. W8 and W10 have three rounds.\n\n\
+             numbers of workers, bold where a peer is ahead. What takes seconds, or has no bar, has fewer rounds.\n\n\
              | workload | workers | | ours | the best peer in each | its value | ratio | mean |\n\
              |---|---|---|---|---|---|---|---|"
         )?;
@@ -77,12 +78,6 @@ impl Page<'_> {
     }
 }
 
-/// Such as "x86_64 linux, 2 cores".
-fn machine() -> String {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    format!("{} {}, {cores} cores", env::consts::ARCH, env::consts::OS)
-}
-
 /// One of us beside the best peers; nothing if it took no part, or alone.
 fn row(workload: &Workload, cells: &[CellRecord<'_>], own: &str) -> Option<String> {
     let best = Against::BestPeer;
@@ -91,15 +86,12 @@ fn row(workload: &Workload, cells: &[CellRecord<'_>], own: &str) -> Option<Strin
         let texts = numbers?.into_iter().map(short);
         Some(texts.collect::<Vec<_>>().join(" / "))
     };
-    let value = |cell: &CellRecord<'_>, subject| {
-        cell.all(subject, |figures| figures.value)
-            .map(|values| median(&values))
-    };
-    let ours = each(&|cell| value(cell, own))?;
-    let theirs = each(&|cell| value(cell, cell.peer(best)?))?;
+    let ours = each(&|cell| cell.median(own))?;
+    let theirs = each(&|cell| cell.median(cell.peer(best)?))?;
     let (ratios, mean) = if workload.value.is_time() {
         let ratios = each(&|cell| Some(median(&cell.ratios(best, own)?)))?;
         let mean = mean_over_workers(cells, |cell| cell.ratios(best, own))?;
+        // As it is printed.
         let bold = if mean < 0.995 { "**" } else { "" };
         (ratios, format!("{bold}{mean:.2}{bold}"))
     } else {
@@ -117,14 +109,4 @@ fn row(workload: &Workload, cells: &[CellRecord<'_>], own: &str) -> Option<Strin
     Some(format!(
         "| {name}, {unit} | {workers} | {own} | {ours} | {peers} | {theirs} | {ratios} | {mean} |"
     ))
-}
-
-/// With three digits or so.
-pub(crate) fn short(number: f64) -> String {
-    match number {
-        _ if number < 0.1 => format!("{number:.4}"),
-        _ if number < 10.0 => format!("{number:.2}"),
-        _ if number < 100.0 => format!("{number:.1}"),
-        _ => format!("{number:.0}"),
-    }
 }

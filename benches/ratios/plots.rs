@@ -7,8 +7,8 @@ use plotters::prelude::*;
 use workcrew_bench::figures::{geometric_mean, median};
 use workcrew_bench::subject::{Kind, SUBJECTS, Subject};
 
-use crate::page::short;
 use crate::record::{Against, CellRecord, PERCENTILES, Record};
+use crate::report::short;
 use crate::workloads::{CAPACITIES, SUBMITTERS, WORKERS};
 
 /// Pixels of one panel.
@@ -150,10 +150,7 @@ fn growth(record: &Record<'_>, subjects: &[&Subject]) -> Vec<Panel> {
     let panels = rows.into_iter().filter_map(|(title, numbers, cells)| {
         let cells = cells?;
         let line = |subject: &Subject| {
-            let values = cells.iter().map(|cell| {
-                let values = cell.all(subject.name, |figures| figures.value)?;
-                Some(median(&values))
-            });
+            let values = cells.iter().map(|cell| cell.median(subject.name));
             Line::of(subject.name, values)
         };
         Some(Panel {
@@ -233,7 +230,7 @@ fn draw(path: &Path, unit: &str, panels: &[Panel]) -> Drawn {
             let number = SUBJECTS
                 .iter()
                 .position(|subject| subject.name == line.name);
-            let style = Palette99::pick(number.unwrap_or(0)).stroke_width(2);
+            let style = Palette99::pick(number.expect("one of all")).stroke_width(2);
             let points = line.values.iter().copied().enumerate();
             chart
                 .draw_series(LineSeries::new(points, style).point_size(3))?

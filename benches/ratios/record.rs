@@ -127,6 +127,12 @@ impl CellRecord<'_> {
         Some(self.samples(subject)?.iter().map(pick).collect())
     }
 
+    /// The median value of `subject`.
+    pub(crate) fn median(&self, subject: &str) -> Option<f64> {
+        let values = self.all(subject, |figures| figures.value)?;
+        Some(median(&values))
+    }
+
     /// Who is meant by `against` in this cell.
     pub(crate) fn peer(&self, against: Against) -> Option<&'static str> {
         let go_counts = match against {
@@ -141,10 +147,7 @@ impl CellRecord<'_> {
                 Kind::Go => go_counts,
                 Kind::Own | Kind::PlainLoop => false,
             })
-            .filter_map(|subject| {
-                let values = self.all(subject.name, |figures| figures.value)?;
-                Some((subject.name, median(&values)))
-            })
+            .filter_map(|subject| Some((subject.name, self.median(subject.name)?)))
             .min_by(|(_, one), (_, other)| one.total_cmp(other))
             .map(|(name, _)| name)
     }

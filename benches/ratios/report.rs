@@ -141,11 +141,21 @@ fn row<'a>(
 pub(crate) fn spread(numbers: &[f64]) -> String {
     let (min, max) = range(numbers);
     let middle = median(numbers);
-    let digits = match middle {
-        _ if max < 0.1 => 4,
+    let digits = digits(middle, max);
+    format!("{middle:.digits$} ({min:.digits$}..{max:.digits$})")
+}
+
+/// One number, in the same way.
+pub(crate) fn short(number: f64) -> String {
+    let digits = digits(number, number);
+    format!("{number:.digits$}")
+}
+
+fn digits(middle: f64, largest: f64) -> usize {
+    match middle {
+        _ if largest < 0.1 => 4,
         _ if middle < 10.0 => 2,
         _ if middle < 100.0 => 1,
         _ => 0,
-    };
-    format!("{middle:.digits$} ({min:.digits$}..{max:.digits$})")
+    }
 }

@@ -70,8 +70,7 @@ struct Model {
     /// How many were taken of those that were put back, and of those that lie apart. (How many
     /// of the latter a map took nobody knows: then the next border tells.)
     strays_taken: usize,
-    apart_taken: usize,
-    apart_is_unknown: bool,
+    apart_taken: Option<usize>,
     /// Of each verdict.
     ended: [u64; 4],
     /// Jobs that may have been accepted: a map's, or that of a thread in `submit`.
@@ -207,12 +206,11 @@ impl Model {
             return self.untaken.drain(..claimed);
         }
         let share = share(self.untaken.len());
-        if !self.apart_is_unknown {
-            let wanted = share.min(to_border(self.apart_taken));
-            assert_eq!(claimed, wanted, "{self:?}");
-            self.apart_taken += claimed;
+        if let Some(taken) = self.apart_taken {
+            assert_eq!(claimed, share.min(to_border(taken)), "{self:?}");
+            self.apart_taken = Some(taken + claimed);
         } else if claimed < share {
-            (self.apart_taken, self.apart_is_unknown) = (0, false);
+            self.apart_taken = Some(0);
         } else {
             assert_eq!(claimed, share, "{self:?}");
         }
@@ -242,6 +240,7 @@ pub(crate) fn play(program: &Program) {
         model: Model {
             job_capacity: program.job_capacity,
             result_capacity: program.result_capacity,
+            apart_taken: Some(0),
             ..Model::default()
         },
         takers: vec![(results, VecDeque::new())],
@@ -521,7 +520,7 @@ impl Play<'_> {
         self.model.untaken.extend(hand);
         let strays = std::mem::take(&mut self.model.strays);
         self.model.strays_taken += strays.len();
-        self.model.apart_is_unknown = true;
+        self.model.apart_taken = None;
         self.model.untaken.extend(strays);
         let back = match step {
             Step::Map {

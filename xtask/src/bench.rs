@@ -2,8 +2,8 @@
 //!
 //! What is measured, and how, stands in `benches/src/lib.rs`.
 
-use crate::process::{cargo, run, target_dir};
-use crate::{Outcome, USAGE};
+use crate::Outcome;
+use crate::process::{self, cargo, run, target_dir};
 use std::env::consts::{ARCH, OS};
 use std::path::{self, Path};
 use std::thread;
@@ -13,11 +13,7 @@ use std::time::Instant;
 const PAGES: &str = "docs/benchmarks";
 
 pub(crate) fn run_all(args: &[&str]) -> Outcome {
-    let quick = match args {
-        [] => false,
-        ["--quick"] => true,
-        _ => return Err(USAGE.into()),
-    };
+    let quick = process::only_flag("--quick", args)?;
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let machine = format!("{ARCH}-{OS}-{cores}");
     let folder = if quick {

@@ -7,7 +7,7 @@
 
 use crate::ci::MSRV;
 use crate::process::{self, cargo, target_dir};
-use crate::{Outcome, USAGE, ci};
+use crate::{Outcome, ci};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
@@ -26,11 +26,7 @@ const GROWTH: f64 = 3.0;
 const PACKAGE: &str = "workcrew-instructions";
 
 pub(crate) fn run(args: &[&str]) -> Outcome {
-    let update = match args {
-        [] => false,
-        ["--update"] => true,
-        _ => return Err(USAGE.into()),
-    };
+    let update = process::only_flag("--update", args)?;
     have_tools()?;
     let counts = count_all()?;
     let baseline = read_baseline()?;

@@ -1,6 +1,6 @@
 //! Starting other programs.
 
-use crate::Outcome;
+use crate::{Outcome, USAGE};
 use std::fmt::Display;
 use std::io::{BufRead, BufReader};
 use std::path::{self, PathBuf};
@@ -14,6 +14,15 @@ use std::{env, thread};
 pub(crate) fn enter_workspace() -> Outcome {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     env::set_current_dir(root).map_err(|error| format!("cannot enter {root}: {error}"))
+}
+
+/// Whether the one flag that a command has is there, and nothing else.
+pub(crate) fn only_flag(flag: &str, args: &[&str]) -> Outcome<bool> {
+    match args {
+        [] => Ok(false),
+        [arg] if *arg == flag => Ok(true),
+        _ => Err(USAGE.into()),
+    }
 }
 
 /// Where cargo builds, `part` of it; absolute, since commands run in other folders too.
