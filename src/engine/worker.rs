@@ -477,7 +477,11 @@ impl<'a, J: Send> Worker<'a, J> {
         if freed > 0 {
             engine.room.notify(freed);
         }
-        let first = first?;
+        let Some(first) = first else {
+            // All of these places are claimed or reserved, and empty.
+            self.backlog = 0;
+            return None;
+        };
         let mut more = len > 1;
         if more && self.place.is_searching() && engine.injector.reserves() {
             // Most of the others may be places that a submitter has reserved.

@@ -1,7 +1,7 @@
 //! One worker's loop, played by the test's own thread.
 
 use super::{Desk, Exit, Worker};
-use crate::engine::{Ended, Engine, Entry, Run};
+use crate::engine::{Ended, Engine, Entry, Lane, Run};
 use crate::sync::Ordering;
 
 /// A job that comes when the worker has found none, by `send`.
@@ -52,4 +52,17 @@ fn a_worker_does_not_nap_while_an_errand_waits_for_it() {
         engine.push_inside(0, 7).unwrap();
     }));
     assert!(!naps_before(|engine| engine.send_each(0, [(0, 7)])));
+}
+
+/// Else it would not spin for the next job of a submitter that sends one at a time.
+#[test]
+fn empty_places_of_a_lane_are_no_backlog() {
+    let (engine, locals) = Engine::new(1, 64, 0, 1);
+    let mut lane = Lane::default();
+    engine.submit_in(&mut lane, 7, None).unwrap();
+    assert!(lane.len() > 1);
+    let mut worker = Worker::new(&engine, 0, locals.into_iter().next().unwrap());
+    assert_eq!(worker.find().map(|entry| entry.job), Some(7));
+    assert!(worker.find().is_none());
+    assert_eq!(worker.backlog, 0);
 }
