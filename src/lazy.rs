@@ -9,14 +9,21 @@
 
 use crate::probe::probe;
 use crate::sync::{AtomicPtr, Ordering};
+use std::fmt;
+use std::marker::PhantomData;
 use std::ptr;
 
 /// Null, or a box that was made into this pointer and stays until the drop.
-pub(crate) struct Lazy<T>(AtomicPtr<T>);
+pub(crate) struct Lazy<T>(AtomicPtr<T>, PhantomData<*mut T>);
+
+// SAFETY: it owns its value.
+unsafe impl<T: Send> Send for Lazy<T> {}
+// SAFETY: all threads see the value, and one may make it that another drops.
+unsafe impl<T: Send + Sync> Sync for Lazy<T> {}
 
 impl<T> Lazy<T> {
     pub(crate) fn new() -> Self {
-        Self(AtomicPtr::new(ptr::null_mut()))
+        Self(AtomicPtr::new(ptr::null_mut()), PhantomData)
     }
 
     /// The value, if it was made.
@@ -66,5 +73,11 @@ impl<T> Drop for Lazy<T> {
             // SAFETY: it was made from a box, and nobody has it any more.
             drop(unsafe { Box::from_raw(value) });
         }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Lazy<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Lazy").field(&self.get()).finish()
     }
 }

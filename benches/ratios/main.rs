@@ -23,7 +23,7 @@ use workcrew_bench::watchdog;
 
 use crate::options::{Command, Options};
 use crate::page::Page;
-use crate::record::{Record, Value};
+use crate::record::Record;
 use crate::workloads::MILLISECOND;
 
 #[global_allocator]
@@ -77,7 +77,7 @@ fn measure(options: &Options) -> ExitCode {
                 .collect();
             rng.shuffle(&mut order);
             for subject in order {
-                allocations::set_counting(cell.workload.value == Value::Allocations);
+                allocations::set_counting(cell.workload.value.needs_counts());
                 let sample = gauge.steady(|| {
                     let label = format!("{} in {cell}", subject.name);
                     watchdog::watch(label, || subject.sample(&cell.task))
@@ -93,16 +93,17 @@ fn measure(options: &Options) -> ExitCode {
     report::print(&record, &subjects);
     futex_calls.print();
     let stages = bars::stages(&record, &futex_calls);
-    let remarks = [
+    let mut remarks = vec![
         how,
         format!(
             "A core was missing: {} samples were taken again, {} were kept all the same.",
             gauge.retaken(),
             gauge.disturbed()
         ),
-        report::distances(gauge.distances()),
+        report::distances(&record.distances()),
     ];
     println!("{}\n{}\n", remarks[1], remarks[2]);
+    remarks.extend(options.remark.clone());
     bars::print(&stages);
     let page = Page {
         record: &record,

@@ -19,6 +19,7 @@ Takes a quarter of an hour on a quiet machine, two minutes with --quick; longer 
   --subjects A,B      these subjects alone (and the plain loop, where one is needed)
   --csv FILE          writes every sample (a relative path begins in the folder benches)
   --report FOLDER     writes a page with tables and pictures, and samples.csv, there (relative: as for --csv)
+  --remark TEXT       a line for the page: of what code it is, say
   --seed N            seed of the order of subjects (the clock)";
 
 /// What the command line asks for.
@@ -37,6 +38,7 @@ pub(crate) struct Options {
     pub(crate) workers: Vec<usize>,
     pub(crate) csv: Option<PathBuf>,
     pub(crate) report: Option<PathBuf>,
+    pub(crate) remark: Option<String>,
     pub(crate) seed: u64,
     only: Vec<String>,
     subjects: Vec<String>,
@@ -62,6 +64,7 @@ pub(crate) fn parse() -> Result<Command, lexopt::Error> {
         workers: Vec::new(),
         csv: None,
         report: None,
+        remark: None,
         seed: clock.map_or(1, |time| time.as_secs()),
         only: Vec::new(),
         subjects: Vec::new(),
@@ -96,6 +99,7 @@ pub(crate) fn parse() -> Result<Command, lexopt::Error> {
             }
             Long("csv") => options.csv = Some(parser.value()?.into()),
             Long("report") => options.report = Some(parser.value()?.into()),
+            Long("remark") => options.remark = Some(parser.value()?.string()?),
             Long("seed") => options.seed = parser.value()?.parse()?,
             Long("help") => return Ok(Command::Help),
             Long(FutexChild::FLAG) => return Ok(Command::FutexChild(FutexChild::parse(parser)?)),

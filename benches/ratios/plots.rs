@@ -9,7 +9,7 @@ use workcrew_bench::subject::{Kind, SUBJECTS, Subject};
 
 use crate::record::{Against, CellRecord, PERCENTILES, Record};
 use crate::report::short;
-use crate::workloads::{CAPACITIES, SUBMITTERS, WORKERS};
+use crate::workloads::Axis;
 
 /// Pixels of one panel.
 const PANEL: (u32, u32) = (480, 340);
@@ -126,36 +126,19 @@ fn latencies(record: &Record<'_>, subjects: &[&Subject]) -> Vec<Panel> {
 }
 
 fn growth(record: &Record<'_>, subjects: &[&Subject]) -> Vec<Panel> {
-    let several = |name: &str, numbers: &[usize]| {
-        let cells = numbers
+    let panels = Axis::lines().into_iter().filter_map(|points| {
+        let cells: Option<Vec<_>> = points
             .iter()
-            .map(|number| record.cell(&format!("W10/{name}-{number}"), 2));
-        cells.collect::<Option<Vec<_>>>()
-    };
-    let workers = WORKERS.map(|workers| record.cell("W10/workers", workers));
-    let workers: Option<Vec<_>> = workers.into_iter().collect();
-    let rows = [
-        (
-            "threads that submit closures, 2 workers",
-            &SUBMITTERS[..],
-            several("submitters", &SUBMITTERS),
-        ),
-        ("workers, a stream of typed jobs", &WORKERS[..], workers),
-        (
-            "size of both queues, 2 workers",
-            &CAPACITIES[..],
-            several("capacity", &CAPACITIES),
-        ),
-    ];
-    let panels = rows.into_iter().filter_map(|(title, numbers, cells)| {
+            .map(|point| record.cell(&point.workload(), point.workers()))
+            .collect();
         let cells = cells?;
         let line = |subject: &Subject| {
             let values = cells.iter().map(|cell| cell.median(subject.name));
             Line::of(subject.name, values)
         };
         Some(Panel {
-            title: title.to_owned(),
-            labels: numbers.iter().map(usize::to_string).collect(),
+            title: points[0].title().to_owned(),
+            labels: points.iter().map(|point| point.label()).collect(),
             lines: best(subjects, line),
         })
     });

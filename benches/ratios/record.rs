@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use workcrew_bench::drive::Sample;
+use workcrew_bench::drive::{Heap, Sample};
 use workcrew_bench::figures::{geometric_mean, median, percentile};
 use workcrew_bench::subject::{Kind, PLAIN_LOOP, SUBJECTS, Subject};
 
@@ -26,6 +26,16 @@ pub(crate) enum Value {
     CpuPerJob,
     /// Heap allocations per job.
     Allocations,
+    /// KiB on the heap.
+    Heap(Filled),
+}
+
+/// When the heap is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Filled {
+    NotYet,
+    Full,
+    NoMore,
 }
 
 impl Value {
@@ -37,6 +47,9 @@ impl Value {
             Self::IdleCpu => "µs of CPU per second",
             Self::CpuPerJob => "µs of CPU per job",
             Self::Allocations => "heap allocations per job",
+            Self::Heap(Filled::NotYet) => "KiB on the heap at rest",
+            Self::Heap(Filled::Full) => "KiB on the heap when full",
+            Self::Heap(Filled::NoMore) => "KiB on the heap afterwards",
         }
     }
 
@@ -44,8 +57,13 @@ impl Value {
     pub(crate) fn is_time(self) -> bool {
         match self {
             Self::WallTime | Self::Program | Self::RoundTrip => true,
-            Self::IdleCpu | Self::CpuPerJob | Self::Allocations => false,
+            Self::IdleCpu | Self::CpuPerJob | Self::Allocations | Self::Heap(_) => false,
         }
+    }
+
+    /// Whether the allocator counts meanwhile.
+    pub(crate) fn needs_counts(self) -> bool {
+        matches!(self, Self::Allocations | Self::Heap(_))
     }
 }
 
@@ -65,10 +83,12 @@ pub(crate) struct Figures {
     pub(crate) bytes: f64,
     /// The [`PERCENTILES`] of the round trips, in microseconds; `NaN`s where there are none.
     pub(crate) trips: [f64; PERCENTILES.len()],
+    /// How many nanoseconds a cache line took to the other core and back, before.
+    pub(crate) distance: f64,
 }
 
 impl Figures {
-    fn new(value: Value, cell: &Cell, sample: &Sample) -> Self {
+    fn new(value: Value, cell: &Cell, sample: &Sample, distance: f64) -> Self {
         let jobs = cell.task.jobs.len() as f64;
         let cost = &sample.cost;
         let (wall, cpu) = (cost.wall.as_nanos() as f64, cost.cpu.as_nanos() as f64);
@@ -80,11 +100,13 @@ impl Figures {
                 Value::IdleCpu => cpu / 1e3 / cost.wall.as_secs_f64(),
                 Value::CpuPerJob => cpu / 1e3 / jobs,
                 Value::Allocations => cost.allocations as f64 / jobs,
+                Value::Heap(when) => kib(sample.heap, when),
             },
             cpu: cpu / jobs,
             wall: wall / jobs,
             bytes: cost.allocated_bytes as f64 / jobs,
             trips: PERCENTILES.map(|percent| percentile(&sample.trips, percent.into()) / 1e3),
+            distance,
         }
     }
 
@@ -92,6 +114,15 @@ impl Figures {
     pub(crate) fn p99(&self) -> f64 {
         self.trips[PERCENTILES.len() - 1]
     }
+}
+
+fn kib(heap: Heap, when: Filled) -> f64 {
+    let bytes = match when {
+        Filled::NotYet => heap.at_rest,
+        Filled::Full => heap.at_peak,
+        Filled::NoMore => heap.after,
+    };
+    bytes as f64 / 1024.0
 }
 
 /// Against whom a ratio is taken.
@@ -192,10 +223,16 @@ impl<'a> Record<'a> {
         Self { cells }
     }
 
-    /// Adds a sample of the cell with this number.
-    pub(crate) fn add(&mut self, cell: usize, subject: &'static Subject, sample: &Sample) {
+    /// Adds a sample of the cell with this number, taken when the cores were so far apart.
+    pub(crate) fn add(
+        &mut self,
+        cell: usize,
+        subject: &'static Subject,
+        (sample, distance): &(Sample, f64),
+    ) {
         let record = &mut self.cells[cell];
-        let figures = Figures::new(record.cell.workload.value, record.cell, sample);
+        let value = record.cell.workload.value;
+        let figures = Figures::new(value, record.cell, sample, *distance);
         record
             .samples
             .entry(subject.name)
@@ -223,6 +260,12 @@ impl<'a> Record<'a> {
             .map_or(&[], |(_, cells)| cells)
     }
 
+    /// The distances of the cores before all samples.
+    pub(crate) fn distances(&self) -> Vec<f64> {
+        let samples = self.cells.iter().flat_map(|cell| cell.samples.values());
+        samples.flatten().map(|sample| sample.distance).collect()
+    }
+
     pub(crate) fn write_csv(&self, path: &Path) -> io::Result<()> {
         let mut file = BufWriter::new(File::create(path)?);
         let percentiles = PERCENTILES
@@ -230,7 +273,7 @@ impl<'a> Record<'a> {
             .concat();
         writeln!(
             file,
-            "workload,workers,subject,round,value,unit,wall_ns_per_job,cpu_ns_per_job,bytes_per_job{percentiles}"
+            "workload,workers,subject,round,value,unit,wall_ns_per_job,cpu_ns_per_job,bytes_per_job,core_distance_ns{percentiles}"
         )?;
         for record in &self.cells {
             let workload = &record.cell.workload;
@@ -240,14 +283,15 @@ impl<'a> Record<'a> {
                     let trips = trips.replace("NaN", "");
                     writeln!(
                         file,
-                        "{},{},{subject},{round},{:.4},\"{}\",{:.2},{:.2},{:.2}{trips}",
+                        "{},{},{subject},{round},{:.4},\"{}\",{:.2},{:.2},{:.2},{:.1}{trips}",
                         workload.name,
                         record.workers(),
                         sample.value,
                         workload.value.unit(),
                         sample.wall,
                         sample.cpu,
-                        sample.bytes
+                        sample.bytes,
+                        sample.distance
                     )?;
                 }
             }

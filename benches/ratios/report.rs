@@ -56,7 +56,11 @@ fn print_values(workload: &Workload, cells: &[CellRecord<'_>], subjects: &[&Subj
             Value::Allocations => print_numbers("  bytes", cells, |cell| {
                 cell.all(subject.name, |figures| figures.bytes)
             }),
-            Value::WallTime | Value::Program | Value::IdleCpu | Value::CpuPerJob => {}
+            Value::WallTime
+            | Value::Program
+            | Value::IdleCpu
+            | Value::CpuPerJob
+            | Value::Heap(_) => {}
         }
     }
 }

@@ -7,12 +7,12 @@ use std::time::Duration;
 use workcrew_bench::Capacity;
 use workcrew_bench::closures::drive::{Closures, Size, Start};
 use workcrew_bench::closures::program::Program;
-use workcrew_bench::drive::{Shape, Task};
+use workcrew_bench::drive::{JobSize, Shape, Task};
 use workcrew_bench::job::{Speed, equal_jobs, heavy_tailed_jobs};
 use workcrew_bench::subject::{Kind, Subject};
 
 use crate::options::Options;
-use crate::record::Value;
+use crate::record::{Filled, Value};
 
 pub(crate) const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -27,6 +27,8 @@ pub(crate) struct Workload {
     shape: Shape,
     /// Size of both queues; `None`: room for all jobs.
     capacity: Option<usize>,
+    /// Size of the queue of results, if it is another one.
+    results: Option<usize>,
     jobs: Jobs,
     /// Numbers of workers, if not those of the command line.
     workers: Option<Vec<usize>>,
@@ -105,7 +107,7 @@ pub(crate) fn cells(options: &Options, speed: Speed) -> Vec<Cell> {
             let capacity = Capacity {
                 workers,
                 jobs: capacity,
-                results: capacity,
+                results: workload.results.unwrap_or(capacity),
             };
             cells.push(Cell {
                 workload: workload.clone(),
@@ -126,6 +128,7 @@ fn row(name: &str, value: Value, shape: Shape, capacity: Option<usize>, jobs: Jo
         value,
         shape,
         capacity,
+        results: None,
         jobs,
         workers: None,
         rounds_at_most: usize::MAX,
@@ -225,45 +228,147 @@ fn workloads(quick: bool) -> Vec<Workload> {
     all
 }
 
-/// W10: how the cost of an empty job grows.
-fn growth(part: u32, rounds: usize) -> Vec<Workload> {
-    let mut all = Vec::new();
-    let mut add = |workers, workload| {
-        all.push(Workload {
-            workers: Some(workers),
-            rounds_at_most: rounds,
-            ..workload
-        });
-    };
-    for producers in SUBMITTERS {
-        let size = Size::Job;
-        let shape = Closures::Execute { producers, size };
-        let name = format!("W10/submitters-{producers}");
-        let jobs = 100_000 / part;
-        add(vec![2], closures_row(&name, Value::WallTime, shape, jobs));
-    }
+/// W10: how the cost of an empty job grows. What W1b and W2 measure is not measured again.
+fn growth(part: u32, slow: usize) -> Vec<Workload> {
     let jobs = |count| equal(count / part, Duration::ZERO);
-    let (value, shape) = (Value::WallTime, Shape::Stream);
-    add(
-        WORKERS.to_vec(),
-        row("W10/workers", value, shape, Some(1024), jobs(100_000)),
-    );
-    for capacity in CAPACITIES {
-        let name = format!("W10/capacity-{capacity}");
-        // In a queue of one each job is a handover.
-        let count = if capacity < 16 { 10_000 } else { 100_000 };
-        add(
-            vec![2],
-            row(&name, value, shape, Some(capacity), jobs(count)),
-        );
+    let typed = |shape, capacity, count| row("", Value::WallTime, shape, capacity, jobs(count));
+    let workload = |axis| match axis {
+        Axis::Submitters(producers) => {
+            let size = Size::Job;
+            let shape = Closures::Execute { producers, size };
+            closures_row("", Value::WallTime, shape, 100_000 / part)
+        }
+        Axis::Workers(_) => typed(Shape::Stream, Some(1024), 100_000),
+        Axis::Capacity(capacity) => {
+            // In a queue of one each job is a handover.
+            let count = if capacity < 16 { 10_000 } else { 100_000 };
+            typed(Shape::Stream, Some(capacity), count)
+        }
+        Axis::Size(size) => {
+            let shape = size.map_or(Shape::Stream, Shape::Wide);
+            typed(shape, Some(1024), 50_000)
+        }
+        Axis::Depth(depth) => Workload {
+            results: Some(1024),
+            rounds_at_most: slow,
+            ..typed(Shape::FillThenDrain, None, depth)
+        },
+    };
+    let points = Axis::lines().concat();
+    let new = points.into_iter().filter(|axis| axis.is_new());
+    let mut all: Vec<_> = new
+        .map(|axis| Workload {
+            name: axis.workload(),
+            workers: Some(vec![axis.workers()]),
+            ..workload(axis)
+        })
+        .collect();
+    // What is on the heap does not vary.
+    for (name, when) in [
+        ("at-rest", Filled::NotYet),
+        ("full", Filled::Full),
+        ("afterwards", Filled::NoMore),
+    ] {
+        for count in [1_024, 1_000_000] {
+            let name = format!("W10/heap-{count}-{name}");
+            let jobs = equal(count, Duration::ZERO);
+            all.push(Workload {
+                workers: Some(vec![2]),
+                results: Some(1024),
+                rounds_at_most: 1,
+                ..row(&name, Value::Heap(when), Shape::Pile, None, jobs)
+            });
+        }
     }
     all
 }
 
-/// What grows in W10: threads that submit closures, workers, and the size of both queues.
-pub(crate) const SUBMITTERS: [usize; 5] = [1, 2, 4, 8, 16];
-pub(crate) const WORKERS: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
-pub(crate) const CAPACITIES: [usize; 6] = [1, 4, 16, 128, 1024, 16_384];
+/// A point on one of the lines along which W10 lets the work grow.
+#[derive(Clone, Copy)]
+pub(crate) enum Axis {
+    /// Threads that submit closures.
+    Submitters(usize),
+    Workers(usize),
+    /// The size of both queues.
+    Capacity(usize),
+    /// The size of a job; none: eight bytes.
+    Size(Option<JobSize>),
+    /// Jobs that wait at the same time.
+    Depth(u32),
+}
+
+impl Axis {
+    /// The lines.
+    pub(crate) fn lines() -> [Vec<Self>; 5] {
+        let sizes = JobSize::ALL.map(Some);
+        [
+            [1, 2, 4, 8, 16].map(Self::Submitters).to_vec(),
+            [1, 2, 4, 8, 16, 32, 64].map(Self::Workers).to_vec(),
+            [1, 4, 16, 64, 1024, 16_384].map(Self::Capacity).to_vec(),
+            [&[None], &sizes[..]]
+                .concat()
+                .into_iter()
+                .map(Self::Size)
+                .collect(),
+            [10_000, 100_000, 1_000_000, 10_000_000]
+                .map(Self::Depth)
+                .to_vec(),
+        ]
+    }
+
+    /// What the line is called.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Submitters(_) => "threads that submit closures, 2 workers",
+            Self::Workers(_) => "workers, a stream of typed jobs",
+            Self::Capacity(_) => "size of both queues, 2 workers",
+            Self::Size(_) => "bytes of a job, 2 workers",
+            Self::Depth(_) => "jobs that wait at the same time, 2 workers",
+        }
+    }
+
+    /// What the point is called.
+    pub(crate) fn label(self) -> String {
+        match self {
+            Self::Submitters(number) | Self::Workers(number) | Self::Capacity(number) => {
+                number.to_string()
+            }
+            Self::Size(size) => size.map_or(8, JobSize::bytes).to_string(),
+            Self::Depth(depth) => depth.to_string(),
+        }
+    }
+
+    /// The workload that measures it.
+    pub(crate) fn workload(self) -> String {
+        let name = match self {
+            Self::Submitters(1) => return "W2-1".to_owned(),
+            Self::Submitters(4) => return "W2-4".to_owned(),
+            Self::Workers(1 | 2 | 4 | 8) | Self::Capacity(1024) | Self::Size(None) => {
+                return "W1b-1024/empty".to_owned();
+            }
+            Self::Capacity(64) => return "W1b-64/empty".to_owned(),
+            Self::Submitters(_) => "submitters",
+            Self::Workers(_) => "workers",
+            Self::Capacity(_) => "capacity",
+            Self::Size(_) => "size",
+            Self::Depth(_) => "depth",
+        };
+        format!("W10/{name}-{}", self.label())
+    }
+
+    /// The number of workers there.
+    pub(crate) fn workers(self) -> usize {
+        match self {
+            Self::Workers(workers) => workers,
+            _ => 2,
+        }
+    }
+
+    /// Whether W10 has to measure it.
+    fn is_new(self) -> bool {
+        self.workload().starts_with("W10")
+    }
+}
 
 /// Handles that are waited for together, in W3.
 const BATCH: usize = 1_000;

@@ -5,12 +5,12 @@ use std::fmt::{self, Debug};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 
-use crate::crew::{Capacity, Crew, Submitter, Taker};
+use crate::crew::{Capacity, Crew, Submitter, Taker, Widen};
 use crate::job::{Job, work};
 
 /// What goes through the channels: jobs one way, results the other.
 pub trait Message: Send + 'static {}
-impl Message for Job {}
+impl<const WORDS: usize> Message for Job<WORDS> {}
 impl Message for u64 {}
 
 /// A kind of channel.
@@ -35,13 +35,13 @@ pub trait Channel: 'static {
 }
 
 /// Two channels of kind `C`, and threads between them.
-pub struct ChannelPool<C: Channel> {
-    jobs: C::Sender<Job>,
+pub struct ChannelPool<C: Channel, const WORDS: usize = 1> {
+    jobs: C::Sender<Job<WORDS>>,
     results: C::Receiver<u64>,
     workers: Vec<JoinHandle<()>>,
 }
 
-impl<C: Channel> Debug for ChannelPool<C> {
+impl<C: Channel, const WORDS: usize> Debug for ChannelPool<C, WORDS> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ChannelPool")
             .field("workers", &self.workers.len())
@@ -49,9 +49,13 @@ impl<C: Channel> Debug for ChannelPool<C> {
     }
 }
 
-impl<C: Channel> Crew for ChannelPool<C> {
+impl<C: Channel> Widen for ChannelPool<C> {
+    type Wide<const WORDS: usize> = ChannelPool<C, WORDS>;
+}
+
+impl<C: Channel, const WORDS: usize> Crew for ChannelPool<C, WORDS> {
     fn start(capacity: Capacity) -> Self {
-        let (job_sender, job_receiver) = C::bounded::<Job>(capacity.jobs);
+        let (job_sender, job_receiver) = C::bounded::<Job<WORDS>>(capacity.jobs);
         let (result_sender, result_receiver) = C::bounded::<u64>(capacity.results);
         let job_receiver = C::share(job_receiver);
         let workers = (0..capacity.workers)
@@ -74,7 +78,7 @@ impl<C: Channel> Crew for ChannelPool<C> {
     fn ends(&mut self) -> (impl Submitter + '_, impl Taker + '_) {
         (
             // As channels are used: one for each thread that sends.
-            ChannelSubmitter::<C>(self.jobs.clone()),
+            ChannelSubmitter::<C, WORDS>(self.jobs.clone()),
             ChannelTaker::<C>(&self.results),
         )
     }
@@ -88,11 +92,11 @@ impl<C: Channel> Crew for ChannelPool<C> {
     }
 }
 
-struct ChannelSubmitter<C: Channel>(C::Sender<Job>);
+struct ChannelSubmitter<C: Channel, const WORDS: usize>(C::Sender<Job<WORDS>>);
 
-impl<C: Channel> Submitter for ChannelSubmitter<C> {
+impl<C: Channel, const WORDS: usize> Submitter for ChannelSubmitter<C, WORDS> {
     fn submit(&mut self, job: Job) {
-        C::send(&self.0, job);
+        C::send(&self.0, job.widened());
     }
 }
 

@@ -25,6 +25,12 @@ pub trait Crew: Sized {
     fn stop(self) -> usize;
 }
 
+/// A crew whose jobs may be larger. Its ends widen them as they come, so all that a larger job costs is in the sample.
+pub trait Widen {
+    /// The same crew with jobs of so many words.
+    type Wide<const WORDS: usize>: Crew;
+}
+
 /// The end where jobs enter.
 pub trait Submitter: Send {
     /// Submits one job; waits while the queue is full.

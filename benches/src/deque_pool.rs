@@ -8,18 +8,18 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::Receiver;
 use crossbeam_deque::Worker;
 
-use crate::crew::{Capacity, Crew, Submitter, Taker};
+use crate::crew::{Capacity, Crew, Submitter, Taker, Widen};
 use crate::deque_parts::Parts;
 use crate::job::{Job, work};
 
 /// The pool of crossbeam's parts.
-pub struct DequePool {
-    shared: Arc<Parts<Job>>,
+pub struct DequePool<const WORDS: usize = 1> {
+    shared: Arc<Parts<Job<WORDS>>>,
     results: Receiver<u64>,
     workers: Vec<JoinHandle<()>>,
 }
 
-impl Debug for DequePool {
+impl<const WORDS: usize> Debug for DequePool<WORDS> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DequePool")
             .field("workers", &self.workers.len())
@@ -27,7 +27,11 @@ impl Debug for DequePool {
     }
 }
 
-impl Crew for DequePool {
+impl Widen for DequePool {
+    type Wide<const WORDS: usize> = DequePool<WORDS>;
+}
+
+impl<const WORDS: usize> Crew for DequePool<WORDS> {
     fn start(capacity: Capacity) -> Self {
         let locals: Vec<_> = (0..capacity.workers).map(|_| Worker::new_fifo()).collect();
         let (sender, results) = crossbeam_channel::bounded(capacity.results);
@@ -63,11 +67,11 @@ impl Crew for DequePool {
     }
 }
 
-struct DequeSubmitter<'a>(&'a Parts<Job>);
+struct DequeSubmitter<'a, const WORDS: usize>(&'a Parts<Job<WORDS>>);
 
-impl Submitter for DequeSubmitter<'_> {
+impl<const WORDS: usize> Submitter for DequeSubmitter<'_, WORDS> {
     fn submit(&mut self, job: Job) {
-        self.0.submit(job);
+        self.0.submit(job.widened());
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::allocations;
 use crate::closures::drive::Closures;
 use crate::crew::{Capacity, Crew, Submitter, Taker};
 use crate::job::{Job, sum_in_a_plain_loop};
@@ -18,6 +19,10 @@ pub enum Shape {
     FillThenDrain,
     /// A second thread submits while this one takes; the queues may be much smaller than the list of jobs.
     Stream,
+    /// The same with larger jobs.
+    Wide(JobSize),
+    /// As the first one, but the heap is looked at: before, when all is submitted, and after.
+    Pile,
     /// One thread submits a job, takes its result, pauses, and again.
     RoundTrips {
         /// Sleep before each trip; none if zero.
@@ -32,12 +37,43 @@ pub enum Shape {
     Closures(Closures),
 }
 
+/// How large a job is that is not of the usual eight bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "they say it")]
+pub enum JobSize {
+    Bytes64,
+    Bytes256,
+    Bytes1024,
+    Bytes4096,
+}
+
+impl JobSize {
+    /// All of them, the smallest first.
+    pub const ALL: [Self; 4] = [
+        Self::Bytes64,
+        Self::Bytes256,
+        Self::Bytes1024,
+        Self::Bytes4096,
+    ];
+
+    /// The number.
+    #[must_use]
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::Bytes64 => 64,
+            Self::Bytes256 => 256,
+            Self::Bytes1024 => 1024,
+            Self::Bytes4096 => 4096,
+        }
+    }
+}
+
 impl Shape {
     /// The same, for a pass that only warms up.
     fn without_waiting(self) -> Self {
         let (pause, time) = (Duration::ZERO, Duration::ZERO);
         match self {
-            Self::FillThenDrain | Self::Stream => self,
+            Self::FillThenDrain | Self::Stream | Self::Wide(_) | Self::Pile => self,
             Self::RoundTrips { .. } => Self::RoundTrips { pause },
             Self::Idle { .. } => Self::Idle { time },
             Self::Closures(shape) => Self::Closures(shape.without_waiting()),
@@ -65,6 +101,19 @@ pub struct Sample {
     pub cost: Cost,
     /// Nanoseconds of each round trip; empty in the other shapes.
     pub trips: Vec<f64>,
+    /// What the pool had on the heap; only [`Shape::Pile`] looks.
+    pub heap: Heap,
+}
+
+/// Bytes that a pool has asked for and not given back.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Heap {
+    /// Before the first job.
+    pub at_rest: i64,
+    /// When all jobs were submitted and no result was taken.
+    pub at_peak: i64,
+    /// When all results were taken.
+    pub after: i64,
 }
 
 impl Task {
@@ -106,7 +155,39 @@ pub fn sample<C: Crew>(task: &Task) -> Sample {
         trips.push(trip.as_nanos() as f64);
     });
     task.check(sum, crew.stop());
-    Sample { cost, trips }
+    Sample {
+        cost,
+        trips,
+        ..Sample::default()
+    }
+}
+
+/// One sample of what a pool that is new, full, and empty again has on the heap, if allocations are counted.
+#[must_use]
+pub fn heap<C: Crew>(task: &Task) -> Sample {
+    let before = allocations::live();
+    let mut crew = C::start(task.capacity);
+    thread::sleep(SETTLE);
+    let at_rest = allocations::live() - before;
+    let reading = Reading::start();
+    let (mut submitter, mut taker) = crew.ends();
+    submitter.submit_each(&task.jobs);
+    thread::sleep(SETTLE);
+    let at_peak = allocations::live() - before;
+    let sum = take_each(&mut taker, task.jobs.len());
+    drop((submitter, taker));
+    let cost = reading.stop();
+    let after = allocations::live() - before;
+    task.check(sum, crew.stop());
+    Sample {
+        cost,
+        heap: Heap {
+            at_rest,
+            at_peak,
+            after,
+        },
+        ..Sample::default()
+    }
 }
 
 /// Makes one pass. Returns its cost and the sum of the results; `note` gets the time of each round trip.
@@ -117,8 +198,8 @@ pub fn pass<C: Crew>(
     note: impl FnMut(Duration),
 ) -> (Cost, u64) {
     match shape {
-        Shape::FillThenDrain => fill_then_drain(crew, jobs),
-        Shape::Stream => stream(crew, jobs),
+        Shape::FillThenDrain | Shape::Pile => fill_then_drain(crew, jobs),
+        Shape::Stream | Shape::Wide(_) => stream(crew, jobs),
         Shape::RoundTrips { pause } => round_trips(crew, jobs, pause, note),
         Shape::Idle { time } => idle(crew, jobs, time),
         Shape::Closures(_) => unreachable!("a crew runs typed jobs"),
@@ -174,11 +255,11 @@ fn round_trips<C: Crew>(
     (reading.stop(), sum)
 }
 
+/// After this, everybody's idle workers have given up looking for work and sleep.
+const SETTLE: Duration = Duration::from_millis(100);
+
 /// Only the waiting is measured; the jobs before it show that the crew runs.
 fn idle<C: Crew>(crew: &mut C, jobs: &[Job], time: Duration) -> (Cost, u64) {
-    /// After this, everybody's idle workers have given up looking for work and sleep.
-    const SETTLE: Duration = Duration::from_millis(100);
-
     let (_, sum) = round_trips(crew, jobs, Duration::ZERO, |_| ());
     thread::sleep(SETTLE);
     let reading = Reading::start();

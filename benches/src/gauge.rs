@@ -35,7 +35,6 @@ pub struct Gauge {
     best: Duration,
     retaken: u32,
     disturbed: u32,
-    distances: Vec<f64>,
 }
 
 impl Gauge {
@@ -48,7 +47,6 @@ impl Gauge {
             best: Duration::MAX,
             retaken: 0,
             disturbed: 0,
-            distances: Vec::new(),
         };
         for _ in 0..20 {
             gauge.both_cores_are_there();
@@ -56,8 +54,9 @@ impl Gauge {
         gauge
     }
 
-    /// Takes a sample while both cores are there: looks before and after, and takes it again if one was missing.
-    pub fn steady<T>(&mut self, mut sample: impl FnMut() -> T) -> T {
+    /// Takes a sample while both cores are there: looks before and after, and takes it again if one was missing. Returns
+    /// how many nanoseconds a cache line took to the other core and back before it, too.
+    pub fn steady<T>(&mut self, mut sample: impl FnMut() -> T) -> (T, f64) {
         let mut taken = 0;
         loop {
             let before = self.wait_for_both_cores();
@@ -67,8 +66,7 @@ impl Gauge {
             let steady = before && self.both_cores_are_there();
             if steady || taken > RETAKES {
                 self.disturbed += u32::from(!steady);
-                self.distances.push(distance);
-                return outcome;
+                return (outcome, distance);
             }
             self.retaken += 1;
         }
@@ -84,12 +82,6 @@ impl Gauge {
     #[must_use]
     pub fn disturbed(&self) -> u32 {
         self.disturbed
-    }
-
-    /// Before each sample that was kept, how many nanoseconds a cache line took to the other core and back.
-    #[must_use]
-    pub fn distances(&self) -> &[f64] {
-        &self.distances
     }
 
     fn distance(&self) -> f64 {

@@ -59,7 +59,9 @@ pub fn sample(task: &Task) -> Sample {
         Shape::FillThenDrain => ("fill-then-drain", Duration::ZERO),
         Shape::Stream => ("stream", Duration::ZERO),
         Shape::RoundTrips { pause } => ("round-trips", pause),
-        Shape::Idle { .. } | Shape::Closures(_) => unreachable!("the Go program has no such shape"),
+        Shape::Wide(_) | Shape::Pile | Shape::Idle { .. } | Shape::Closures(_) => {
+            unreachable!("the Go program has no such shape")
+        }
     };
     let mut child = Command::new(program)
         .arg(shape)
@@ -105,5 +107,6 @@ pub fn sample(task: &Task) -> Sample {
             .split_whitespace()
             .filter_map(|word| word.parse().ok())
             .collect(),
+        ..Sample::default()
     }
 }

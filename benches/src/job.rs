@@ -1,30 +1,38 @@
 //! The jobs: what they are, how long they take, and the one function that runs them.
 
+use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use crate::rng::SplitMix;
 
-/// One job: a number, and how many steps of spinning it costs. Eight bytes, as its result.
+/// One job: a number, and how many steps of spinning it costs. Eight bytes, as its result, unless it is
+/// [widened](Job::widened).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Job(u64);
+pub struct Job<const WORDS: usize = 1>([u64; WORDS]);
 
 impl Job {
     /// A job that costs `steps` steps.
     #[must_use]
     pub const fn new(number: u32, steps: u32) -> Self {
-        Self((steps as u64) << 32 | number as u64)
+        Self([(steps as u64) << 32 | number as u64])
     }
 
     /// How many steps this job costs.
     #[must_use]
     pub const fn steps(self) -> u64 {
-        self.0 >> 32
+        self.0[0] >> 32
     }
 
     /// The job as the Go program reads it.
     #[must_use]
     pub const fn to_bits(self) -> u64 {
-        self.0
+        self.0[0]
+    }
+
+    /// The same job, carrying `WORDS` words of eight bytes.
+    #[must_use]
+    pub const fn widened<const WORDS: usize>(self) -> Job<WORDS> {
+        Job([self.0[0]; WORDS])
     }
 }
 
@@ -39,8 +47,13 @@ const MULTIPLIER: u64 = 0xD134_2543_DE82_EF95;
 /// Never inlined, so that all subjects run the same machine code.
 #[inline(never)]
 #[must_use]
-pub fn work(job: Job) -> u64 {
-    let mut value = job.0 ^ START;
+pub fn work<const WORDS: usize>(job: Job<WORDS>) -> u64 {
+    if WORDS > 1 {
+        // It might look at all of its words, so all of them must come here.
+        black_box(&job);
+    }
+    let job = Job([job.0[0]]);
+    let mut value = job.to_bits() ^ START;
     for _ in 0..job.steps() {
         // The shift keeps the compiler from folding several multiplications into one.
         value = (value ^ (value >> 32)).wrapping_mul(MULTIPLIER);
@@ -68,7 +81,7 @@ impl Speed {
         let fastest = (0..15)
             .map(|number| {
                 let start = Instant::now();
-                std::hint::black_box(work(std::hint::black_box(Job::new(number, STEPS))));
+                black_box(work(black_box(Job::new(number, STEPS))));
                 start.elapsed()
             })
             .min()

@@ -32,7 +32,9 @@
 //! | W8-idle, W8-trickle | CPU time of 8 workers without jobs, and with an empty job every 10 ms |
 //! | W8-futex | futex calls per job of 1 µs, streaming as in W1b-1024 |
 //! | W9 | heap allocations per job |
-//! | W10 | as work grows: closures from 1 to 16 threads; W1b with 1 to 64 workers, and with queues of 1 to 16,384 |
+//! | W10 | as work grows, beyond the cells above: closures from up to 16 threads; W1b with up to 64 workers, with queues of 1 to 16,384, and with jobs of up to 4 KiB |
+//! | W10/depth | as W1a, with up to 10,000,000 jobs; but the queue of results holds 1024, so nearly all jobs wait at the same time |
+//! | W10/heap | bytes on the heap: of a new pool, when its queue is full, and when it is empty again |
 //!
 //! Closures do nothing, and where a pool's queue has a bound it is 1024. A pool without handles of its own gets them from
 //! `oneshot`. In W6 as many threads work for each subject as the column says; a program that is started outside of the pool

@@ -15,9 +15,9 @@ use crate::closures::rayon::{RayonClosures, RayonSpawn};
 use crate::closures::threadpool::ThreadpoolClosures;
 use crate::closures::tokio::TokioClosures;
 use crate::closures::{Execute, ForkJoin, Nest, Spawn, workcrew};
-use crate::crew::Crew;
+use crate::crew::{Crew, Widen};
 use crate::deque_pool::DequePool;
-use crate::drive::{self, Sample, Shape, Task};
+use crate::drive::{self, JobSize, Sample, Shape, Task};
 use crate::go_pool;
 use crate::job::sum_in_a_plain_loop;
 use crate::rayon_pool::RayonPool;
@@ -60,6 +60,9 @@ pub struct Subject {
     /// What it is to the comparison.
     pub kind: Kind,
     typed: Option<(Part, Run)>,
+    /// One for each [`JobSize`].
+    wide: Option<fn(JobSize) -> Run>,
+    heap: Option<Run>,
     execute: Option<Run>,
     spawn: Option<Run>,
     nest: Option<Run>,
@@ -85,16 +88,21 @@ pub const PLAIN_LOOP: &str = "plain-loop";
 pub const SUBJECTS: &[Subject] = &[
     own(WORKCREW)
         .typed::<OneByOne>(Part::Everywhere)
+        .widens::<OneByOne>()
         .executes::<workcrew::OneByOne>()
         .spawns::<workcrew::OneByOne>()
         .nests::<workcrew::OneByOne>()
         .forks_and_joins::<workcrew::OneByOne>(),
-    own(WORKCREW_SUBMITTER).typed::<InLane>(Part::Everywhere),
+    own(WORKCREW_SUBMITTER)
+        .typed::<InLane>(Part::Everywhere)
+        .widens::<InLane>(),
     own(WORKCREW_BATCHES)
         .typed::<Batched>(Part::OnlyPasses)
+        .widens::<Batched>()
         .executes::<workcrew::Batched>(),
     peer(CROSSBEAM_CHANNEL)
         .typed::<ChannelPool<Crossbeam>>(Part::Everywhere)
+        .widens::<ChannelPool<Crossbeam>>()
         .executes::<OneChannel<Crossbeam>>()
         .spawns::<OneShot<OneChannel<Crossbeam>>>(),
     peer("crossbeam-unbounded")
@@ -102,18 +110,22 @@ pub const SUBJECTS: &[Subject] = &[
         .executes::<OneChannel<CrossbeamUnbounded>>(),
     peer("kanal")
         .typed::<ChannelPool<Kanal>>(Part::Everywhere)
+        .widens::<ChannelPool<Kanal>>()
         .executes::<OneChannel<Kanal>>()
         .spawns::<OneShot<OneChannel<Kanal>>>(),
     peer("flume")
         .typed::<ChannelPool<Flume>>(Part::Everywhere)
+        .widens::<ChannelPool<Flume>>()
         .executes::<OneChannel<Flume>>()
         .spawns::<OneShot<OneChannel<Flume>>>(),
     peer("std-mutex")
         .typed::<ChannelPool<StdMutex>>(Part::Everywhere)
+        .widens::<ChannelPool<StdMutex>>()
         .executes::<OneChannel<StdMutex>>()
         .spawns::<OneShot<OneChannel<StdMutex>>>(),
     peer("crossbeam-deque")
         .typed::<DequePool>(Part::Everywhere)
+        .widens::<DequePool>()
         .executes::<DequeClosures>()
         .spawns::<OneShot<DequeClosures>>()
         .nests::<DequeClosures>(),
@@ -148,6 +160,8 @@ const fn subject(name: &'static str, kind: Kind) -> Subject {
         name,
         kind,
         typed: None,
+        wide: None,
+        heap: None,
         execute: None,
         spawn: None,
         nest: None,
@@ -165,7 +179,21 @@ const fn peer(name: &'static str) -> Subject {
 
 impl Subject {
     const fn typed<C: Crew>(self, part: Part) -> Self {
-        self.typed_by(part, drive::sample::<C>)
+        let typed = self.typed_by(part, drive::sample::<C>);
+        Self {
+            heap: Some(drive::heap::<C>),
+            ..typed
+        }
+    }
+
+    const fn widens<C: Widen>(mut self) -> Self {
+        self.wide = Some(|size| match size {
+            JobSize::Bytes64 => drive::sample::<C::Wide<8>>,
+            JobSize::Bytes256 => drive::sample::<C::Wide<32>>,
+            JobSize::Bytes1024 => drive::sample::<C::Wide<128>>,
+            JobSize::Bytes4096 => drive::sample::<C::Wide<512>>,
+        });
+        self
     }
 
     const fn typed_by(mut self, part: Part, run: Run) -> Self {
@@ -214,6 +242,8 @@ impl Subject {
                 Closures::Nest => self.nest,
                 Closures::ForkJoin { .. } => self.fork_join,
             },
+            Shape::Wide(size) => self.wide.map(|wide| wide(size)),
+            Shape::Pile => self.heap,
             shape => self
                 .typed
                 .filter(|&(part, _)| self.runs_typed(part, shape))
@@ -261,7 +291,7 @@ fn plain_loop(task: &Task) -> Sample {
     task.check(sum, 0);
     Sample {
         cost,
-        trips: Vec::new(),
+        ..Sample::default()
     }
 }
 
@@ -317,6 +347,18 @@ mod tests {
     #[test]
     fn every_result_arrives_through_small_queues() {
         every_subject_returns_every_result(Shape::Stream, jobs(5_000), 64);
+    }
+
+    #[test]
+    fn every_result_of_a_large_job_arrives() {
+        for size in JobSize::ALL {
+            every_subject_returns_every_result(Shape::Wide(size), jobs(2_000), 64);
+        }
+    }
+
+    #[test]
+    fn every_result_arrives_where_the_heap_is_looked_at() {
+        every_subject_returns_every_result(Shape::Pile, jobs(2_000), 2_000);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use workcrew::{Results, WorkerPool};
 
-use crate::crew::{Capacity, Crew, Submitter, Taker};
+use crate::crew::{Capacity, Crew, Submitter, Taker, Widen};
 use crate::job::{Job, work};
 
 /// Jobs per call of `submit_all`.
@@ -11,25 +11,25 @@ const BATCH: usize = 64;
 
 /// A pool whose submitter hands over one job per call.
 #[derive(Debug)]
-pub struct OneByOne(Pool);
+pub struct OneByOne<const WORDS: usize = 1>(Pool<WORDS>);
 
 /// A pool whose submitter hands over one job per call, in its lane.
 #[derive(Debug)]
-pub struct InLane(Pool);
+pub struct InLane<const WORDS: usize = 1>(Pool<WORDS>);
 
 /// A pool whose submitter hands over [`BATCH`] jobs per call.
 #[derive(Debug)]
-pub struct Batched(Pool);
+pub struct Batched<const WORDS: usize = 1>(Pool<WORDS>);
 
 #[derive(Debug)]
-struct Pool {
-    pool: WorkerPool<Job, u64>,
+struct Pool<const WORDS: usize> {
+    pool: WorkerPool<Job<WORDS>, u64>,
     results: Results<u64>,
 }
 
-impl Pool {
+impl<const WORDS: usize> Pool<WORDS> {
     fn start(capacity: Capacity) -> Self {
-        let (pool, results) = WorkerPool::<Job, u64>::builder()
+        let (pool, results) = WorkerPool::<Job<WORDS>, u64>::builder()
             .workers(capacity.workers)
             .job_capacity(capacity.jobs)
             .result_capacity(capacity.results)
@@ -44,7 +44,7 @@ impl Pool {
     }
 }
 
-impl Crew for OneByOne {
+impl<const WORDS: usize> Crew for OneByOne<WORDS> {
     fn start(capacity: Capacity) -> Self {
         Self(Pool::start(capacity))
     }
@@ -61,7 +61,7 @@ impl Crew for OneByOne {
     }
 }
 
-impl Crew for InLane {
+impl<const WORDS: usize> Crew for InLane<WORDS> {
     fn start(capacity: Capacity) -> Self {
         Self(Pool::start(capacity))
     }
@@ -78,7 +78,7 @@ impl Crew for InLane {
     }
 }
 
-impl Crew for Batched {
+impl<const WORDS: usize> Crew for Batched<WORDS> {
     fn start(capacity: Capacity) -> Self {
         Self(Pool::start(capacity))
     }
@@ -92,32 +92,44 @@ impl Crew for Batched {
     }
 }
 
-struct OneByOneSubmitter<'a>(&'a WorkerPool<Job, u64>);
+impl Widen for OneByOne {
+    type Wide<const WORDS: usize> = OneByOne<WORDS>;
+}
 
-impl Submitter for OneByOneSubmitter<'_> {
+impl Widen for InLane {
+    type Wide<const WORDS: usize> = InLane<WORDS>;
+}
+
+impl Widen for Batched {
+    type Wide<const WORDS: usize> = Batched<WORDS>;
+}
+
+struct OneByOneSubmitter<'a, const WORDS: usize>(&'a WorkerPool<Job<WORDS>, u64>);
+
+impl<const WORDS: usize> Submitter for OneByOneSubmitter<'_, WORDS> {
     fn submit(&mut self, job: Job) {
-        assert!(self.0.submit(job).is_ok(), "the pool is open");
+        assert!(self.0.submit(job.widened()).is_ok(), "the pool is open");
     }
 }
 
-struct LaneSubmitter(workcrew::Submitter<Job, u64>);
+struct LaneSubmitter<const WORDS: usize>(workcrew::Submitter<Job<WORDS>, u64>);
 
-impl Submitter for LaneSubmitter {
+impl<const WORDS: usize> Submitter for LaneSubmitter<WORDS> {
     fn submit(&mut self, job: Job) {
-        assert!(self.0.submit(job).is_ok(), "the pool is open");
+        assert!(self.0.submit(job.widened()).is_ok(), "the pool is open");
     }
 }
 
-struct BatchSubmitter<'a>(&'a WorkerPool<Job, u64>);
+struct BatchSubmitter<'a, const WORDS: usize>(&'a WorkerPool<Job<WORDS>, u64>);
 
-impl Submitter for BatchSubmitter<'_> {
+impl<const WORDS: usize> Submitter for BatchSubmitter<'_, WORDS> {
     fn submit(&mut self, job: Job) {
         self.submit_each(&[job]);
     }
 
     fn submit_each(&mut self, jobs: &[Job]) {
         for batch in jobs.chunks(BATCH) {
-            let accepted = self.0.submit_all(batch.iter().copied());
+            let accepted = self.0.submit_all(batch.iter().map(|job| job.widened()));
             assert!(accepted.is_ok(), "the pool is open");
         }
     }

@@ -69,6 +69,7 @@ use crate::error::CancelError;
 use crate::gate::Gate;
 use crate::idle::Idle;
 use crate::injector::{Injector, Rejected};
+use crate::lazy::Lazy;
 use crate::nest::Nest;
 use crate::pace::{Nap, Pace};
 use crate::probe::probe;
@@ -147,7 +148,8 @@ pub(crate) enum Fate {
 #[derive(Debug)]
 pub(crate) struct Engine<J> {
     injector: Injector<Stamped<J>>,
-    overflow: Injector<Entry<J>>,
+    /// Seldom needed, so made when it is.
+    overflow: Lazy<Injector<Entry<J>>>,
     errands: Errands<J>,
     deques: Box<[Stealer<Entry<J>>]>,
     nests: Box<[Nest<Stamped<J>>]>,
@@ -212,7 +214,7 @@ impl<J> Engine<J> {
         let (locals, stealers): (Vec<_>, Vec<_>) = (0..workers).map(|_| deque::ring(slots)).unzip();
         let engine = Self {
             injector: Injector::with_reserves(capacity),
-            overflow: Injector::unbounded(),
+            overflow: Lazy::new(),
             errands: Errands::new(workers),
             deques: stealers.into(),
             nests: (0..if nested == 0 { 0 } else { workers })
@@ -392,7 +394,8 @@ impl<J> Engine<J> {
     ///
     /// Hands the job back if millions wait, and counts it no more.
     fn overflow(&self, ledger: &Ledger, entry: Entry<J>) -> Result<(), J> {
-        self.overflow.add(entry).map(drop).map_err(|entry| {
+        let overflow = self.overflow.get_or(Injector::unbounded);
+        overflow.add(entry).map(drop).map_err(|entry| {
             ledger.unpush();
             entry.job
         })
@@ -402,7 +405,8 @@ impl<J> Engine<J> {
     /// could give them something.
     pub(crate) fn hunger(&self) -> Hunger {
         let hunger = self.idle.hunger();
-        if hunger != Hunger::None && (self.overflow.len() > 0 || self.injector.len() > 0) {
+        let overflows = || self.overflow.get().is_some_and(|queue| queue.len() > 0);
+        if hunger != Hunger::None && (self.injector.len() > 0 || overflows()) {
             return Hunger::None;
         }
         hunger
@@ -635,8 +639,10 @@ impl<J> Engine<J> {
                 break;
             }
         }
-        let mut sink = |_, entry| jobs.push(entry);
-        while self.overflow.pop(usize::MAX, |_| {}, &mut sink).taken > 0 {}
+        if let Some(overflow) = self.overflow.get() {
+            let mut sink = |_, entry| jobs.push(entry);
+            while overflow.pop(usize::MAX, |_| {}, &mut sink).taken > 0 {}
+        }
         jobs.extend(self.errands.drain());
         jobs.sort_by_key(|entry| entry.origin);
         let counter = match fate {
@@ -676,7 +682,7 @@ impl<J> Engine<J> {
     fn has_work(&self) -> bool {
         self.is_halted()
             || self.injector.has_published()
-            || self.overflow.has_published()
+            || self.overflow.get().is_some_and(Injector::has_published)
             || self.deques.iter().any(|deque| !deque.is_empty())
             || self.nests.iter().any(|nest| !nest.is_empty())
             || self.is_drained()

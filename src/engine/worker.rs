@@ -321,8 +321,13 @@ impl<'a, J: Send> Worker<'a, J> {
             return None;
         }
         self.in_turn -= 1;
-        let own = if self.in_turn > 0 { self.own() } else { None };
-        own.or_else(|| self.find_elsewhere())
+        if self.in_turn > 0 {
+            let own = self.own();
+            if own.is_some() {
+                return own;
+            }
+        }
+        self.find_elsewhere()
     }
 
     /// A job of which others know too, or it is time for one that is out of turn.
@@ -341,13 +346,20 @@ impl<'a, J: Send> Worker<'a, J> {
                 return out_of_turn;
             }
         }
-        let own = self.own();
-        if own.is_none() && self.stands_aside() {
-            return None;
+        let mut found = self.own();
+        if found.is_none() {
+            if self.stands_aside() {
+                return None;
+            }
+            found = self.claim();
         }
-        own.or_else(|| self.claim())
-            .or_else(|| self.overflowed())
-            .or_else(|| self.steal())
+        if found.is_none() {
+            found = self.overflowed();
+        }
+        if found.is_none() {
+            found = self.steal();
+        }
+        found
     }
 
     /// One of the jobs that could wait for ever: behind follow-ups that beget follow-ups, in our
@@ -521,11 +533,11 @@ impl<'a, J: Send> Worker<'a, J> {
 
     /// The oldest follow-up that found its worker's deque full.
     fn overflowed(&mut self) -> Option<Entry<J>> {
-        let found = self.engine.overflow.pop_one()?;
+        let overflow = self.engine.overflow.get()?;
+        let found = overflow.pop_one()?;
         self.ledger.start();
-        self.engine
-            .idle
-            .found(&mut self.place, self.engine.overflow.len() > 0);
+        let more = overflow.len() > 0;
+        self.engine.idle.found(&mut self.place, more);
         Some(found)
     }
 

@@ -569,8 +569,7 @@ impl<T> Injector<T> {
             prefetch::to_write(&segment.groups[group + 1], 1);
         }
         let group = &segment.groups[group];
-        let mut item = Some(item);
-        write(&group.cells[cell], &mut item);
+        write(&group.cells[cell], item);
         probe!("injector push: written, not published");
         // [cell] Release: the item comes before its bit. If the consumer was first it
         // has nothing for us: it leaves the cell as it is.
@@ -605,6 +604,7 @@ impl<T> Injector<T> {
                 let good = mine & !seen;
                 let mut written = 0;
                 for (item, offset) in items[done..].iter_mut().zip(ones(good)) {
+                    let item = item.take().expect("each item is written once");
                     write(&segment.groups[group].cells[offset], item);
                     written += 1;
                 }
@@ -863,8 +863,7 @@ impl<T> fmt::Debug for Injector<T> {
 
 /// Moves an item into a cell that its producer has claimed.
 #[inline]
-fn write<T>(cell: &Cell<T>, item: &mut Option<T>) {
-    let item = item.take().expect("each item is written once");
+fn write<T>(cell: &Cell<T>, item: T) {
     cell.with_mut(|place| {
         // SAFETY: the producer's claim makes the cell its own until its bit is set
         // (invariant 3), and an empty cell needs no drop.

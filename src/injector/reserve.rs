@@ -159,33 +159,31 @@ impl<T> Injector<T> {
         let position = reserve.next;
         let group = &self.segments.at(reserve.segment).groups[reserve.group as usize];
         let cell = &group.cells[reserve.cell as usize];
-        let mut item = Some(item);
         // Relaxed: bits are set only once, and an old word fails the compare-and-swap.
         let mut seen = group.decided.load(Ordering::Relaxed);
-        if seen & TAKEN << reserve.cell == 0 {
-            write(cell, &mut item);
-            probe!("injector reserve: written, not published");
-            // [cell] Release: the item comes before its bit. Relaxed failure: only bits are
-            // used.
-            while let Err(now) = group.decided.compare_exchange(
-                seen,
-                seen | 1 << reserve.cell,
-                Ordering::Release,
-                Ordering::Relaxed,
-            ) {
-                seen = now;
-                if seen & TAKEN << reserve.cell != 0 {
-                    // SAFETY: we wrote the cell just now, and it is ours still: who decides a
-                    // reserved cell first, or makes it void, leaves it as it is (invariant 3
-                    // of the injector).
-                    item = Some(unsafe { take(cell) });
-                    break;
-                }
-            }
-        }
-        if let Some(back) = item {
+        if seen & TAKEN << reserve.cell != 0 {
             self.leave(reserve);
-            return Err(back);
+            return Err(item);
+        }
+        write(cell, item);
+        probe!("injector reserve: written, not published");
+        // [cell] Release: the item comes before its bit. Relaxed failure: only bits are
+        // used.
+        while let Err(now) = group.decided.compare_exchange(
+            seen,
+            seen | 1 << reserve.cell,
+            Ordering::Release,
+            Ordering::Relaxed,
+        ) {
+            seen = now;
+            if seen & TAKEN << reserve.cell != 0 {
+                // SAFETY: we wrote the cell just now, and it is ours still: who decides a
+                // reserved cell first, or makes it void, leaves it as it is (invariant 3
+                // of the injector).
+                let back = unsafe { take(cell) };
+                self.leave(reserve);
+                return Err(back);
+            }
         }
         reserve.use_one();
         Ok(position)

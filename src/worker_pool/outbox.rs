@@ -36,6 +36,7 @@ use crate::deque::{self, Local, Steal, Stealer};
 use crate::engine::Origin;
 use crate::gate::Gate;
 use crate::injector::Injector;
+use crate::lazy::Lazy;
 use crate::pace::{Nap, Patience};
 use crate::probe::probe;
 use crate::sync::{
@@ -111,7 +112,8 @@ struct Stream<R> {
 pub(crate) struct Outbox<R> {
     streams: Box<[Arc<CachePadded<Stream<R>>>]>,
     /// Results that came back from takers, and of jobs that no worker ended.
-    strays: Injector<Outcome<R>>,
+    /// Seldom any, so the queue is made when there are.
+    strays: Lazy<Injector<Outcome<R>>>,
     capacity: usize,
     /// Places in a lease.
     lease: u64,
@@ -164,7 +166,7 @@ impl<R: Send> Outbox<R> {
             .unzip();
         let outbox = Self {
             streams: Vec::into_boxed_slice(streams),
-            strays: Injector::unbounded(),
+            strays: Lazy::new(),
             capacity,
             lease: lease::size(workers, capacity),
             ready: Gate::new(),
@@ -187,7 +189,7 @@ impl<R: Send> Outbox<R> {
     /// Outcomes that lie here, with those that count against no capacity: what takers put back, and
     /// what became of jobs that no worker ended.
     pub(crate) fn waiting(&self) -> usize {
-        self.untaken() + self.strays.len()
+        self.untaken() + self.strays.get().map_or(0, Injector::len)
     }
 
     /// Results that lie here, and places that are leased.
@@ -214,10 +216,10 @@ impl<R: Send> Outbox<R> {
     pub(super) fn fill(&self, hand: &mut Hand<R>) -> usize {
         // Relaxed: fairness among takers needs no exact number.
         let takers = self.takers.load(Ordering::Relaxed).max(1);
-        let mut taken = self
-            .strays
-            .pop(MAX_TAKE, |_| {}, |_, outcome| hand.add(outcome))
-            .taken;
+        let mut taken = self.strays.get().map_or(0, |strays| {
+            let popped = strays.pop(MAX_TAKE, |_| {}, |_, outcome| hand.add(outcome));
+            popped.taken
+        });
         for _ in 0..self.streams.len() {
             if taken > 0 {
                 break;
@@ -276,7 +278,8 @@ impl<R: Send> Outbox<R> {
 
     /// Puts back what a taker had claimed, or what became of a job without a worker.
     pub(crate) fn put_back(&self, outcome: Outcome<R>) {
-        if let Err(outcome) = self.strays.add(outcome) {
+        let strays = self.strays.get_or(Injector::unbounded);
+        if let Err(outcome) = strays.add(outcome) {
             self.discard(outcome.result);
         }
         probe!("outbox put_back: queued, takers not told");

@@ -6,6 +6,7 @@ use crate::Outcome;
 use crate::process::{self, cargo, run, target_dir};
 use std::env::consts::{ARCH, OS};
 use std::path::{self, Path};
+use std::process::Command;
 use std::thread;
 use std::time::Instant;
 
@@ -25,6 +26,7 @@ pub(crate) fn run_all(args: &[&str]) -> Outcome {
     };
     let mut bench = cargo("bench --package workcrew-bench --bench ratios -- --report");
     bench.arg(&folder);
+    bench.arg("--remark").arg(code());
     if quick {
         bench.arg("--quick");
     }
@@ -37,4 +39,21 @@ pub(crate) fn run_all(args: &[&str]) -> Outcome {
         page.display()
     );
     Ok(())
+}
+
+/// Of what code a page is.
+fn code() -> String {
+    let said = |program: &str, args: &[&str]| {
+        let output = Command::new(program).args(args).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        let line = text.lines().next().filter(|_| output.status.success())?;
+        Some(line.to_owned())
+    };
+    let unknown = || "unknown".to_owned();
+    let commit = said("git", &["describe", "--always", "--dirty"]).unwrap_or_else(unknown);
+    let date = said("git", &["log", "-1", "--format=%cs"]).unwrap_or_else(unknown);
+    let compiler = said("rustc", &["--version"]).unwrap_or_else(unknown);
+    format!(
+        "Commit {commit} ({date}), {compiler}; the peers' versions are those of its Cargo.lock."
+    )
 }

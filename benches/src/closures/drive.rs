@@ -156,7 +156,11 @@ fn sample<P: Pool>(
     let (cost, sum) = pass(&pool, shape(task), &mut trips);
     task.check(sum, 0);
     pool.stop();
-    Sample { cost, trips }
+    Sample {
+        cost,
+        trips,
+        ..Sample::default()
+    }
 }
 
 fn shape(task: &Task) -> Closures {
