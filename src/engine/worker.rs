@@ -176,11 +176,14 @@ impl<'a, J: Send> Worker<'a, J> {
 
     /// Runs jobs until the engine ends.
     pub(crate) fn work(&mut self, runner: &mut impl Run<J>) -> Exit {
+        let mut slot = None;
         loop {
-            let entry = match self.next(runner) {
-                Ok(entry) => entry,
-                Err(exit) => return exit,
-            };
+            if !self.find(&mut slot) {
+                if let Some(exit) = self.search(runner, &mut slot) {
+                    return exit;
+                }
+            }
+            let entry = slot.take().expect("a job was found");
             let origin = entry.origin;
             self.recorder
                 .job_begins(origin.index(), origin.is_follow_up(), entry.accepted);
@@ -230,23 +233,15 @@ impl<'a, J: Send> Worker<'a, J> {
         }
     }
 
-    /// The next job, after as much sleep as it takes.
-    #[inline]
-    fn next(&mut self, runner: &mut impl Run<J>) -> Result<Entry<J>, Exit> {
-        match self.find() {
-            Some(entry) => Ok(entry),
-            None => self.search(runner),
-        }
-    }
-
-    /// The next job, when there was none at first sight.
+    /// Puts the next job into `slot`, when there was none at first sight, after as much sleep as
+    /// it takes; or it is time to leave.
     #[cold]
-    fn search(&mut self, runner: &mut impl Run<J>) -> Result<Entry<J>, Exit> {
+    fn search(&mut self, runner: &mut impl Run<J>, slot: &mut Option<Entry<J>>) -> Option<Exit> {
         loop {
             if self.engine.is_halted() {
                 // Not searching any more, and nobody need be woken: all are.
                 self.engine.idle.found(&mut self.place, false);
-                return Err(Exit::Halted);
+                return Some(Exit::Halted);
             }
             self.set_brisk(false);
             let begins = !self.place.is_searching();
@@ -262,7 +257,7 @@ impl<'a, J: Send> Worker<'a, J> {
                 self.engine.idle.found(&mut self.place, false);
                 probe!("engine: drained, crew not told");
                 self.engine.idle.wake_all();
-                return Err(Exit::Drained);
+                return Some(Exit::Drained);
             }
             self.engine.idle.begin_search(&mut self.place);
             // One of those who stand aside watches the brisk; the others sleep behind it.
@@ -306,75 +301,59 @@ impl<'a, J: Send> Worker<'a, J> {
             // Nobody else can run this worker's errand. Relaxed: a hint.
             let stays = || brisk.load(Ordering::Relaxed) > 0 && !errands.wait_for(self.id);
             self.tempo.stay_away(stays, || injector.head());
-            if let Some(entry) = self.find() {
+            if self.find(slot) {
                 // Hint: only tunes how long to be patient.
                 self.patience.found();
-                return Ok(entry);
+                return None;
             }
         }
     }
 
-    /// A job from anywhere, unless the engine is halted; stops the search if there is one.
+    /// Puts a job from anywhere into `slot`, unless the engine is halted; stops the search if there
+    /// is one. (As all that look for jobs. So they move no more often than they have to: some are
+    /// large.)
     #[inline]
-    fn find(&mut self) -> Option<Entry<J>> {
+    fn find(&mut self, slot: &mut Option<Entry<J>>) -> bool {
         if self.engine.is_halted() {
-            return None;
+            return false;
         }
         self.in_turn -= 1;
-        if self.in_turn > 0 {
-            let own = self.own();
-            if own.is_some() {
-                return own;
-            }
-        }
-        self.find_elsewhere()
+        (self.in_turn > 0 && self.own(slot)) || self.find_elsewhere(slot)
     }
 
     /// A job of which others know too, or it is time for one that is out of turn.
     #[inline(never)]
-    fn find_elsewhere(&mut self) -> Option<Entry<J>> {
+    fn find_elsewhere(&mut self, slot: &mut Option<Entry<J>>) -> bool {
         self.recorder.looks_elsewhere();
         if self.engine.errands.wait_for(self.id) {
             // What is out of turn comes next.
             self.in_turn = self.in_turn.max(1);
-            return self.errand();
+            return self.errand(slot);
         }
         if self.in_turn == 0 {
             self.in_turn = FAIRNESS;
-            let out_of_turn = self.out_of_turn();
-            if out_of_turn.is_some() {
-                return out_of_turn;
+            if self.out_of_turn(slot) {
+                return true;
             }
         }
-        let mut found = self.own();
-        if found.is_none() {
-            if self.stands_aside() {
-                return None;
-            }
-            found = self.claim();
-        }
-        if found.is_none() {
-            found = self.overflowed();
-        }
-        if found.is_none() {
-            found = self.steal();
-        }
-        found
+        self.own(slot)
+            || !self.stands_aside()
+                && (self.claim(slot) || self.overflowed(slot) || self.steal(slot))
     }
 
     /// One of the jobs that could wait for ever: behind follow-ups that beget follow-ups, in our
     /// own deque or in the overflow; behind submitters that never pause; behind a job that holds
     /// up its worker. Each kind comes first now and then, for another may never run out.
-    fn out_of_turn(&mut self) -> Option<Entry<J>> {
+    fn out_of_turn(&mut self, slot: &mut Option<Entry<J>>) -> bool {
         self.turns = self.turns.wrapping_add(1);
-        (0..3).find_map(|next| match self.turns.wrapping_add(next) % 3 {
-            0 => self.overflowed(),
-            1 => self.steal(),
+        (0..3).any(|next| match self.turns.wrapping_add(next) % 3 {
+            0 => self.overflowed(slot),
+            1 => self.steal(slot),
             // What was submitted runs in its order, unless only follow-ups do.
-            _ if self.follow_ups < FAIRNESS => None,
+            _ if self.follow_ups < FAIRNESS => false,
             _ => {
                 self.follow_ups = 0;
-                self.claim()
+                self.claim(slot)
             }
         })
     }
@@ -413,8 +392,11 @@ impl<'a, J: Send> Worker<'a, J> {
 
     /// The oldest job of our own deque.
     #[inline]
-    fn own(&mut self) -> Option<Entry<J>> {
-        let entry = self.local.pop()?;
+    fn own(&mut self, slot: &mut Option<Entry<J>>) -> bool {
+        let Some(entry) = self.local.pop() else {
+            return false;
+        };
+        let entry = slot.insert(entry);
         debug_assert!(!self.place.is_searching(), "nobody else fills our deque");
         if entry.counts_against_capacity() {
             // Submitted jobs run out by themselves, and keep their order.
@@ -422,16 +404,17 @@ impl<'a, J: Send> Worker<'a, J> {
         } else {
             self.follow_ups += 1;
         }
-        self.resume(&entry);
-        Some(entry)
+        let counts = entry.counts_against_capacity();
+        self.resume(counts);
+        true
     }
 
     /// A job leaves a deque to be started: that may make room for a submitter.
     #[inline]
-    fn resume(&self, entry: &Entry<J>) {
+    fn resume(&self, counts_against_capacity: bool) {
         probe!("engine: job found, not counted as started");
         self.ledger.start();
-        if entry.counts_against_capacity() {
+        if counts_against_capacity {
             probe!("engine: taken from a deque, room not yet counted");
             self.ledger.resume();
             probe!("engine: room counted, submitters not told");
@@ -441,7 +424,7 @@ impl<'a, J: Send> Worker<'a, J> {
 
     /// A fair share of the injector: one job to start, the others into our deque.
     #[inline]
-    fn claim(&mut self) -> Option<Entry<J>> {
+    fn claim(&mut self, slot: &mut Option<Entry<J>>) -> bool {
         let Self { engine, ledger, .. } = *self;
         // A head that was read before a suspension makes the length too long. More than
         // the capacity never waits, and whoever announces more than his share of it and
@@ -455,7 +438,6 @@ impl<'a, J: Send> Worker<'a, J> {
         let share = 1 + self.local.room(share - 1);
         let deferred = ledger.deferred();
         let mut announced = 0;
-        let mut first = None;
         let mut staging = self.local.staging();
         let popped = engine.injector.pop(
             share,
@@ -466,8 +448,8 @@ impl<'a, J: Send> Worker<'a, J> {
             },
             |position, job| {
                 let entry = Entry::new(Origin::submitted(position), job);
-                if first.is_none() {
-                    first = Some(entry);
+                if slot.is_none() {
+                    *slot = Some(entry);
                 } else {
                     let staged = staging.add(entry);
                     assert!(staged.is_ok(), "room was reserved");
@@ -489,11 +471,11 @@ impl<'a, J: Send> Worker<'a, J> {
         if freed > 0 {
             engine.room.notify(freed);
         }
-        let Some(first) = first else {
+        if slot.is_none() {
             // All of these places are claimed or reserved, and empty.
             self.backlog = 0;
-            return None;
-        };
+            return false;
+        }
         let mut more = len > 1;
         if more && self.place.is_searching() && engine.injector.reserves() {
             // Most of the others may be places that a submitter has reserved.
@@ -517,38 +499,46 @@ impl<'a, J: Send> Worker<'a, J> {
         probe!("engine claim: crew told, submitters not");
         ledger.start();
         engine.room.notify(1);
-        Some(first)
+        true
     }
 
     /// The job that only this worker may run.
     #[cold]
-    fn errand(&mut self) -> Option<Entry<J>> {
-        let found = self.engine.errands.take(self.id)?;
+    fn errand(&mut self, slot: &mut Option<Entry<J>>) -> bool {
+        *slot = self.engine.errands.take(self.id);
+        if slot.is_none() {
+            return false;
+        }
         self.ledger.start();
         // We may have been woken for another job.
         let more = self.engine.has_work();
         self.engine.idle.found(&mut self.place, more);
-        Some(found)
+        true
     }
 
     /// The oldest follow-up that found its worker's deque full.
-    fn overflowed(&mut self) -> Option<Entry<J>> {
-        let overflow = self.engine.overflow.get()?;
-        let found = overflow.pop_one()?;
+    fn overflowed(&mut self, slot: &mut Option<Entry<J>>) -> bool {
+        let Some(overflow) = self.engine.overflow.get() else {
+            return false;
+        };
+        *slot = overflow.pop_one();
+        if slot.is_none() {
+            return false;
+        }
         self.ledger.start();
         let more = overflow.len() > 0;
         self.engine.idle.found(&mut self.place, more);
-        Some(found)
+        true
     }
 
     /// A job of another worker. One kind never runs out while a scope goes on, or follow-ups do: so
     /// each is the first now and then.
-    fn steal(&mut self) -> Option<Entry<J>> {
+    fn steal(&mut self, slot: &mut Option<Entry<J>>) -> bool {
         self.searches = self.searches.wrapping_add(1);
         if self.searches % 2 == 0 {
-            self.steal_nested().or_else(|| self.steal_queued())
+            self.steal_nested(slot) || self.steal_queued(slot)
         } else {
-            self.steal_queued().or_else(|| self.steal_nested())
+            self.steal_queued(slot) || self.steal_nested(slot)
         }
     }
 
@@ -561,7 +551,7 @@ impl<'a, J: Send> Worker<'a, J> {
     }
 
     /// Half of another worker's deque: one job to start, the others into ours.
-    fn steal_queued(&mut self) -> Option<Entry<J>> {
+    fn steal_queued(&mut self, slot: &mut Option<Entry<J>>) -> bool {
         for number in self.victims() {
             let victim = &self.engine.deques[number];
             let share = victim.len().div_ceil(2).min(MAX_BATCH);
@@ -569,22 +559,22 @@ impl<'a, J: Send> Worker<'a, J> {
                 continue;
             }
             let share = 1 + self.local.room(share - 1);
-            let mut first = None;
             let mut staging = self.local.staging();
             let stolen = victim.steal(share, |entry| {
-                if first.is_none() {
-                    first = Some(entry);
+                if slot.is_none() {
+                    *slot = Some(entry);
                 } else {
                     let staged = staging.add(entry);
                     assert!(staged.is_ok(), "room was reserved");
                 }
             });
             drop(staging);
-            let (Some(first), Steal::Taken(jobs)) = (first, stolen) else {
+            let (Some(first), Steal::Taken(jobs)) = (&*slot, stolen) else {
                 // Empty by now, or somebody was faster: there are other victims,
                 // and the last look before the sleep.
                 continue;
             };
+            let counts = first.counts_against_capacity();
             self.ledger.steal(jobs);
             self.recorder.steals(jobs, number);
             probe!("engine steal: claimed, not published");
@@ -594,16 +584,18 @@ impl<'a, J: Send> Worker<'a, J> {
             }
             probe!("engine steal: published, crew not told");
             self.engine.idle.found(&mut self.place, more);
-            self.resume(&first);
-            return Some(first);
+            self.resume(counts);
+            return true;
         }
-        None
+        false
     }
 
     /// The oldest job of another worker's nest.
-    fn steal_nested(&mut self) -> Option<Entry<J>> {
+    fn steal_nested(&mut self, slot: &mut Option<Entry<J>>) -> bool {
         for victim in self.victims() {
-            let nest = self.engine.nest(victim)?;
+            let Some(nest) = self.engine.nest(victim) else {
+                return false;
+            };
             // If somebody was faster, there are other victims, and the last look before the sleep.
             let Stolen::Item(job) = nest.steal(None) else {
                 continue;
@@ -613,9 +605,10 @@ impl<'a, J: Send> Worker<'a, J> {
             self.ledger.start();
             probe!("engine steal: out of a nest, crew not told");
             self.engine.idle.found(&mut self.place, !nest.is_empty());
-            return Some(Entry::orphan(job));
+            *slot = Some(Entry::orphan(job));
+            return true;
         }
-        None
+        false
     }
 }
 

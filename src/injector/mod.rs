@@ -154,6 +154,15 @@ pub(crate) struct Popped {
     pub(crate) skipped: usize,
 }
 
+impl Rejected<()> {
+    /// Of this item, which was not written.
+    #[inline]
+    fn of<T>(self, item: Option<T>) -> Rejected<T> {
+        let item = item.expect("it stays if it was not written");
+        self.map(|()| item)
+    }
+}
+
 enum Look {
     /// So many published cells from the head on, in this segment.
     Published(usize, u32),
@@ -215,23 +224,20 @@ impl<T> Injector<T> {
     /// Hands the item back when there is no room or the queue is closed.
     pub(crate) fn push(
         &self,
-        mut item: T,
+        item: T,
         mut admits: impl FnMut(u64) -> bool,
     ) -> Result<u64, Rejected<T>> {
+        let mut item = Some(item);
         loop {
             let (position, segment, _) =
                 match self.claim(1, |position, _| usize::from(admits(position))) {
                     Ok(claim) => claim,
-                    Err(Rejected::Full(())) => return Err(Rejected::Full(item)),
-                    Err(Rejected::Closed(())) => return Err(Rejected::Closed(item)),
+                    Err(rejected) => return Err(rejected.of(item)),
                 };
             probe!("injector push: claimed, not written");
-            match self.publish(segment, position, item, 0) {
-                Ok(()) => {
-                    probe!("injector push: published");
-                    return Ok(position);
-                }
-                Err(back) => item = back,
+            if self.publish(segment, position, &mut item, 0) {
+                probe!("injector push: published");
+                return Ok(position);
             }
             spin_loop();
         }
@@ -556,13 +562,10 @@ impl<T> Injector<T> {
         }
     }
 
-    /// Writes a claimed cell and sets its bit, and with it those in `also`.
-    ///
-    /// # Errors
-    ///
-    /// Hands the item back if a consumer has poisoned the cell.
+    /// Writes a claimed cell and sets its bit, and with it those in `also`. If a consumer has
+    /// poisoned the cell, it returns false and the item stays.
     #[inline]
-    fn publish(&self, id: u32, position: u64, item: T, also: u32) -> Result<(), T> {
+    fn publish(&self, id: u32, position: u64, item: &mut Option<T>, also: u32) -> bool {
         let segment = self.segments.get(id);
         let (group, cell) = place(position);
         if cell == 0 && group + 1 < GROUPS {
@@ -574,15 +577,15 @@ impl<T> Injector<T> {
         // [cell] Release: the item comes before its bit. If the consumer was first it
         // has nothing for us: it leaves the cell as it is.
         if group.decided.fetch_or(1 << cell | also, Ordering::Release) & (1 << cell) == 0 {
-            return Ok(());
+            return true;
         }
         probe!("injector push: poisoned");
         // SAFETY: we wrote the cell just now, and the bit was set by a consumer,
         // which left the cell to us (invariant 3).
-        let item = unsafe { take(&group.cells[cell]) };
+        *item = Some(unsafe { take(&group.cells[cell]) });
         self.count(id, 1);
         probe!("injector push: poisoned and counted, not claimed again");
-        Err(item)
+        false
     }
 
     /// Writes and publishes a claimed run, group by group. Where a consumer has
@@ -604,7 +607,6 @@ impl<T> Injector<T> {
                 let good = mine & !seen;
                 let mut written = 0;
                 for (item, offset) in items[done..].iter_mut().zip(ones(good)) {
-                    let item = item.take().expect("each item is written once");
                     write(&segment.groups[group].cells[offset], item);
                     written += 1;
                 }
@@ -863,7 +865,8 @@ impl<T> fmt::Debug for Injector<T> {
 
 /// Moves an item into a cell that its producer has claimed.
 #[inline]
-fn write<T>(cell: &Cell<T>, item: T) {
+fn write<T>(cell: &Cell<T>, item: &mut Option<T>) {
+    let item = item.take().expect("each item is written once");
     cell.with_mut(|place| {
         // SAFETY: the producer's claim makes the cell its own until its bit is set
         // (invariant 3), and an empty cell needs no drop.

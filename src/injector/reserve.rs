@@ -110,21 +110,21 @@ impl<T> Injector<T> {
     pub(crate) fn push_and_reserve(
         &self,
         reserve: &mut Reserve,
-        mut item: T,
+        item: T,
         mut admits: impl FnMut(u64, usize) -> usize,
     ) -> Result<u64, Rejected<T>> {
         // Relaxed: [tail] the claim's release store publishes it.
         if !self.reserves.load(Ordering::Relaxed) {
             self.reserves.store(true, Ordering::Relaxed);
         }
+        let mut item = Some(item);
         loop {
             let claim = self.claim(GROUP, |position, want| {
                 admits(position, want.min(GROUP - place(position).1))
             });
             let (position, segment, count) = match claim {
                 Ok(claim) => claim,
-                Err(Rejected::Full(())) => return Err(Rejected::Full(item)),
-                Err(Rejected::Closed(())) => return Err(Rejected::Closed(item)),
+                Err(rejected) => return Err(rejected.of(item)),
             };
             probe!("injector reserve: claimed, not written");
             let (group, cell) = place(position);
@@ -138,9 +138,8 @@ impl<T> Injector<T> {
             };
             reserve.use_one();
             let ahead = reserve.bits() << RESERVED;
-            match self.publish(segment, position, item, ahead) {
-                Ok(()) => return Ok(position),
-                Err(back) => item = back,
+            if self.publish(segment, position, &mut item, ahead) {
+                return Ok(position);
             }
             self.leave(reserve);
             spin_loop();
@@ -165,7 +164,7 @@ impl<T> Injector<T> {
             self.leave(reserve);
             return Err(item);
         }
-        write(cell, item);
+        write(cell, &mut Some(item));
         probe!("injector reserve: written, not published");
         // [cell] Release: the item comes before its bit. Relaxed failure: only bits are
         // used.

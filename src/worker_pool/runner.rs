@@ -79,7 +79,9 @@ where
 {
     #[inline(always)]
     fn run(&mut self, entry: Entry<Carried<J>>, desk: &mut Desk<'_, Carried<J>>) -> Ended {
-        let origin = entry.origin;
+        let Entry { job, origin, .. } = entry;
+        // A closure that had the job itself would be moved to where panics are caught, with it.
+        let mut job = Some(job);
         // A state that could not be made again after the last panic: now or never.
         let state = match self.state {
             Some(_) => Ok(()),
@@ -93,16 +95,17 @@ where
                     desk: desk.lend(),
                 };
                 let run = |job| (self.function)(job, &mut context);
-                unwind::catch(|| entry.job.enter(run))
+                unwind::catch(|| job.take().map(|job| job.enter(run)))
             }
             Err(payload) => {
-                unwind::drop_quietly(entry.job);
+                unwind::drop_quietly(job);
                 Err(payload)
             }
         };
         let hurry = desk.halt();
         match result {
             Ok(result) => {
+                let result = result.expect("the job was there");
                 let backlog = desk.backlog();
                 self.outlet
                     .deliver(&self.outbox, origin, result, backlog, hurry);
