@@ -287,12 +287,13 @@ impl<T> Local<T> {
             ) {
                 Ok(_) => {
                     probe!("deque pop: claimed");
+                    // Before we read: nobody but ourselves looks at it, and we write nothing.
+                    self.note_popped(head);
                     // SAFETY: the compare-and-swap claimed this one position,
                     // which was below `tail`.
-                    let item = unsafe { self.ring.take(head) };
-                    self.note_popped(head);
+                    let item = Some(unsafe { self.ring.take(head) });
                     probe!("deque pop: read, item in hand");
-                    return Some(item);
+                    return item;
                 }
                 Err(seen) => {
                     probe!("deque pop: lost to a thief");

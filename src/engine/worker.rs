@@ -535,11 +535,10 @@ impl<'a, J: Send> Worker<'a, J> {
     /// each is the first now and then.
     fn steal(&mut self, slot: &mut Option<Entry<J>>) -> bool {
         self.searches = self.searches.wrapping_add(1);
-        if self.searches % 2 == 0 {
-            self.steal_nested(slot) || self.steal_queued(slot)
-        } else {
-            self.steal_queued(slot) || self.steal_nested(slot)
-        }
+        let nested_first = self.searches % 2 == 0;
+        nested_first && self.steal_nested(slot)
+            || self.steal_queued(slot)
+            || !nested_first && self.steal_nested(slot)
     }
 
     /// The other workers, from another one on each time.

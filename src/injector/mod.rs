@@ -48,8 +48,9 @@
 //!    directory entry with the right tag that was read in between is the live one,
 //!    and its segment cannot be recycled: position p is not yet counted.
 //! 3. A cell is read or written only by its producer until its bit is set, and
-//!    after that only by whoever found out that it is his: the claiming consumer
-//!    if the producer was first, the producer if the consumer was first.
+//!    after that only by the claiming consumer, if the producer was first. If the
+//!    consumer was first, what the producer wrote there is read by nobody: it has
+//!    kept its item. (A run of items whose group has changed is taken back first.)
 //! 4. Every position of a segment is counted once. A reset segment has no visitor.
 //!
 //! | edge       | release side                     | acquire side                      | carries                     | loom model                      |
@@ -85,6 +86,8 @@ use segments::{
     Cell, GROUP, GROUPS, ID_BITS, RESERVED, SEGMENT, Segments, VOID, bits, ones, place, take,
 };
 use std::fmt;
+use std::mem::ManuallyDrop;
+use std::ptr;
 
 const CLOSED: u64 = 1;
 /// Looks at an unpublished cell before it is poisoned: a producer that merely
@@ -157,9 +160,8 @@ pub(crate) struct Popped {
 impl Rejected<()> {
     /// Of this item, which was not written.
     #[inline]
-    fn of<T>(self, item: Option<T>) -> Rejected<T> {
-        let item = item.expect("it stays if it was not written");
-        self.map(|()| item)
+    fn of<T>(self, item: ManuallyDrop<T>) -> Rejected<T> {
+        self.map(|()| ManuallyDrop::into_inner(item))
     }
 }
 
@@ -227,7 +229,7 @@ impl<T> Injector<T> {
         item: T,
         mut admits: impl FnMut(u64) -> bool,
     ) -> Result<u64, Rejected<T>> {
-        let mut item = Some(item);
+        let item = ManuallyDrop::new(item);
         loop {
             let (position, segment, _) =
                 match self.claim(1, |position, _| usize::from(admits(position))) {
@@ -235,7 +237,7 @@ impl<T> Injector<T> {
                     Err(rejected) => return Err(rejected.of(item)),
                 };
             probe!("injector push: claimed, not written");
-            if self.publish(segment, position, &mut item, 0) {
+            if self.publish(segment, position, &item, 0) {
                 probe!("injector push: published");
                 return Ok(position);
             }
@@ -562,10 +564,11 @@ impl<T> Injector<T> {
         }
     }
 
-    /// Writes a claimed cell and sets its bit, and with it those in `also`. If a consumer has
-    /// poisoned the cell, it returns false and the item stays.
+    /// Copies an item into a claimed cell and sets its bit, and with it those in `also`. Returns
+    /// whose the item is now: the queue's, or the caller's still, if a consumer has poisoned the
+    /// cell.
     #[inline]
-    fn publish(&self, id: u32, position: u64, item: &mut Option<T>, also: u32) -> bool {
+    fn publish(&self, id: u32, position: u64, item: &ManuallyDrop<T>, also: u32) -> bool {
         let segment = self.segments.get(id);
         let (group, cell) = place(position);
         if cell == 0 && group + 1 < GROUPS {
@@ -575,14 +578,11 @@ impl<T> Injector<T> {
         write(&group.cells[cell], item);
         probe!("injector push: written, not published");
         // [cell] Release: the item comes before its bit. If the consumer was first it
-        // has nothing for us: it leaves the cell as it is.
+        // has nothing for us: it leaves the cell as it is, and nobody reads the copy there.
         if group.decided.fetch_or(1 << cell | also, Ordering::Release) & (1 << cell) == 0 {
             return true;
         }
         probe!("injector push: poisoned");
-        // SAFETY: we wrote the cell just now, and the bit was set by a consumer,
-        // which left the cell to us (invariant 3).
-        *item = Some(unsafe { take(&group.cells[cell]) });
         self.count(id, 1);
         probe!("injector push: poisoned and counted, not claimed again");
         false
@@ -607,6 +607,8 @@ impl<T> Injector<T> {
                 let good = mine & !seen;
                 let mut written = 0;
                 for (item, offset) in items[done..].iter_mut().zip(ones(good)) {
+                    let item = item.take().expect("each item is written once");
+                    let item = &ManuallyDrop::new(item);
                     write(&segment.groups[group].cells[offset], item);
                     written += 1;
                 }
@@ -863,14 +865,14 @@ impl<T> fmt::Debug for Injector<T> {
     }
 }
 
-/// Moves an item into a cell that its producer has claimed.
+/// Copies an item into a cell that its producer has claimed. Whoever gets the cell decides which of
+/// the two is used: a consumer the copy, the producer its own.
 #[inline]
-fn write<T>(cell: &Cell<T>, item: &mut Option<T>) {
-    let item = item.take().expect("each item is written once");
+fn write<T>(cell: &Cell<T>, item: &ManuallyDrop<T>) {
     cell.with_mut(|place| {
         // SAFETY: the producer's claim makes the cell its own until its bit is set
         // (invariant 3), and an empty cell needs no drop.
-        unsafe { (*place).write(item) };
+        unsafe { ptr::copy_nonoverlapping(&raw const **item, place.cast(), 1) };
     });
 }
 

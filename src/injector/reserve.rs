@@ -47,10 +47,11 @@
 //! | `left` | [`Injector::leave`], word     | [`Injector::settle`], word    | that the owner is done with the cell | `owner_leaves_beside_a_consumer`  |
 //! | `seen` | every change of a group's word by a producer | [`Injector::vacant`], [`Injector::reclaim`], word | a head that has passed the word's last use | `late_look_at_a_recycled_group`, `reclaim_takes_back_from_a_later_use`, `reclaim_finds_a_later_use_taken_back` |
 
-use super::segments::{GROUP, Located, RESERVED, SEGMENT, VOID, bits, locate, place, take};
+use super::segments::{GROUP, Located, RESERVED, SEGMENT, VOID, bits, locate, place};
 use super::{Injector, Rejected, age, id_of, write};
 use crate::probe::probe;
 use crate::sync::{AtomicU32, Ordering, spin_loop};
+use std::mem::ManuallyDrop;
 
 /// Places that one producer has claimed ahead and not used, in order.
 #[derive(Debug, Default)]
@@ -117,7 +118,7 @@ impl<T> Injector<T> {
         if !self.reserves.load(Ordering::Relaxed) {
             self.reserves.store(true, Ordering::Relaxed);
         }
-        let mut item = Some(item);
+        let item = ManuallyDrop::new(item);
         loop {
             let claim = self.claim(GROUP, |position, want| {
                 admits(position, want.min(GROUP - place(position).1))
@@ -138,7 +139,7 @@ impl<T> Injector<T> {
             };
             reserve.use_one();
             let ahead = reserve.bits() << RESERVED;
-            if self.publish(segment, position, &mut item, ahead) {
+            if self.publish(segment, position, &item, ahead) {
                 return Ok(position);
             }
             self.leave(reserve);
@@ -164,7 +165,8 @@ impl<T> Injector<T> {
             self.leave(reserve);
             return Err(item);
         }
-        write(cell, &mut Some(item));
+        let item = ManuallyDrop::new(item);
+        write(cell, &item);
         probe!("injector reserve: written, not published");
         // [cell] Release: the item comes before its bit. Relaxed failure: only bits are
         // used.
@@ -176,12 +178,10 @@ impl<T> Injector<T> {
         ) {
             seen = now;
             if seen & TAKEN << reserve.cell != 0 {
-                // SAFETY: we wrote the cell just now, and it is ours still: who decides a
-                // reserved cell first, or makes it void, leaves it as it is (invariant 3
-                // of the injector).
-                let back = unsafe { take(cell) };
+                // The item is ours still: who decides a reserved cell first, or makes it void,
+                // leaves it as it is (invariant 3 of the injector).
                 self.leave(reserve);
-                return Err(back);
+                return Err(ManuallyDrop::into_inner(item));
             }
         }
         reserve.use_one();

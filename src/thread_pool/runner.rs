@@ -18,8 +18,10 @@ pub(super) struct Runner {
 
 impl Run<Task> for Runner {
     fn run(&mut self, entry: Entry<Task>, _desk: &mut Desk<'_, Task>) -> Ended {
-        match unwind::catch(|| entry.job.run()) {
-            Ok(ended) => ended,
+        // A closure that had the job itself would be moved to where panics are caught, with it.
+        let mut job = Some(entry.job);
+        match unwind::catch(|| job.take().map(Task::run)) {
+            Ok(ended) => ended.expect("the job was there"),
             Err(payload) => {
                 // Of a panic in the handler, or in the drop of the payload, nobody is told.
                 unwind::swallow(|| match &self.on_panic {

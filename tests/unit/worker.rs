@@ -62,7 +62,9 @@ fn empty_places_of_a_lane_are_no_backlog() {
     engine.submit_in(&mut lane, 7, None).unwrap();
     assert!(lane.len() > 1);
     let mut worker = Worker::new(&engine, 0, locals.into_iter().next().unwrap());
-    assert_eq!(worker.find().map(|entry| entry.job), Some(7));
-    assert!(worker.find().is_none());
+    let mut slot = None;
+    assert!(worker.find(&mut slot));
+    assert_eq!(slot.take().map(|entry| entry.job), Some(7));
+    assert!(!worker.find(&mut slot));
     assert_eq!(worker.backlog, 0);
 }
