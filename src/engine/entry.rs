@@ -56,6 +56,48 @@ impl<J> Entry<J> {
     }
 }
 
+/// Where a job that was found lies until it runs, so that it moves no more often than it has to: some
+/// are large.
+pub(super) type Slot<J> = Option<Entry<J>>;
+
+/// A job that was found, and lies in its slot.
+pub(crate) struct Found<'a, J> {
+    slot: &'a mut Slot<J>,
+    origin: Origin,
+    accepted: Stamp,
+}
+
+impl<'a, J> Found<'a, J> {
+    /// What lies in a slot that is full.
+    pub(super) fn new(slot: &'a mut Slot<J>) -> Self {
+        let &mut Some(Entry {
+            origin, accepted, ..
+        }) = slot
+        else {
+            unreachable!("a job was found");
+        };
+        Self {
+            slot,
+            origin,
+            accepted,
+        }
+    }
+
+    pub(crate) fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    pub(super) fn accepted(&self) -> Stamp {
+        self.accepted
+    }
+
+    /// The job itself, out of its slot.
+    #[inline(always)]
+    pub(crate) fn take(self) -> J {
+        self.slot.take().expect("it was full").job
+    }
+}
+
 /// A job that waits, and when it was accepted.
 #[derive(Debug)]
 pub(crate) struct Stamped<J> {

@@ -54,7 +54,7 @@ pub(crate) use crew::Legacy;
 #[cfg(all(test, not(workcrew_loom)))]
 pub(crate) use crew::refusal;
 pub(crate) use crew::{Crew, Startup, ThreadOptions, join_each};
-pub(crate) use entry::{Entry, Origin, Stamped};
+pub(crate) use entry::{Entry, Found, Origin, Stamped};
 pub(crate) use lane::Lane;
 pub(crate) use life::{Berth, Left, launch};
 pub(crate) use nested::Roost;
@@ -92,10 +92,10 @@ const DEQUE_BYTES: usize = if cfg!(workcrew_loom) { 32 } else { 1 << 16 };
 /// What a front does with a job.
 pub(crate) trait Run<J> {
     /// Runs the job to its end, whatever it does, and delivers its outcome.
-    fn run(&mut self, entry: Entry<J>, desk: &mut Desk<'_, J>) -> Ended;
+    fn run(&mut self, found: Found<'_, J>, desk: &mut Desk<'_, J>) -> Ended;
 
     /// Drops a job that was cancelled, whatever its drop does, and delivers that.
-    fn cancel(&mut self, entry: Entry<J>, desk: &mut Desk<'_, J>);
+    fn cancel(&mut self, found: Found<'_, J>, desk: &mut Desk<'_, J>);
 
     /// There is nothing to run at the moment.
     fn rest(&mut self) {}

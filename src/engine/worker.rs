@@ -2,9 +2,10 @@
 
 #![forbid(unsafe_code)]
 
+use super::entry::Slot;
 use super::ledger::Ledger;
 use super::recall::Look;
-use super::{Ended, Engine, Entry, Origin, Run};
+use super::{Ended, Engine, Entry, Found, Origin, Run};
 use crate::deque::{Local, Steal};
 use crate::idle::Place;
 use crate::nest::Stolen;
@@ -183,10 +184,10 @@ impl<'a, J: Send> Worker<'a, J> {
                     return exit;
                 }
             }
-            let entry = slot.take().expect("a job was found");
-            let origin = entry.origin;
+            let found = Found::new(&mut slot);
+            let origin = found.origin();
             self.recorder
-                .job_begins(origin.index(), origin.is_follow_up(), entry.accepted);
+                .job_begins(origin.index(), origin.is_follow_up(), found.accepted());
             let mut desk = Desk {
                 engine: self.engine,
                 worker: self.id,
@@ -200,9 +201,9 @@ impl<'a, J: Send> Worker<'a, J> {
             }
             // Since a submitted job left its queue we have told submitters of the room.
             let ended = if self.engine.recalls.are_used() {
-                Self::run_unless_recalled(runner, entry, &mut desk)
+                Self::run_unless_recalled(runner, found, &mut desk)
             } else {
-                runner.run(entry, &mut desk)
+                runner.run(found, &mut desk)
             };
             self.recorder.job_ends(ended);
             probe!("engine: job ended, not counted");
@@ -214,29 +215,29 @@ impl<'a, J: Send> Worker<'a, J> {
     #[cold]
     fn run_unless_recalled(
         runner: &mut impl Run<J>,
-        entry: Entry<J>,
+        found: Found<'_, J>,
         desk: &mut Desk<'_, J>,
     ) -> Ended {
-        let origin = entry.origin;
+        let origin = found.origin();
         let recalls = &desk.engine.recalls;
         match recalls.look(origin) {
             Look::Recalled => {
-                runner.cancel(entry, desk);
+                runner.cancel(found, desk);
                 Ended::Cancelled
             }
             Look::NotRecalled => {
-                let ended = runner.run(entry, desk);
+                let ended = runner.run(found, desk);
                 recalls.remove(origin.index());
                 ended
             }
-            Look::Unused => runner.run(entry, desk),
+            Look::Unused => runner.run(found, desk),
         }
     }
 
     /// Puts the next job into `slot`, when there was none at first sight, after as much sleep as
     /// it takes; or it is time to leave.
     #[cold]
-    fn search(&mut self, runner: &mut impl Run<J>, slot: &mut Option<Entry<J>>) -> Option<Exit> {
+    fn search(&mut self, runner: &mut impl Run<J>, slot: &mut Slot<J>) -> Option<Exit> {
         loop {
             if self.engine.is_halted() {
                 // Not searching any more, and nobody need be woken: all are.
@@ -313,7 +314,7 @@ impl<'a, J: Send> Worker<'a, J> {
     /// is one. (As all that look for jobs. So they move no more often than they have to: some are
     /// large.)
     #[inline]
-    fn find(&mut self, slot: &mut Option<Entry<J>>) -> bool {
+    fn find(&mut self, slot: &mut Slot<J>) -> bool {
         if self.engine.is_halted() {
             return false;
         }
@@ -323,7 +324,7 @@ impl<'a, J: Send> Worker<'a, J> {
 
     /// A job of which others know too, or it is time for one that is out of turn.
     #[inline(never)]
-    fn find_elsewhere(&mut self, slot: &mut Option<Entry<J>>) -> bool {
+    fn find_elsewhere(&mut self, slot: &mut Slot<J>) -> bool {
         self.recorder.looks_elsewhere();
         if self.engine.errands.wait_for(self.id) {
             // What is out of turn comes next.
@@ -344,7 +345,7 @@ impl<'a, J: Send> Worker<'a, J> {
     /// One of the jobs that could wait for ever: behind follow-ups that beget follow-ups, in our
     /// own deque or in the overflow; behind submitters that never pause; behind a job that holds
     /// up its worker. Each kind comes first now and then, for another may never run out.
-    fn out_of_turn(&mut self, slot: &mut Option<Entry<J>>) -> bool {
+    fn out_of_turn(&mut self, slot: &mut Slot<J>) -> bool {
         self.turns = self.turns.wrapping_add(1);
         (0..3).any(|next| match self.turns.wrapping_add(next) % 3 {
             0 => self.overflowed(slot),
@@ -392,7 +393,7 @@ impl<'a, J: Send> Worker<'a, J> {
 
     /// The oldest job of our own deque.
     #[inline]
-    fn own(&mut self, slot: &mut Option<Entry<J>>) -> bool {
+    fn own(&mut self, slot: &mut Slot<J>) -> bool {
         let Some(entry) = self.local.pop() else {
             return false;
         };
@@ -424,7 +425,7 @@ impl<'a, J: Send> Worker<'a, J> {
 
     /// A fair share of the injector: one job to start, the others into our deque.
     #[inline]
-    fn claim(&mut self, slot: &mut Option<Entry<J>>) -> bool {
+    fn claim(&mut self, slot: &mut Slot<J>) -> bool {
         let Self { engine, ledger, .. } = *self;
         // A head that was read before a suspension makes the length too long. More than
         // the capacity never waits, and whoever announces more than his share of it and
@@ -504,7 +505,7 @@ impl<'a, J: Send> Worker<'a, J> {
 
     /// The job that only this worker may run.
     #[cold]
-    fn errand(&mut self, slot: &mut Option<Entry<J>>) -> bool {
+    fn errand(&mut self, slot: &mut Slot<J>) -> bool {
         *slot = self.engine.errands.take(self.id);
         if slot.is_none() {
             return false;
@@ -517,7 +518,7 @@ impl<'a, J: Send> Worker<'a, J> {
     }
 
     /// The oldest follow-up that found its worker's deque full.
-    fn overflowed(&mut self, slot: &mut Option<Entry<J>>) -> bool {
+    fn overflowed(&mut self, slot: &mut Slot<J>) -> bool {
         let Some(overflow) = self.engine.overflow.get() else {
             return false;
         };
@@ -533,7 +534,7 @@ impl<'a, J: Send> Worker<'a, J> {
 
     /// A job of another worker. One kind never runs out while a scope goes on, or follow-ups do: so
     /// each is the first now and then.
-    fn steal(&mut self, slot: &mut Option<Entry<J>>) -> bool {
+    fn steal(&mut self, slot: &mut Slot<J>) -> bool {
         self.searches = self.searches.wrapping_add(1);
         let nested_first = self.searches % 2 == 0;
         nested_first && self.steal_nested(slot)
@@ -550,7 +551,7 @@ impl<'a, J: Send> Worker<'a, J> {
     }
 
     /// Half of another worker's deque: one job to start, the others into ours.
-    fn steal_queued(&mut self, slot: &mut Option<Entry<J>>) -> bool {
+    fn steal_queued(&mut self, slot: &mut Slot<J>) -> bool {
         for number in self.victims() {
             let victim = &self.engine.deques[number];
             let share = victim.len().div_ceil(2).min(MAX_BATCH);
@@ -590,7 +591,7 @@ impl<'a, J: Send> Worker<'a, J> {
     }
 
     /// The oldest job of another worker's nest.
-    fn steal_nested(&mut self, slot: &mut Option<Entry<J>>) -> bool {
+    fn steal_nested(&mut self, slot: &mut Slot<J>) -> bool {
         for victim in self.victims() {
             let Some(nest) = self.engine.nest(victim) else {
                 return false;

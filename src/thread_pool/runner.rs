@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::task::Task;
-use crate::engine::{Desk, Ended, Entry, Run};
+use crate::engine::{Desk, Ended, Found, Run};
 use crate::error::JobPanic;
 use crate::sync::Object;
 use crate::unwind;
@@ -17,11 +17,9 @@ pub(super) struct Runner {
 }
 
 impl Run<Task> for Runner {
-    fn run(&mut self, entry: Entry<Task>, _desk: &mut Desk<'_, Task>) -> Ended {
-        // A closure that had the job itself would be moved to where panics are caught, with it.
-        let mut job = Some(entry.job);
-        match unwind::catch(|| job.take().map(Task::run)) {
-            Ok(ended) => ended.expect("the job was there"),
+    fn run(&mut self, found: Found<'_, Task>, _desk: &mut Desk<'_, Task>) -> Ended {
+        match unwind::catch(|| found.take().run()) {
+            Ok(ended) => ended,
             Err(payload) => {
                 // Of a panic in the handler, or in the drop of the payload, nobody is told.
                 unwind::swallow(|| match &self.on_panic {
@@ -33,7 +31,7 @@ impl Run<Task> for Runner {
         }
     }
 
-    fn cancel(&mut self, entry: Entry<Task>, _desk: &mut Desk<'_, Task>) {
-        unwind::drop_quietly(entry.job);
+    fn cancel(&mut self, found: Found<'_, Task>, _desk: &mut Desk<'_, Task>) {
+        unwind::drop_quietly(found.take());
     }
 }

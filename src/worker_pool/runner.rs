@@ -5,7 +5,7 @@
 use super::outbox::{Outbox, Outlet};
 use super::{Context, JobError};
 use crate::carried::Carried;
-use crate::engine::{Desk, Ended, Entry, Run};
+use crate::engine::{Desk, Ended, Found, Run};
 use crate::error::JobPanic;
 use crate::sync::{Arc, Object};
 use crate::unwind::{self, Payload};
@@ -78,10 +78,8 @@ where
     F: Fn(J, &mut Context<'_, J, S>) -> R,
 {
     #[inline(always)]
-    fn run(&mut self, entry: Entry<Carried<J>>, desk: &mut Desk<'_, Carried<J>>) -> Ended {
-        let Entry { job, origin, .. } = entry;
-        // A closure that had the job itself would be moved to where panics are caught, with it.
-        let mut job = Some(job);
+    fn run(&mut self, found: Found<'_, Carried<J>>, desk: &mut Desk<'_, Carried<J>>) -> Ended {
+        let origin = found.origin();
         // A state that could not be made again after the last panic: now or never.
         let state = match self.state {
             Some(_) => Ok(()),
@@ -95,17 +93,16 @@ where
                     desk: desk.lend(),
                 };
                 let run = |job| (self.function)(job, &mut context);
-                unwind::catch(|| job.take().map(|job| job.enter(run)))
+                unwind::catch(|| found.take().enter(run))
             }
             Err(payload) => {
-                unwind::drop_quietly(job);
+                unwind::drop_quietly(found.take());
                 Err(payload)
             }
         };
         let hurry = desk.halt();
         match result {
             Ok(result) => {
-                let result = result.expect("the job was there");
                 let backlog = desk.backlog();
                 self.outlet
                     .deliver(&self.outbox, origin, result, backlog, hurry);
@@ -121,9 +118,9 @@ where
         }
     }
 
-    fn cancel(&mut self, entry: Entry<Carried<J>>, desk: &mut Desk<'_, Carried<J>>) {
-        let Entry { job, origin, .. } = entry;
-        unwind::drop_quietly(job);
+    fn cancel(&mut self, found: Found<'_, Carried<J>>, desk: &mut Desk<'_, Carried<J>>) {
+        let origin = found.origin();
+        unwind::drop_quietly(found.take());
         self.outlet
             .deliver_error(&self.outbox, origin, JobError::Cancelled, desk.halt());
     }

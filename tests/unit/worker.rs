@@ -1,7 +1,7 @@
 //! One worker's loop, played by the test's own thread.
 
 use super::{Desk, Exit, Worker};
-use crate::engine::{Ended, Engine, Entry, Lane, Run};
+use crate::engine::{Ended, Engine, Found, Lane, Run};
 use crate::sync::Ordering;
 
 /// A job that comes when the worker has found none, by `send`.
@@ -12,12 +12,12 @@ struct Late<'a, F> {
 }
 
 impl<F: FnOnce(&Engine<u8>)> Run<u8> for Late<'_, F> {
-    fn run(&mut self, entry: Entry<u8>, _: &mut Desk<'_, u8>) -> Ended {
-        self.ran.push(entry.job);
+    fn run(&mut self, found: Found<'_, u8>, _: &mut Desk<'_, u8>) -> Ended {
+        self.ran.push(found.take());
         Ended::Completed
     }
 
-    fn cancel(&mut self, _: Entry<u8>, _: &mut Desk<'_, u8>) {
+    fn cancel(&mut self, _: Found<'_, u8>, _: &mut Desk<'_, u8>) {
         unreachable!("nobody cancels");
     }
 
