@@ -2,7 +2,7 @@
 
 use super::explore::{Bound, Plan, explore};
 use super::parcel::Parcel;
-use crate::nest::{Nest, Owner, Stolen};
+use crate::nest::{Nest, Owner, Popped, Stolen};
 use crate::probe::visit;
 use crate::sync::{Arc, thread};
 
@@ -20,18 +20,17 @@ fn thief(nest: &Arc<Nest<Parcel>>, tag: Option<usize>) -> Thief {
     })
 }
 
+fn open(popped: Popped<'_, Parcel>) -> u64 {
+    popped.take().open()
+}
+
 /// Pushes what fits.
 fn push(owner: &Owner<'_, Parcel>, tag: usize, number: u64) -> bool {
-    owner
-        .push(tag, Parcel::new(number))
-        .map_err(Parcel::open)
-        .is_ok()
+    owner.push(tag, || Parcel::new(number)).is_ok()
 }
 
 fn pop_all(owner: &Owner<'_, Parcel>) -> Vec<u64> {
-    std::iter::from_fn(|| owner.pop(OURS))
-        .map(Parcel::open)
-        .collect()
+    std::iter::from_fn(|| owner.pop(OURS).map(open)).collect()
 }
 
 /// All of `taken` together are 1 to `last`, each once; and the owner took the newer first.
@@ -65,11 +64,7 @@ fn thief_of_a_nest_sees_the_item() {
         let thief = thief(&nest, None);
         let owner = owner(&nest);
         push(&owner, OURS, 1);
-        assert_all_once(
-            &[],
-            [thief.join().unwrap(), owner.pop(OURS).map(Parcel::open)],
-            1,
-        );
+        assert_all_once(&[], [thief.join().unwrap(), owner.pop(OURS).map(open)], 1);
     });
 }
 
@@ -87,12 +82,12 @@ fn thief_comes_after_a_pop() {
         let owner = owner(&nest);
         push(&owner, OURS, 1);
         push(&owner, OURS, 2);
-        let popped = owner.pop(OURS).map(Parcel::open);
+        let popped = owner.pop(OURS).map(open);
         let stolen = thief.join().unwrap();
         if stolen == Some(1) {
             visit("model: popped the newer");
         }
-        assert_all_once(&[], [stolen, popped, owner.pop(OURS).map(Parcel::open)], 2);
+        assert_all_once(&[], [stolen, popped, owner.pop(OURS).map(open)], 2);
     });
 }
 
@@ -195,7 +190,7 @@ fn thief_with_a_tag_gets_no_strangers() {
         push(&owner, THEIRS, 2);
         let stolen = thief.join().unwrap();
         assert_all_once(&popped, [stolen], 1);
-        assert_eq!(owner.pop(OURS).map(Parcel::open), None);
-        assert_eq!(owner.pop(THEIRS).map(Parcel::open), Some(2));
+        assert_eq!(owner.pop(OURS).map(open), None);
+        assert_eq!(owner.pop(THEIRS).map(open), Some(2));
     });
 }

@@ -68,7 +68,7 @@ fn roost(engine: &Engine<Job>) -> Roost<'_, Job> {
 }
 
 fn nest(roost: &Roost<'_, Job>, job: Job) {
-    assert!(roost.push(1, job).is_ok(), "there is room");
+    assert!(roost.push(1, || job).is_ok(), "there is room");
 }
 
 /// All workers leave, and so many jobs were counted.
@@ -104,8 +104,8 @@ fn nesting_races_the_last_sleeper() {
         nest(&roost, Job::new(&signals[1]));
         if let Some(job) = roost.pop(1) {
             visit("model: popped");
-            roost.run(job, |job| {
-                job.tells.unpark();
+            roost.run_popped(job, |job| {
+                job.take().into_inner().tells.unpark();
                 Ended::Completed
             });
         }

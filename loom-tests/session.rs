@@ -173,7 +173,7 @@ fn owner_waits_for_the_thief_of_a_job() {
             for board in targets {
                 // SAFETY: it is not kept.
                 let session = unsafe { Session::with_room(scope.get()) };
-                let nested = session.map(|session| session.nest(job(scope.get(), &board)));
+                let nested = session.map(|session| session.nest(|| job(scope.get(), &board)));
                 assert!(matches!(nested, Some(Ok(()))), "there is room");
             }
         });

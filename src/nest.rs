@@ -212,7 +212,7 @@ fn is_below(position: u64, other: u64) -> bool {
     (other.wrapping_sub(position) as i64) > 0
 }
 
-impl<T> Owner<'_, T> {
+impl<'a, T> Owner<'a, T> {
     /// Whether [`push`](Self::push) has room. Thieves only make more.
     #[inline]
     pub(crate) fn has_room(&self) -> bool {
@@ -221,14 +221,14 @@ impl<T> Owner<'_, T> {
         self.nest.tag(bottom).load(Ordering::Relaxed) == FREE
     }
 
-    /// Adds an item. Wait-free.
+    /// Adds an item, made where it stays: see [`Popped`]. `make` pushes nothing here. Wait-free.
     ///
     /// # Errors
     ///
-    /// Hands the item back if there is no room, or a thief that is to free the slot has not yet
-    /// done so, or nobody could steal it.
-    #[inline]
-    pub(crate) fn push(&self, tag: usize, item: T) -> Result<(), T> {
+    /// Hands `make` back, not called, if there is no room, or who is to free the slot has not yet
+    /// done so, or nobody could steal the item.
+    #[inline(always)]
+    pub(crate) fn push<F: FnOnce() -> T>(&self, tag: usize, make: F) -> Result<(), F> {
         debug_assert_ne!(tag, FREE);
         let nest = self.nest;
         // Relaxed: our own.
@@ -236,11 +236,11 @@ impl<T> Owner<'_, T> {
         let its_tag = nest.tag(bottom);
         // [free] Acquire: the thief has read.
         if its_tag.load(Ordering::Acquire) != FREE || barrier::is_revoked() {
-            return Err(item);
+            return Err(make);
         }
         // SAFETY: the slot is empty and ours (invariant 3).
         nest.slots[nest.index(bottom)].with_mut(|slot| unsafe {
-            slot.write(MaybeUninit::new(item));
+            slot.write(MaybeUninit::new(make()));
         });
         // Relaxed: [item] carries it.
         its_tag.store(tag, Ordering::Relaxed);
@@ -252,7 +252,7 @@ impl<T> Owner<'_, T> {
 
     /// Takes the newest item, if it has this tag. Wait-free.
     #[inline]
-    pub(crate) fn pop(&self, tag: usize) -> Option<T> {
+    pub(crate) fn pop(&self, tag: usize) -> Option<Popped<'a, T>> {
         let nest = self.nest;
         // Relaxed: our own.
         let bottom = nest.bottom.load(Ordering::Relaxed);
@@ -285,11 +285,61 @@ impl<T> Owner<'_, T> {
                 return None;
             }
         }
-        // SAFETY: the position is full, and no thief gets it: see the page.
-        let item = unsafe { nest.take(last) };
+        // It is full, and no thief gets it: see the page.
+        Some(Popped {
+            slot: &nest.slots[nest.index(last)],
+            tag: its_tag,
+        })
+    }
+}
+
+/// An item that its owner has taken, where it lies. Until it has been moved out, nothing is pushed
+/// there.
+///
+/// Items go in and come out one after another, so moving one means to read by wide loads what
+/// narrow stores have just written, and these wait until all of the stores are done. That would be
+/// most of what a small job costs.
+#[must_use]
+pub(crate) struct Popped<'a, T> {
+    slot: &'a UnsafeCell<MaybeUninit<T>>,
+    tag: &'a AtomicUsize,
+}
+
+impl<T> Popped<'_, T> {
+    #[inline]
+    fn place(&self) -> *mut T {
+        self.slot.with_mut(|item| item.cast())
+    }
+
+    pub(crate) fn get(&self) -> &T {
+        // SAFETY: the item is ours, and lies there for as long as we do.
+        unsafe { &*self.place() }
+    }
+
+    /// Moves the item out.
+    #[cfg(test)]
+    pub(crate) fn take(self) -> T {
+        // SAFETY: as above; and from here on the slot is free.
+        let item = unsafe { self.place().read() };
+        self.free();
+        item
+    }
+
+    /// The place, for the caller to move the item out.
+    ///
+    /// # Safety
+    ///
+    /// * The caller, in this thread, does so before it pushes anything into the nest.
+    #[inline]
+    pub(crate) unsafe fn leave(self) -> *mut T {
+        self.free();
+        self.place()
+    }
+
+    #[inline]
+    fn free(&self) {
         // Relaxed: for ourselves.
-        its_tag.store(FREE, Ordering::Relaxed);
-        Some(item)
+        self.tag.store(FREE, Ordering::Relaxed);
     }
 }
 
@@ -309,6 +359,12 @@ impl<T> Drop for Nest<T> {
 impl<T> fmt::Debug for Nest<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Nest").finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for Popped<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Popped").finish_non_exhaustive()
     }
 }
 

@@ -4,6 +4,7 @@
 
 use super::Engine;
 use crate::recorder::Stamp;
+use std::mem::offset_of;
 
 /// Which submission a job comes from: `index << 1 | follow-up`.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -119,6 +120,12 @@ impl<J> Stamped<J> {
     #[inline(always)]
     pub(crate) fn into_inner(self) -> J {
         self.job
+    }
+
+    /// Where the job lies in one that lies there.
+    #[inline(always)]
+    pub(crate) fn job_in(place: *mut Self) -> *mut J {
+        place.wrapping_byte_add(offset_of!(Self, job)).cast()
     }
 }
 

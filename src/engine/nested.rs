@@ -11,8 +11,9 @@
 
 use super::ledger::Ledger;
 use super::{Ended, Engine, Stamped};
-use crate::nest::{Nest, Owner, Stolen};
+use crate::nest::{Nest, Owner, Popped, Stolen};
 use crate::probe::probe;
+use crate::recorder::Stamp;
 
 /// A worker at its own nest.
 #[derive(Debug)]
@@ -40,30 +41,46 @@ impl<'a, J> Roost<'a, J> {
         self.nest.has_room()
     }
 
-    /// Adds a job. The caller, or a thief, will pop it; others only if they are told.
+    /// Adds a job, made where it stays. The caller, or a thief, will pop it; others only if they
+    /// are told.
     ///
     /// # Errors
     ///
-    /// Hands the job back if there is no room.
-    #[inline]
-    pub(crate) fn push(&self, tag: usize, job: J) -> Result<(), J> {
+    /// Hands `make` back, not called, if there is no room.
+    #[inline(always)]
+    pub(crate) fn push<F: FnOnce() -> J>(&self, tag: usize, make: F) -> Result<(), F> {
         // Counted before it can be seen, so that no moment looks drained.
         self.ledger.push();
-        if let Err(job) = self.nest.push(tag, self.engine.stamp(job)) {
+        let mut make = Some(make);
+        let pushed = self.nest.push(tag, || {
+            let make = make.take().expect("it is called once");
+            self.engine.stamp(make())
+        });
+        if pushed.is_err() {
             self.ledger.unpush();
-            return Err(job.into_inner());
+            return Err(make.expect("it was not called"));
         }
         probe!("engine nest: pushed, nobody told");
         self.engine.idle.notify();
         Ok(())
     }
 
-    /// Takes the newest job, if it has this tag. The caller [runs](Self::run) it.
+    /// Takes the newest job, if it has this tag. The caller [runs](Self::run_popped) it.
     #[inline]
-    pub(crate) fn pop(&self, tag: usize) -> Option<Stamped<J>> {
+    pub(crate) fn pop(&self, tag: usize) -> Option<Popped<'a, Stamped<J>>> {
         let job = self.nest.pop(tag)?;
         self.ledger.start();
         Some(job)
+    }
+
+    /// Runs a job that was popped here. `run` does not panic.
+    #[inline]
+    pub(crate) fn run_popped(
+        &self,
+        job: Popped<'a, Stamped<J>>,
+        run: impl FnOnce(Popped<'a, Stamped<J>>) -> Ended,
+    ) {
+        self.finish(job.get().accepted, || run(job));
     }
 
     /// Takes a job with this tag out of another's nest, if it is the oldest there. The caller
@@ -87,12 +104,16 @@ impl<'a, J> Roost<'a, J> {
         Some(job)
     }
 
-    /// Runs a job that was popped or stolen here. `run` does not panic.
-    #[inline]
+    /// Runs a job that was stolen here. `run` does not panic.
     pub(crate) fn run(&self, job: Stamped<J>, run: impl FnOnce(J) -> Ended) {
         let Stamped { job, accepted } = job;
+        self.finish(accepted, || run(job));
+    }
+
+    #[inline]
+    fn finish(&self, accepted: Stamp, run: impl FnOnce() -> Ended) {
         let recorders = &self.engine.recorders;
-        let ended = recorders.nest(self.worker, accepted, || run(job));
+        let ended = recorders.nest(self.worker, accepted, run);
         self.ledger.finish(ended);
     }
 }

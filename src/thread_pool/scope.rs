@@ -151,10 +151,10 @@ impl<'scope> Scope<'scope, '_> {
         let work = Detached::new(job);
         // SAFETY: the reference is not kept.
         if let Some(session) = unsafe { Session::with_room(&self.shared) } {
-            // SAFETY: it is handed on to be nested or queued.
-            let task = unsafe { self.task(work) };
+            // SAFETY: it is made to be nested or queued.
+            let task = || unsafe { self.task(work) };
             if let Err(task) = session.nest(task) {
-                self.enqueue(task);
+                self.enqueue(task());
             }
         } else if self.shared.helps {
             // Where the owner finds it.

@@ -256,7 +256,12 @@ impl<'a> Session<'a> {
             let Some(job) = self.roost.pop(self.tag()) else {
                 break;
             };
-            self.roost.run(job, Task::run);
+            self.roost.run_popped(job, |job| {
+                // SAFETY: a task that is run is moved out of its place first of all.
+                let place = unsafe { job.leave() };
+                // SAFETY: it lies there, and nobody uses it again.
+                unsafe { Task::run_in_place(Stamped::job_in(place)) }
+            });
         }
     }
 
@@ -285,17 +290,17 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     ///
-    /// Hands it back if nobody could steal it.
-    #[inline]
-    pub(crate) fn nest(&self, job: Task) -> Result<(), Task> {
+    /// Hands `make` back, not called, if nobody could steal the job.
+    #[inline(always)]
+    pub(crate) fn nest<F: FnOnce() -> Task>(&self, make: F) -> Result<(), F> {
         self.turn.set(self.turn.get() - 1);
         match self.spare.get().checked_sub(1) {
             Some(rest) => self.spare.set(rest),
             None => self.shared.has_begun(),
         }
-        if let Err(job) = self.roost.push(self.tag(), job) {
+        if let Err(make) = self.roost.push(self.tag(), make) {
             self.spare.set(self.spare.get() + 1);
-            return Err(job);
+            return Err(make);
         }
         if !self.is_owners {
             self.shared.feed_owner();

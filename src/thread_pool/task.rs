@@ -10,8 +10,8 @@
 //!
 //! 1. `space` holds a `W`, or a `Box<W>` if a `W` does not [fit](fits), and `table` was made
 //!    for that `W`.
-//! 2. It is moved out by [`Task::run`], [`Task::take_back`] or the drop, which consume the
-//!    task: at most once.
+//! 2. It is moved out by [`Task::run`], [`Task::run_in_place`], [`Task::take_back`] or the drop,
+//!    which consume the task: at most once.
 //! 3. A `W` that is not `'static` came through [`Task::borrowing`], whose caller answers for
 //!    it.
 //!
@@ -69,11 +69,11 @@ struct Table {
     ///
     /// * The space holds a value of the table's type, as invariant 1 says.
     /// * The caller uses the space as empty from then on.
-    run: unsafe fn(&mut Space) -> Ended,
+    run: unsafe fn(*mut Space) -> Ended,
     /// # Safety
     ///
     /// As for `run`.
-    drop: unsafe fn(&mut Space),
+    drop: unsafe fn(*mut Space),
     /// The table's type, if it borrows nothing.
     id: Option<fn() -> TypeId>,
 }
@@ -104,24 +104,24 @@ const fn fits<W>() -> bool {
 ///
 /// # Safety
 ///
-/// * The space holds a `W`, as invariant 1 says.
+/// * The space is there, and holds a `W`, as invariant 1 says.
 /// * The caller uses the space as empty from then on.
-unsafe fn take<W>(space: &mut Space) -> W {
-    let place = space.as_mut_ptr();
+#[inline(always)]
+unsafe fn take<W>(space: *mut Space) -> W {
     if fits::<W>() {
         // SAFETY: a `W` lies there (the caller), within the space and aligned (`fits`);
         // nobody reads it again (the caller).
-        unsafe { place.cast::<W>().read() }
+        unsafe { space.cast::<W>().read() }
     } else {
         // SAFETY: its box lies there (the caller), and a box fits; as above.
-        *unsafe { place.cast::<Box<W>>().read() }
+        *unsafe { space.cast::<Box<W>>().read() }
     }
 }
 
 /// # Safety
 ///
 /// As for [`take`].
-unsafe fn run<W: Work>(space: &mut Space) -> Ended {
+unsafe fn run<W: Work>(space: *mut Space) -> Ended {
     // SAFETY: the caller's promise.
     unsafe { take::<W>(space) }.work()
 }
@@ -129,7 +129,7 @@ unsafe fn run<W: Work>(space: &mut Space) -> Ended {
 /// # Safety
 ///
 /// As for [`take`].
-unsafe fn discard<W>(space: &mut Space) {
+unsafe fn discard<W>(space: *mut Space) {
     // SAFETY: the caller's promise.
     drop(unsafe { take::<W>(space) });
 }
@@ -165,9 +165,24 @@ impl Task {
     /// Does the work.
     pub(crate) fn run(self) -> Ended {
         let mut task = ManuallyDrop::new(self);
-        // SAFETY: invariant 1; `task` is dropped by nobody, so the space is never looked
-        // at again, whether this returns or panics (invariant 2).
-        unsafe { (task.table.run)(&mut task.space) }
+        // SAFETY: `task` is dropped by nobody, so it is never looked at again, whether this
+        // returns or panics (invariant 2).
+        unsafe { Self::run_in_place(&raw mut *task) }
+    }
+
+    /// Does the work. The first thing is that it is moved out of its place.
+    ///
+    /// # Safety
+    ///
+    /// * The task is there, and the caller uses its place as empty from then on.
+    #[inline]
+    pub(crate) unsafe fn run_in_place(task: *mut Self) -> Ended {
+        // SAFETY: the task is there (the caller).
+        let table = unsafe { (*task).table };
+        // SAFETY: in bounds, as above.
+        let space = unsafe { &raw mut (*task).space };
+        // SAFETY: invariant 1, and the caller's promise.
+        unsafe { (table.run)(space) }
     }
 
     /// The value itself, if it is a `W` that went in by [`Task::new`].
@@ -178,14 +193,14 @@ impl Task {
         let mut task = ManuallyDrop::new(self);
         // SAFETY: the table was made for a type with the id of `W`, which is `W`
         // (invariant 1); as in `run`, nobody looks again (invariant 2).
-        Some(unsafe { take::<W>(&mut task.space) })
+        Some(unsafe { take::<W>(&raw mut task.space) })
     }
 }
 
 impl Drop for Task {
     fn drop(&mut self) {
         // SAFETY: invariant 1; nobody can look at what was dropped (invariant 2).
-        unsafe { (self.table.drop)(&mut self.space) };
+        unsafe { (self.table.drop)(&raw mut self.space) };
     }
 }
 

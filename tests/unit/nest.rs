@@ -1,6 +1,6 @@
 //! The nest against a `VecDeque`, and against thieves.
 
-use super::{Nest, Stolen};
+use super::{Nest, Popped, Stolen};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -54,10 +54,10 @@ proptest! {
             match step {
                 Step::Push(tag) => {
                     next += 1;
-                    match owner.push(tag, (next, Arc::clone(&alive))) {
+                    match owner.push(tag, || (next, Arc::clone(&alive))) {
                         Ok(()) => model.push_back((tag, next)),
-                        Err((back, _)) => {
-                            prop_assert_eq!(back, next);
+                        Err(make) => {
+                            prop_assert_eq!(make().0, next);
                             prop_assert_eq!(model.len(), slots.next_power_of_two());
                         }
                     }
@@ -65,7 +65,7 @@ proptest! {
                 Step::Pop(tag) => {
                     let fits = model.back().is_some_and(|(its, _)| *its == tag);
                     let want = if fits { model.pop_back() } else { None };
-                    prop_assert_eq!(owner.pop(tag).map(|(id, _)| id), want.map(|(_, id)| id));
+                    prop_assert_eq!(owner.pop(tag).map(|popped| popped.take().0), want.map(|(_, id)| id));
                 }
                 Step::Steal(tag) => {
                     let fits = |its: &(usize, u32)| tag.is_none_or(|tag| its.0 == tag);
@@ -113,12 +113,14 @@ fn each_item_comes_out_of_a_nest_once_whoever_takes_it() {
             // SAFETY: this thread's only.
             let owner = unsafe { nest.owner() };
             for item in 0..ITEMS {
-                let _ = owner.push(1, Box::new(item)).map_err(took);
+                let _ = owner
+                    .push(1, || Box::new(item))
+                    .map_err(|make| took(make()));
                 if item % 3 == 0 {
-                    owner.pop(1).into_iter().for_each(took);
+                    owner.pop(1).map(Popped::take).into_iter().for_each(took);
                 }
             }
-            while let Some(item) = owner.pop(1) {
+            while let Some(item) = owner.pop(1).map(Popped::take) {
                 took(item);
             }
             over.store(true, Ordering::Relaxed);
