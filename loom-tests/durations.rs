@@ -2,7 +2,7 @@
 
 use super::explore::{Bound, Plan, explore};
 use crate::durations::{Durations, longest};
-use crate::engine::{Desk, Ended, Engine, Found, Run, Worker};
+use crate::engine::{Desk, Ended, Engine, Picked, Run, Worker};
 use crate::probe::visit;
 use crate::sync::{Arc, thread};
 
@@ -10,12 +10,12 @@ use crate::sync::{Arc, thread};
 struct Runner(Arc<Durations>);
 
 impl Run<u64> for Runner {
-    fn run(&mut self, found: Found<'_, u64>, _: &mut Desk<'_, u64>) -> Ended {
-        self.0.record(found.take());
+    fn run(&mut self, picked: Picked<'_, u64>, _: &mut Desk<'_, u64>) -> Ended {
+        self.0.record(picked.take());
         Ended::Completed
     }
 
-    fn cancel(&mut self, _: Found<'_, u64>, _: &mut Desk<'_, u64>) {
+    fn cancel(&mut self, _: Picked<'_, u64>, _: &mut Desk<'_, u64>) {
         panic!("nobody cancels");
     }
 }

@@ -3,7 +3,7 @@
 
 use super::explore::{Bound, Plan, explore};
 use super::parcel::Board;
-use crate::engine::{Desk, Ended, Engine, Exit, Fate, Found, Run, Worker};
+use crate::engine::{Desk, Ended, Engine, Exit, Fate, Picked, Run, Worker};
 use crate::injector::Rejected;
 use crate::parker::Parker;
 use crate::probe::visit;
@@ -34,8 +34,8 @@ struct Runner<F> {
 }
 
 impl<F: Fn(&Site, u64, &mut Desk<'_, u64>)> Run<u64> for Runner<F> {
-    fn run(&mut self, found: Found<'_, u64>, desk: &mut Desk<'_, u64>) -> Ended {
-        let job = found.take();
+    fn run(&mut self, picked: Picked<'_, u64>, desk: &mut Desk<'_, u64>) -> Ended {
+        let job = picked.take();
         self.site.begun.fetch_add(1, Ordering::Relaxed);
         (self.rule)(&self.site, job, desk);
         let before = self.site.ended.fetch_or(1 << job, Ordering::Relaxed);
@@ -43,12 +43,12 @@ impl<F: Fn(&Site, u64, &mut Desk<'_, u64>)> Run<u64> for Runner<F> {
         Ended::Completed
     }
 
-    fn cancel(&mut self, found: Found<'_, u64>, _: &mut Desk<'_, u64>) {
+    fn cancel(&mut self, picked: Picked<'_, u64>, _: &mut Desk<'_, u64>) {
         assert_eq!(self.site.board.read(), 7);
         let before = self
             .site
             .cancelled
-            .fetch_or(1 << found.take(), Ordering::Relaxed);
+            .fetch_or(1 << picked.take(), Ordering::Relaxed);
         assert_eq!(before, 0, "one was cancelled, once");
     }
 }
@@ -309,10 +309,10 @@ fn thief_keeps_the_second_job_of_its_haul() {
         made: Arc<(AtomicU64, Parker)>,
     }
     impl Run<()> for Makes {
-        fn run(&mut self, found: Found<'_, ()>, desk: &mut Desk<'_, ()>) -> Ended {
+        fn run(&mut self, picked: Picked<'_, ()>, desk: &mut Desk<'_, ()>) -> Ended {
             let (ended, all_ended) = &*self.made;
-            let is_follow_up = found.origin().is_follow_up();
-            found.take();
+            let is_follow_up = picked.origin().is_follow_up();
+            picked.take();
             if is_follow_up {
                 if ended.fetch_add(1, Ordering::Relaxed) == 2 {
                     all_ended.unpark();
@@ -324,7 +324,7 @@ fn thief_keeps_the_second_job_of_its_haul() {
             Ended::Completed
         }
 
-        fn cancel(&mut self, _: Found<'_, ()>, _: &mut Desk<'_, ()>) {
+        fn cancel(&mut self, _: Picked<'_, ()>, _: &mut Desk<'_, ()>) {
             unreachable!("nobody cancels")
         }
     }
@@ -694,8 +694,8 @@ fn halt_races_a_job() {
             move || {
                 struct Asks(Arc<Board>, u64);
                 impl Run<u64> for Asks {
-                    fn run(&mut self, found: Found<'_, u64>, desk: &mut Desk<'_, u64>) -> Ended {
-                        found.take();
+                    fn run(&mut self, picked: Picked<'_, u64>, desk: &mut Desk<'_, u64>) -> Ended {
+                        picked.take();
                         if desk.is_cancelled() {
                             visit("model: cancelled");
                             assert_eq!(self.0.read(), 7);
@@ -704,7 +704,7 @@ fn halt_races_a_job() {
                         Ended::Completed
                     }
 
-                    fn cancel(&mut self, _: Found<'_, u64>, _: &mut Desk<'_, u64>) {
+                    fn cancel(&mut self, _: Picked<'_, u64>, _: &mut Desk<'_, u64>) {
                         unreachable!("nobody cancels")
                     }
                 }

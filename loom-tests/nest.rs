@@ -2,7 +2,7 @@
 
 use super::explore::{Bound, Plan, explore};
 use super::parcel::Parcel;
-use crate::nest::{Nest, Owner, Popped, Stolen};
+use crate::nest::{InPlace, Nest, Owner, Stolen};
 use crate::probe::visit;
 use crate::sync::{Arc, thread};
 
@@ -20,7 +20,7 @@ fn thief(nest: &Arc<Nest<Parcel>>, tag: Option<usize>) -> Thief {
     })
 }
 
-fn open(popped: Popped<'_, Parcel>) -> u64 {
+fn open(popped: InPlace<'_, Parcel>) -> u64 {
     popped.take().open()
 }
 

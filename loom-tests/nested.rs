@@ -3,7 +3,7 @@
 use super::explore::{Bound, Plan, explore};
 use super::parcel::Board;
 use crate::ThreadPool;
-use crate::engine::{Desk, Ended, Engine, Exit, Found, Roost, Run, Worker};
+use crate::engine::{Desk, Ended, Engine, Exit, Picked, Roost, Run, Worker};
 use crate::parker::Parker;
 use crate::probe::visit;
 use crate::sync::{Arc, WATCH, thread};
@@ -32,8 +32,8 @@ impl Job {
 struct Runner;
 
 impl Run<Job> for Runner {
-    fn run(&mut self, found: Found<'_, Job>, _: &mut Desk<'_, Job>) -> Ended {
-        let job = found.take();
+    fn run(&mut self, picked: Picked<'_, Job>, _: &mut Desk<'_, Job>) -> Ended {
+        let job = picked.take();
         job.tells.unpark();
         if let Some(signal) = job.awaits {
             signal.park(WATCH);
@@ -41,7 +41,7 @@ impl Run<Job> for Runner {
         Ended::Completed
     }
 
-    fn cancel(&mut self, _: Found<'_, Job>, _: &mut Desk<'_, Job>) {
+    fn cancel(&mut self, _: Picked<'_, Job>, _: &mut Desk<'_, Job>) {
         panic!("nobody cancels");
     }
 }

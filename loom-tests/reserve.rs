@@ -114,7 +114,7 @@ fn reserved_push_races_a_reclaim() {
     });
 }
 
-/// The owner takes its item back from a void place and leaves; a consumer passes it over;
+/// The owner keeps its item, for which a place was void, and leaves; a consumer passes it over;
 /// and the memory serves another item, whose producer has no other tie to the owner.
 #[test]
 fn owner_leaves_beside_a_consumer() {

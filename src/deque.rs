@@ -287,7 +287,7 @@ impl<T> Local<T> {
             ) {
                 Ok(_) => {
                     probe!("deque pop: claimed");
-                    // Before we read: nobody but ourselves looks at it, and we write nothing.
+                    // Before we read: only we ask for room, and not before the item is out.
                     self.note_popped(head);
                     // SAFETY: the compare-and-swap claimed this one position,
                     // which was below `tail`.

@@ -13,7 +13,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ptr;
 
-/// Null, or a box that was made into this pointer and stays until the drop.
+/// Null, or a box that was made into this pointer and stays until the drop. (An `AtomicPtr` may go to
+/// other threads whatever it points to, hence the marker.)
 pub(crate) struct Lazy<T>(AtomicPtr<T>, PhantomData<*mut T>);
 
 // SAFETY: it owns its value.

@@ -17,6 +17,7 @@
 //! * pop (owner): `bottom - 1`, a light barrier, then a look at `top`. If it is below, the item
 //!   is the owner's. If it is just there, this is the last item, and the owner takes it as a
 //!   thief does. Then, or if a thief was faster, `bottom` goes back, to where `top` now is.
+//!   The item stays in its slot until the owner frees that ([`InPlace`]).
 //! * steal (anybody): reads `top`, a heavy barrier, reads `bottom`; if `top` is below it,
 //!   `top + 1`. From then on the item is the thief's: it reads it, and frees the slot.
 //!
@@ -38,7 +39,8 @@
 //! 1. `top <= bottom <= top + slots` but for an owner within `pop`, where `bottom` may be
 //!    `top - 1`.
 //! 2. The positions `top..bottom` are full, their tags are not [`FREE`], and they belong to nobody.
-//! 3. A slot whose tag is [`FREE`] is empty, and is the owner's.
+//! 3. A slot whose tag is [`FREE`] is empty, and is the owner's. (Or the owner is about to move the
+//!    item out: see [`InPlace::leave`].)
 //!
 //! | edge   | release side              | acquire side             | carries                       | loom model               |
 //! |--------|---------------------------|--------------------------|-------------------------------|--------------------------|
@@ -55,7 +57,7 @@ use crate::sync::{AtomicU64, AtomicUsize, Ordering, UnsafeCell, barrier};
 use crossbeam_utils::CachePadded;
 use std::fmt;
 use std::marker::PhantomData;
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
 
 /// The tag of no item.
 pub(crate) const FREE: usize = 0;
@@ -221,7 +223,8 @@ impl<'a, T> Owner<'a, T> {
         self.nest.tag(bottom).load(Ordering::Relaxed) == FREE
     }
 
-    /// Adds an item, made where it stays: see [`Popped`]. `make` pushes nothing here. Wait-free.
+    /// Adds an item, made where it stays: see [`InPlace`]. `make` does not panic, and does not touch
+    /// this nest. Wait-free.
     ///
     /// # Errors
     ///
@@ -238,9 +241,13 @@ impl<'a, T> Owner<'a, T> {
         if its_tag.load(Ordering::Acquire) != FREE || barrier::is_revoked() {
             return Err(make);
         }
-        // SAFETY: the slot is empty and ours (invariant 3).
+        // Leaks where the assertion fails: a drop there would need it in memory here.
+        let item = ManuallyDrop::new(make());
+        // Relaxed: our own.
+        assert!(nest.bottom.load(Ordering::Relaxed) == bottom, "not touched");
+        // SAFETY: the slot is empty and ours (invariant 3), and has been since we looked.
         nest.slots[nest.index(bottom)].with_mut(|slot| unsafe {
-            slot.write(MaybeUninit::new(make()));
+            slot.write(MaybeUninit::new(ManuallyDrop::into_inner(item)));
         });
         // Relaxed: [item] carries it.
         its_tag.store(tag, Ordering::Relaxed);
@@ -252,13 +259,13 @@ impl<'a, T> Owner<'a, T> {
 
     /// Takes the newest item, if it has this tag. Wait-free.
     #[inline]
-    pub(crate) fn pop(&self, tag: usize) -> Option<Popped<'a, T>> {
+    pub(crate) fn pop(&self, tag: usize) -> Option<InPlace<'a, T>> {
         let nest = self.nest;
         // Relaxed: our own.
         let bottom = nest.bottom.load(Ordering::Relaxed);
         let last = bottom.wrapping_sub(1);
         // Relaxed: what we wrote, or a thief has freed it. (Then the tag of a full slot is not
-        // to be found here.)
+        // to be found here. Or it is the last item's, which we have popped and not left: then `top` tells.)
         let its_tag = nest.tag(last);
         if its_tag.load(Ordering::Relaxed) != tag {
             return None;
@@ -286,26 +293,26 @@ impl<'a, T> Owner<'a, T> {
             }
         }
         // It is full, and no thief gets it: see the page.
-        Some(Popped {
+        Some(InPlace {
             slot: &nest.slots[nest.index(last)],
             tag: its_tag,
         })
     }
 }
 
-/// An item that its owner has taken, where it lies. Until it has been moved out, nothing is pushed
-/// there.
+/// An item that its owner has taken, where it lies. Until [`leave`](Self::leave) nothing is pushed there;
+/// so if this is dropped or forgotten, the item and its slot are lost.
 ///
 /// Items go in and come out one after another, so moving one means to read by wide loads what
 /// narrow stores have just written, and these wait until all of the stores are done. That would be
 /// most of what a small job costs.
 #[must_use]
-pub(crate) struct Popped<'a, T> {
+pub(crate) struct InPlace<'a, T> {
     slot: &'a UnsafeCell<MaybeUninit<T>>,
     tag: &'a AtomicUsize,
 }
 
-impl<T> Popped<'_, T> {
+impl<T> InPlace<'_, T> {
     #[inline]
     fn place(&self) -> *mut T {
         self.slot.with_mut(|item| item.cast())
@@ -316,30 +323,28 @@ impl<T> Popped<'_, T> {
         unsafe { &*self.place() }
     }
 
-    /// Moves the item out.
-    #[cfg(test)]
-    pub(crate) fn take(self) -> T {
-        // SAFETY: as above; and from here on the slot is free.
-        let item = unsafe { self.place().read() };
-        self.free();
-        item
-    }
-
     /// The place, for the caller to move the item out.
     ///
     /// # Safety
     ///
-    /// * The caller, in this thread, does so before it pushes anything into the nest.
+    /// * The caller, in this thread, does so before it pushes anything into the nest, and before
+    ///   that ends. (What it does not move out leaks.)
     #[inline]
     pub(crate) unsafe fn leave(self) -> *mut T {
-        self.free();
-        self.place()
-    }
-
-    #[inline]
-    fn free(&self) {
         // Relaxed: for ourselves.
         self.tag.store(FREE, Ordering::Relaxed);
+        self.place()
+    }
+}
+
+#[cfg(test)]
+impl<T> InPlace<'_, T> {
+    /// Moves the item out.
+    pub(crate) fn take(self) -> T {
+        // SAFETY: nothing is pushed in between.
+        let place = unsafe { self.leave() };
+        // SAFETY: it lies there still, and is read once.
+        unsafe { place.read() }
     }
 }
 
@@ -362,9 +367,9 @@ impl<T> fmt::Debug for Nest<T> {
     }
 }
 
-impl<T> fmt::Debug for Popped<'_, T> {
+impl<T> fmt::Debug for InPlace<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Popped").finish_non_exhaustive()
+        f.debug_struct("InPlace").finish_non_exhaustive()
     }
 }
 

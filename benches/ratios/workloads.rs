@@ -250,17 +250,23 @@ fn growth(part: u32, slow: usize) -> Vec<Workload> {
         }
         Axis::Depth(depth) => Workload {
             results: Some(1024),
-            rounds_at_most: slow,
+            // The longest takes half a minute a round.
+            rounds_at_most: if depth < 10_000_000 { slow } else { 1 },
             ..typed(Shape::FillThenDrain, None, depth)
         },
     };
     let points = Axis::lines().concat();
     let new = points.into_iter().filter(|axis| axis.is_new());
     let mut all: Vec<_> = new
-        .map(|axis| Workload {
-            name: axis.workload(),
-            workers: Some(vec![axis.workers()]),
-            ..workload(axis)
+        .map(|axis| {
+            let workload = workload(axis);
+            Workload {
+                name: axis.workload(),
+                workers: Some(vec![axis.workers()]),
+                // No bar hangs on them.
+                rounds_at_most: workload.rounds_at_most.min(5),
+                ..workload
+            }
         })
         .collect();
     // What is on the heap does not vary.

@@ -57,28 +57,29 @@ impl<J> Entry<J> {
     }
 }
 
-/// Where a job that was found lies until it runs, so that it moves no more often than it has to: some
-/// are large.
-pub(super) type Slot<J> = Option<Entry<J>>;
+/// Where a worker's next job lies until it runs, so that it moves no more often than it has to: some are
+/// large. Who looks for a job gets it empty, fills it and says so, or leaves it empty.
+pub(super) type Pocket<J> = Option<Entry<J>>;
 
-/// A job that was found, and lies in its slot.
-pub(crate) struct Found<'a, J> {
-    slot: &'a mut Slot<J>,
+/// A job that was found, and lies in its worker's pocket.
+#[must_use = "a job is taken, and runs or is dropped"]
+pub(crate) struct Picked<'a, J> {
+    pocket: &'a mut Pocket<J>,
     origin: Origin,
     accepted: Stamp,
 }
 
-impl<'a, J> Found<'a, J> {
-    /// What lies in a slot that is full.
-    pub(super) fn new(slot: &'a mut Slot<J>) -> Self {
+impl<'a, J> Picked<'a, J> {
+    /// What lies in a pocket that is full.
+    pub(super) fn new(pocket: &'a mut Pocket<J>) -> Self {
         let &mut Some(Entry {
             origin, accepted, ..
-        }) = slot
+        }) = pocket
         else {
             unreachable!("a job was found");
         };
         Self {
-            slot,
+            pocket,
             origin,
             accepted,
         }
@@ -92,10 +93,10 @@ impl<'a, J> Found<'a, J> {
         self.accepted
     }
 
-    /// The job itself, out of its slot.
+    /// The job itself.
     #[inline(always)]
     pub(crate) fn take(self) -> J {
-        self.slot.take().expect("it was full").job
+        self.pocket.take().expect("it was full").job
     }
 }
 

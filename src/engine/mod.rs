@@ -54,7 +54,7 @@ pub(crate) use crew::Legacy;
 #[cfg(all(test, not(workcrew_loom)))]
 pub(crate) use crew::refusal;
 pub(crate) use crew::{Crew, Startup, ThreadOptions, join_each};
-pub(crate) use entry::{Entry, Found, Origin, Stamped};
+pub(crate) use entry::{Entry, Origin, Picked, Stamped};
 pub(crate) use lane::Lane;
 pub(crate) use life::{Berth, Left, launch};
 pub(crate) use nested::Roost;
@@ -91,11 +91,11 @@ const DEQUE_BYTES: usize = if cfg!(workcrew_loom) { 32 } else { 1 << 16 };
 
 /// What a front does with a job.
 pub(crate) trait Run<J> {
-    /// Runs the job to its end, whatever it does, and delivers its outcome.
-    fn run(&mut self, found: Found<'_, J>, desk: &mut Desk<'_, J>) -> Ended;
+    /// Takes the job and runs it to its end, whatever it does, and delivers its outcome.
+    fn run(&mut self, picked: Picked<'_, J>, desk: &mut Desk<'_, J>) -> Ended;
 
-    /// Drops a job that was cancelled, whatever its drop does, and delivers that.
-    fn cancel(&mut self, found: Found<'_, J>, desk: &mut Desk<'_, J>);
+    /// Takes a job that was cancelled and drops it, whatever its drop does, and delivers that.
+    fn cancel(&mut self, picked: Picked<'_, J>, desk: &mut Desk<'_, J>);
 
     /// There is nothing to run at the moment.
     fn rest(&mut self) {}

@@ -11,7 +11,7 @@
 
 use super::ledger::Ledger;
 use super::{Ended, Engine, Stamped};
-use crate::nest::{Nest, Owner, Popped, Stolen};
+use crate::nest::{InPlace, Nest, Owner, Stolen};
 use crate::probe::probe;
 use crate::recorder::Stamp;
 
@@ -42,7 +42,7 @@ impl<'a, J> Roost<'a, J> {
     }
 
     /// Adds a job, made where it stays. The caller, or a thief, will pop it; others only if they
-    /// are told.
+    /// are told. `make` does not panic, and does not touch the nest.
     ///
     /// # Errors
     ///
@@ -67,7 +67,7 @@ impl<'a, J> Roost<'a, J> {
 
     /// Takes the newest job, if it has this tag. The caller [runs](Self::run_popped) it.
     #[inline]
-    pub(crate) fn pop(&self, tag: usize) -> Option<Popped<'a, Stamped<J>>> {
+    pub(crate) fn pop(&self, tag: usize) -> Option<InPlace<'a, Stamped<J>>> {
         let job = self.nest.pop(tag)?;
         self.ledger.start();
         Some(job)
@@ -77,8 +77,8 @@ impl<'a, J> Roost<'a, J> {
     #[inline]
     pub(crate) fn run_popped(
         &self,
-        job: Popped<'a, Stamped<J>>,
-        run: impl FnOnce(Popped<'a, Stamped<J>>) -> Ended,
+        job: InPlace<'a, Stamped<J>>,
+        run: impl FnOnce(InPlace<'a, Stamped<J>>) -> Ended,
     ) {
         self.finish(job.get().accepted, || run(job));
     }

@@ -2,10 +2,10 @@
 
 #![forbid(unsafe_code)]
 
-use super::entry::Slot;
+use super::entry::Pocket;
 use super::ledger::Ledger;
 use super::recall::Look;
-use super::{Ended, Engine, Entry, Found, Origin, Run};
+use super::{Ended, Engine, Entry, Origin, Picked, Run};
 use crate::deque::{Local, Steal};
 use crate::idle::Place;
 use crate::nest::Stolen;
@@ -14,6 +14,7 @@ use crate::probe::probe;
 use crate::recorder::Recorder;
 use crate::sync::{self, Ordering, barrier};
 use std::cell::Cell;
+use std::ops::ControlFlow;
 
 /// Every so many turns a worker looks for jobs that could wait for ever otherwise. A
 /// prime, so that it falls into step with nothing.
@@ -177,17 +178,17 @@ impl<'a, J: Send> Worker<'a, J> {
 
     /// Runs jobs until the engine ends.
     pub(crate) fn work(&mut self, runner: &mut impl Run<J>) -> Exit {
-        let mut slot = None;
+        let mut pocket = None;
         loop {
-            if !self.find(&mut slot) {
-                if let Some(exit) = self.search(runner, &mut slot) {
+            if !self.find(&mut pocket) {
+                if let ControlFlow::Break(exit) = self.search(runner, &mut pocket) {
                     return exit;
                 }
             }
-            let found = Found::new(&mut slot);
-            let origin = found.origin();
+            let picked = Picked::new(&mut pocket);
+            let origin = picked.origin();
             self.recorder
-                .job_begins(origin.index(), origin.is_follow_up(), found.accepted());
+                .job_begins(origin.index(), origin.is_follow_up(), picked.accepted());
             let mut desk = Desk {
                 engine: self.engine,
                 worker: self.id,
@@ -201,9 +202,9 @@ impl<'a, J: Send> Worker<'a, J> {
             }
             // Since a submitted job left its queue we have told submitters of the room.
             let ended = if self.engine.recalls.are_used() {
-                Self::run_unless_recalled(runner, found, &mut desk)
+                Self::run_unless_recalled(runner, picked, &mut desk)
             } else {
-                runner.run(found, &mut desk)
+                runner.run(picked, &mut desk)
             };
             self.recorder.job_ends(ended);
             probe!("engine: job ended, not counted");
@@ -215,34 +216,34 @@ impl<'a, J: Send> Worker<'a, J> {
     #[cold]
     fn run_unless_recalled(
         runner: &mut impl Run<J>,
-        found: Found<'_, J>,
+        picked: Picked<'_, J>,
         desk: &mut Desk<'_, J>,
     ) -> Ended {
-        let origin = found.origin();
+        let origin = picked.origin();
         let recalls = &desk.engine.recalls;
         match recalls.look(origin) {
             Look::Recalled => {
-                runner.cancel(found, desk);
+                runner.cancel(picked, desk);
                 Ended::Cancelled
             }
             Look::NotRecalled => {
-                let ended = runner.run(found, desk);
+                let ended = runner.run(picked, desk);
                 recalls.remove(origin.index());
                 ended
             }
-            Look::Unused => runner.run(found, desk),
+            Look::Unused => runner.run(picked, desk),
         }
     }
 
-    /// Puts the next job into `slot`, when there was none at first sight, after as much sleep as
-    /// it takes; or it is time to leave.
+    /// The next job, when there was none at first sight, after as much sleep as it takes; or it is
+    /// time to leave.
     #[cold]
-    fn search(&mut self, runner: &mut impl Run<J>, slot: &mut Slot<J>) -> Option<Exit> {
+    fn search(&mut self, runner: &mut impl Run<J>, pocket: &mut Pocket<J>) -> ControlFlow<Exit> {
         loop {
             if self.engine.is_halted() {
                 // Not searching any more, and nobody need be woken: all are.
                 self.engine.idle.found(&mut self.place, false);
-                return Some(Exit::Halted);
+                return ControlFlow::Break(Exit::Halted);
             }
             self.set_brisk(false);
             let begins = !self.place.is_searching();
@@ -258,7 +259,7 @@ impl<'a, J: Send> Worker<'a, J> {
                 self.engine.idle.found(&mut self.place, false);
                 probe!("engine: drained, crew not told");
                 self.engine.idle.wake_all();
-                return Some(Exit::Drained);
+                return ControlFlow::Break(Exit::Drained);
             }
             self.engine.idle.begin_search(&mut self.place);
             // One of those who stand aside watches the brisk; the others sleep behind it.
@@ -302,59 +303,58 @@ impl<'a, J: Send> Worker<'a, J> {
             // Nobody else can run this worker's errand. Relaxed: a hint.
             let stays = || brisk.load(Ordering::Relaxed) > 0 && !errands.wait_for(self.id);
             self.tempo.stay_away(stays, || injector.head());
-            if self.find(slot) {
+            if self.find(pocket) {
                 // Hint: only tunes how long to be patient.
                 self.patience.found();
-                return None;
+                return ControlFlow::Continue(());
             }
         }
     }
 
-    /// Puts a job from anywhere into `slot`, unless the engine is halted; stops the search if there
-    /// is one. (As all that look for jobs. So they move no more often than they have to: some are
-    /// large.)
+    /// A job from anywhere, unless the engine is halted; stops the search if there is one.
     #[inline]
-    fn find(&mut self, slot: &mut Slot<J>) -> bool {
+    fn find(&mut self, pocket: &mut Pocket<J>) -> bool {
         if self.engine.is_halted() {
             return false;
         }
+        debug_assert!(pocket.is_none(), "the last job was taken");
         self.in_turn -= 1;
-        (self.in_turn > 0 && self.own(slot)) || self.find_elsewhere(slot)
+        (self.in_turn > 0 && self.own(pocket)) || self.find_elsewhere(pocket)
     }
 
     /// A job of which others know too, or it is time for one that is out of turn.
     #[inline(never)]
-    fn find_elsewhere(&mut self, slot: &mut Slot<J>) -> bool {
+    fn find_elsewhere(&mut self, pocket: &mut Pocket<J>) -> bool {
         self.recorder.looks_elsewhere();
         if self.engine.errands.wait_for(self.id) {
             // What is out of turn comes next.
             self.in_turn = self.in_turn.max(1);
-            return self.errand(slot);
+            return self.errand(pocket);
         }
         if self.in_turn == 0 {
             self.in_turn = FAIRNESS;
-            if self.out_of_turn(slot) {
+            if self.out_of_turn(pocket) {
                 return true;
             }
         }
-        self.own(slot)
+        self.own(pocket)
             || !self.stands_aside()
-                && (self.claim(slot) || self.overflowed(slot) || self.steal(slot))
+                && (self.claim(pocket) || self.overflowed(pocket) || self.steal(pocket))
     }
 
     /// One of the jobs that could wait for ever: behind follow-ups that beget follow-ups, in our
     /// own deque or in the overflow; behind submitters that never pause; behind a job that holds
     /// up its worker. Each kind comes first now and then, for another may never run out.
-    fn out_of_turn(&mut self, slot: &mut Slot<J>) -> bool {
+    fn out_of_turn(&mut self, pocket: &mut Pocket<J>) -> bool {
         self.turns = self.turns.wrapping_add(1);
         (0..3).any(|next| match self.turns.wrapping_add(next) % 3 {
-            0 => self.overflowed(slot),
-            1 => self.steal(slot),
+            0 => self.overflowed(pocket),
+            1 => self.steal(pocket),
             // What was submitted runs in its order, unless only follow-ups do.
             _ if self.follow_ups < FAIRNESS => false,
             _ => {
                 self.follow_ups = 0;
-                self.claim(slot)
+                self.claim(pocket)
             }
         })
     }
@@ -393,19 +393,18 @@ impl<'a, J: Send> Worker<'a, J> {
 
     /// The oldest job of our own deque.
     #[inline]
-    fn own(&mut self, slot: &mut Slot<J>) -> bool {
+    fn own(&mut self, pocket: &mut Pocket<J>) -> bool {
         let Some(entry) = self.local.pop() else {
             return false;
         };
-        let entry = slot.insert(entry);
+        let counts = pocket.insert(entry).counts_against_capacity();
         debug_assert!(!self.place.is_searching(), "nobody else fills our deque");
-        if entry.counts_against_capacity() {
+        if counts {
             // Submitted jobs run out by themselves, and keep their order.
             self.follow_ups = 0;
         } else {
             self.follow_ups += 1;
         }
-        let counts = entry.counts_against_capacity();
         self.resume(counts);
         true
     }
@@ -425,7 +424,7 @@ impl<'a, J: Send> Worker<'a, J> {
 
     /// A fair share of the injector: one job to start, the others into our deque.
     #[inline]
-    fn claim(&mut self, slot: &mut Slot<J>) -> bool {
+    fn claim(&mut self, pocket: &mut Pocket<J>) -> bool {
         let Self { engine, ledger, .. } = *self;
         // A head that was read before a suspension makes the length too long. More than
         // the capacity never waits, and whoever announces more than his share of it and
@@ -449,8 +448,8 @@ impl<'a, J: Send> Worker<'a, J> {
             },
             |position, job| {
                 let entry = Entry::new(Origin::submitted(position), job);
-                if slot.is_none() {
-                    *slot = Some(entry);
+                if pocket.is_none() {
+                    *pocket = Some(entry);
                 } else {
                     let staged = staging.add(entry);
                     assert!(staged.is_ok(), "room was reserved");
@@ -472,8 +471,8 @@ impl<'a, J: Send> Worker<'a, J> {
         if freed > 0 {
             engine.room.notify(freed);
         }
-        if slot.is_none() {
-            // All of these places are claimed or reserved, and empty.
+        if pocket.is_none() {
+            // All of these places are claimed or reserved, and empty, or others were faster.
             self.backlog = 0;
             return false;
         }
@@ -505,9 +504,9 @@ impl<'a, J: Send> Worker<'a, J> {
 
     /// The job that only this worker may run.
     #[cold]
-    fn errand(&mut self, slot: &mut Slot<J>) -> bool {
-        *slot = self.engine.errands.take(self.id);
-        if slot.is_none() {
+    fn errand(&mut self, pocket: &mut Pocket<J>) -> bool {
+        *pocket = self.engine.errands.take(self.id);
+        if pocket.is_none() {
             return false;
         }
         self.ledger.start();
@@ -518,12 +517,12 @@ impl<'a, J: Send> Worker<'a, J> {
     }
 
     /// The oldest follow-up that found its worker's deque full.
-    fn overflowed(&mut self, slot: &mut Slot<J>) -> bool {
+    fn overflowed(&mut self, pocket: &mut Pocket<J>) -> bool {
         let Some(overflow) = self.engine.overflow.get() else {
             return false;
         };
-        *slot = overflow.pop_one();
-        if slot.is_none() {
+        *pocket = overflow.pop_one();
+        if pocket.is_none() {
             return false;
         }
         self.ledger.start();
@@ -534,12 +533,10 @@ impl<'a, J: Send> Worker<'a, J> {
 
     /// A job of another worker. One kind never runs out while a scope goes on, or follow-ups do: so
     /// each is the first now and then.
-    fn steal(&mut self, slot: &mut Slot<J>) -> bool {
+    fn steal(&mut self, pocket: &mut Pocket<J>) -> bool {
         self.searches = self.searches.wrapping_add(1);
-        let nested_first = self.searches % 2 == 0;
-        nested_first && self.steal_nested(slot)
-            || self.steal_queued(slot)
-            || !nested_first && self.steal_nested(slot)
+        let kinds = [Self::steal_nested, Self::steal_queued];
+        (0..2).any(|next| kinds[(self.searches + next) % 2](self, pocket))
     }
 
     /// The other workers, from another one on each time.
@@ -551,7 +548,7 @@ impl<'a, J: Send> Worker<'a, J> {
     }
 
     /// Half of another worker's deque: one job to start, the others into ours.
-    fn steal_queued(&mut self, slot: &mut Slot<J>) -> bool {
+    fn steal_queued(&mut self, pocket: &mut Pocket<J>) -> bool {
         for number in self.victims() {
             let victim = &self.engine.deques[number];
             let share = victim.len().div_ceil(2).min(MAX_BATCH);
@@ -561,15 +558,15 @@ impl<'a, J: Send> Worker<'a, J> {
             let share = 1 + self.local.room(share - 1);
             let mut staging = self.local.staging();
             let stolen = victim.steal(share, |entry| {
-                if slot.is_none() {
-                    *slot = Some(entry);
+                if pocket.is_none() {
+                    *pocket = Some(entry);
                 } else {
                     let staged = staging.add(entry);
                     assert!(staged.is_ok(), "room was reserved");
                 }
             });
             drop(staging);
-            let (Some(first), Steal::Taken(jobs)) = (&*slot, stolen) else {
+            let (Some(first), Steal::Taken(jobs)) = (&*pocket, stolen) else {
                 // Empty by now, or somebody was faster: there are other victims,
                 // and the last look before the sleep.
                 continue;
@@ -591,7 +588,7 @@ impl<'a, J: Send> Worker<'a, J> {
     }
 
     /// The oldest job of another worker's nest.
-    fn steal_nested(&mut self, slot: &mut Slot<J>) -> bool {
+    fn steal_nested(&mut self, pocket: &mut Pocket<J>) -> bool {
         for victim in self.victims() {
             let Some(nest) = self.engine.nest(victim) else {
                 return false;
@@ -605,7 +602,7 @@ impl<'a, J: Send> Worker<'a, J> {
             self.ledger.start();
             probe!("engine steal: out of a nest, crew not told");
             self.engine.idle.found(&mut self.place, !nest.is_empty());
-            *slot = Some(Entry::orphan(job));
+            *pocket = Some(Entry::orphan(job));
             return true;
         }
         false

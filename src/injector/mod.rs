@@ -18,7 +18,7 @@
 //! * claim to write (producer): `tail + 1`, by compare-and-swap. The cell is its.
 //! * publish (producer): write the cell, then set its bit. If the bit was clear,
 //!   the item is in. If it was set, the cell is *poisoned*: a consumer was here
-//!   first and has gone on. The producer takes its item back and claims again.
+//!   first and has gone on. The producer keeps its item and claims again.
 //! * claim to read (consumer): `head + n`, by compare-and-swap, over published
 //!   cells (bit seen set). It reads them.
 //! * poison (consumer): where the head cell is unpublished while a cell behind it
@@ -49,8 +49,8 @@
 //!    and its segment cannot be recycled: position p is not yet counted.
 //! 3. A cell is read or written only by its producer until its bit is set, and
 //!    after that only by the claiming consumer, if the producer was first. If the
-//!    consumer was first, what the producer wrote there is read by nobody: it has
-//!    kept its item. (A run of items whose group has changed is taken back first.)
+//!    consumer was first, what the producer wrote there is read by nobody: it was a
+//!    copy, and the item is the producer's.
 //! 4. Every position of a segment is counted once. A reset segment has no visitor.
 //!
 //! | edge       | release side                     | acquire side                      | carries                     | loom model                      |
@@ -86,7 +86,7 @@ use segments::{
     Cell, GROUP, GROUPS, ID_BITS, RESERVED, SEGMENT, Segments, VOID, bits, ones, place, take,
 };
 use std::fmt;
-use std::mem::ManuallyDrop;
+use std::mem::{self, ManuallyDrop};
 use std::ptr;
 
 const CLOSED: u64 = 1;
@@ -158,7 +158,7 @@ pub(crate) struct Popped {
 }
 
 impl Rejected<()> {
-    /// Of this item, which was not written.
+    /// Of this item, which is the producer's still.
     #[inline]
     fn of<T>(self, item: ManuallyDrop<T>) -> Rejected<T> {
         self.map(|()| ManuallyDrop::into_inner(item))
@@ -606,9 +606,8 @@ impl<T> Injector<T> {
             loop {
                 let good = mine & !seen;
                 let mut written = 0;
-                for (item, offset) in items[done..].iter_mut().zip(ones(good)) {
-                    let item = item.take().expect("each item is written once");
-                    let item = &ManuallyDrop::new(item);
+                for (item, offset) in items[done..].iter().zip(ones(good)) {
+                    let item = item.as_ref().expect("it has not gone in yet");
                     write(&segment.groups[group].cells[offset], item);
                     written += 1;
                 }
@@ -622,19 +621,16 @@ impl<T> Injector<T> {
                 ) {
                     Ok(_) => {
                         probe!("injector push_batch: group published");
+                        for item in &mut items[done..done + written] {
+                            mem::forget(item.take());
+                        }
                         done += written;
                         lost += in_group - written;
                         break;
                     }
                     Err(now) => {
+                        // They may have to move up.
                         probe!("injector push_batch: group changed");
-                        // Take them all back, they may have to move up.
-                        for (nth, offset) in ones(good).enumerate() {
-                            // SAFETY: written above, and our bits are not set by
-                            // us: the cells are still ours (invariant 3).
-                            items[done + nth] =
-                                Some(unsafe { take(&segment.groups[group].cells[offset]) });
-                        }
                         seen = now;
                     }
                 }
@@ -865,14 +861,14 @@ impl<T> fmt::Debug for Injector<T> {
     }
 }
 
-/// Copies an item into a cell that its producer has claimed. Whoever gets the cell decides which of
-/// the two is used: a consumer the copy, the producer its own.
+/// Copies an item into a cell that its producer has claimed. One of the two will be used: the copy, if
+/// the producer is the first to set the cell's bit (then it forgets the item), else the item.
 #[inline]
-fn write<T>(cell: &Cell<T>, item: &ManuallyDrop<T>) {
+fn write<T>(cell: &Cell<T>, item: &T) {
     cell.with_mut(|place| {
         // SAFETY: the producer's claim makes the cell its own until its bit is set
         // (invariant 3), and an empty cell needs no drop.
-        unsafe { ptr::copy_nonoverlapping(&raw const **item, place.cast(), 1) };
+        unsafe { ptr::copy_nonoverlapping(item, place.cast(), 1) };
     });
 }
 

@@ -47,6 +47,8 @@
 //! | `left` | [`Injector::leave`], word     | [`Injector::settle`], word    | that the owner is done with the cell | `owner_leaves_beside_a_consumer`  |
 //! | `seen` | every change of a group's word by a producer | [`Injector::vacant`], [`Injector::reclaim`], word | a head that has passed the word's last use | `late_look_at_a_recycled_group`, `reclaim_takes_back_from_a_later_use`, `reclaim_finds_a_later_use_taken_back` |
 
+#![forbid(unsafe_code)]
+
 use super::segments::{GROUP, Located, RESERVED, SEGMENT, VOID, bits, locate, place};
 use super::{Injector, Rejected, age, id_of, write};
 use crate::probe::probe;

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::task::Task;
-use crate::engine::{Desk, Ended, Found, Run};
+use crate::engine::{Desk, Ended, Picked, Run};
 use crate::error::JobPanic;
 use crate::sync::Object;
 use crate::unwind;
@@ -17,8 +17,8 @@ pub(super) struct Runner {
 }
 
 impl Run<Task> for Runner {
-    fn run(&mut self, found: Found<'_, Task>, _desk: &mut Desk<'_, Task>) -> Ended {
-        match unwind::catch(|| found.take().run()) {
+    fn run(&mut self, picked: Picked<'_, Task>, _desk: &mut Desk<'_, Task>) -> Ended {
+        match unwind::catch(|| picked.take().run()) {
             Ok(ended) => ended,
             Err(payload) => {
                 // Of a panic in the handler, or in the drop of the payload, nobody is told.
@@ -31,7 +31,7 @@ impl Run<Task> for Runner {
         }
     }
 
-    fn cancel(&mut self, found: Found<'_, Task>, _desk: &mut Desk<'_, Task>) {
-        unwind::drop_quietly(found.take());
+    fn cancel(&mut self, picked: Picked<'_, Task>, _desk: &mut Desk<'_, Task>) {
+        unwind::drop_quietly(picked.take());
     }
 }

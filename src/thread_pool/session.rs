@@ -286,7 +286,7 @@ impl<'a> Session<'a> {
         fits.then_some(session)
     }
 
-    /// Nests a job, for which there is room.
+    /// Nests a job, for which there is room. `make` does not panic, and does not touch the nest.
     ///
     /// # Errors
     ///

@@ -65,9 +65,11 @@ pub(crate) struct Task {
 
 /// What to do with a value of one type.
 struct Table {
+    /// A pointer, since the space may be used again while the value runs.
+    ///
     /// # Safety
     ///
-    /// * The space holds a value of the table's type, as invariant 1 says.
+    /// * The space is there, and holds a value of the table's type, as invariant 1 says.
     /// * The caller uses the space as empty from then on.
     run: unsafe fn(*mut Space) -> Ended,
     /// # Safety

@@ -5,7 +5,7 @@
 use super::outbox::{Outbox, Outlet};
 use super::{Context, JobError};
 use crate::carried::Carried;
-use crate::engine::{Desk, Ended, Found, Run};
+use crate::engine::{Desk, Ended, Picked, Run};
 use crate::error::JobPanic;
 use crate::sync::{Arc, Object};
 use crate::unwind::{self, Payload};
@@ -78,8 +78,8 @@ where
     F: Fn(J, &mut Context<'_, J, S>) -> R,
 {
     #[inline(always)]
-    fn run(&mut self, found: Found<'_, Carried<J>>, desk: &mut Desk<'_, Carried<J>>) -> Ended {
-        let origin = found.origin();
+    fn run(&mut self, picked: Picked<'_, Carried<J>>, desk: &mut Desk<'_, Carried<J>>) -> Ended {
+        let origin = picked.origin();
         // A state that could not be made again after the last panic: now or never.
         let state = match self.state {
             Some(_) => Ok(()),
@@ -93,10 +93,10 @@ where
                     desk: desk.lend(),
                 };
                 let run = |job| (self.function)(job, &mut context);
-                unwind::catch(|| found.take().enter(run))
+                unwind::catch(|| picked.take().enter(run))
             }
             Err(payload) => {
-                unwind::drop_quietly(found.take());
+                unwind::drop_quietly(picked.take());
                 Err(payload)
             }
         };
@@ -118,9 +118,9 @@ where
         }
     }
 
-    fn cancel(&mut self, found: Found<'_, Carried<J>>, desk: &mut Desk<'_, Carried<J>>) {
-        let origin = found.origin();
-        unwind::drop_quietly(found.take());
+    fn cancel(&mut self, picked: Picked<'_, Carried<J>>, desk: &mut Desk<'_, Carried<J>>) {
+        let origin = picked.origin();
+        unwind::drop_quietly(picked.take());
         self.outlet
             .deliver_error(&self.outbox, origin, JobError::Cancelled, desk.halt());
     }

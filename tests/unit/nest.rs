@@ -1,6 +1,6 @@
 //! The nest against a `VecDeque`, and against thieves.
 
-use super::{Nest, Popped, Stolen};
+use super::{InPlace, Nest, Stolen};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -117,10 +117,10 @@ fn each_item_comes_out_of_a_nest_once_whoever_takes_it() {
                     .push(1, || Box::new(item))
                     .map_err(|make| took(make()));
                 if item % 3 == 0 {
-                    owner.pop(1).map(Popped::take).into_iter().for_each(took);
+                    owner.pop(1).map(InPlace::take).into_iter().for_each(took);
                 }
             }
-            while let Some(item) = owner.pop(1).map(Popped::take) {
+            while let Some(item) = owner.pop(1).map(InPlace::take) {
                 took(item);
             }
             over.store(true, Ordering::Relaxed);
@@ -132,4 +132,42 @@ fn each_item_comes_out_of_a_nest_once_whoever_takes_it() {
                 .all(|count| count.load(Ordering::Relaxed) == 1)
         );
     }
+}
+
+/// Until a popped item has left its slot.
+#[test]
+fn nothing_is_pushed_where_a_popped_item_lies() {
+    let nest = Nest::<u32>::new(2);
+    // SAFETY: there is one thread.
+    let owner = unsafe { nest.owner() };
+    assert!(owner.push(1, || 1).is_ok());
+    assert!(owner.push(1, || 2).is_ok());
+    let second = owner.pop(1).unwrap();
+    assert_eq!(*second.get(), 2);
+    assert!(!owner.has_room());
+    assert!(owner.push(1, || 3).is_err());
+    let first = owner.pop(1).unwrap();
+    assert!(owner.pop(1).is_none());
+    assert!(owner.push(1, || 3).is_err());
+    assert_eq!(second.take(), 2);
+    assert!(owner.push(1, || 3).is_ok());
+    // The slot of the first is the next one.
+    assert!(owner.push(1, || 4).is_err());
+    assert_eq!(first.take(), 1);
+    assert!(owner.push(1, || 4).is_ok());
+    assert_eq!(owner.pop(1).map(InPlace::take), Some(4));
+    assert_eq!(owner.pop(1).map(InPlace::take), Some(3));
+}
+
+#[test]
+#[should_panic(expected = "not touched")]
+fn who_makes_an_item_must_not_touch_the_nest() {
+    let nest = Nest::<u32>::new(4);
+    // SAFETY: there is one thread.
+    let owner = unsafe { nest.owner() };
+    let make = || {
+        assert!(owner.push(1, || 1).is_ok());
+        2
+    };
+    let _ = owner.push(1, make);
 }

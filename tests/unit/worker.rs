@@ -1,7 +1,7 @@
 //! One worker's loop, played by the test's own thread.
 
 use super::{Desk, Exit, Worker};
-use crate::engine::{Ended, Engine, Found, Lane, Run};
+use crate::engine::{Ended, Engine, Lane, Picked, Run};
 use crate::sync::Ordering;
 
 /// A job that comes when the worker has found none, by `send`.
@@ -12,12 +12,12 @@ struct Late<'a, F> {
 }
 
 impl<F: FnOnce(&Engine<u8>)> Run<u8> for Late<'_, F> {
-    fn run(&mut self, found: Found<'_, u8>, _: &mut Desk<'_, u8>) -> Ended {
-        self.ran.push(found.take());
+    fn run(&mut self, picked: Picked<'_, u8>, _: &mut Desk<'_, u8>) -> Ended {
+        self.ran.push(picked.take());
         Ended::Completed
     }
 
-    fn cancel(&mut self, _: Found<'_, u8>, _: &mut Desk<'_, u8>) {
+    fn cancel(&mut self, _: Picked<'_, u8>, _: &mut Desk<'_, u8>) {
         unreachable!("nobody cancels");
     }
 
@@ -62,9 +62,9 @@ fn empty_places_of_a_lane_are_no_backlog() {
     engine.submit_in(&mut lane, 7, None).unwrap();
     assert!(lane.len() > 1);
     let mut worker = Worker::new(&engine, 0, locals.into_iter().next().unwrap());
-    let mut slot = None;
-    assert!(worker.find(&mut slot));
-    assert_eq!(slot.take().map(|entry| entry.job), Some(7));
-    assert!(!worker.find(&mut slot));
+    let mut pocket = None;
+    assert!(worker.find(&mut pocket));
+    assert_eq!(pocket.take().map(|entry| entry.job), Some(7));
+    assert!(!worker.find(&mut pocket));
     assert_eq!(worker.backlog, 0);
 }

@@ -3,7 +3,7 @@
 use super::{Point, Release, demand, wait_until};
 use crate::ThreadPool;
 use crate::lazy::Lazy;
-use crate::nest::{Nest, Owner, Popped, Stolen};
+use crate::nest::{InPlace, Nest, Owner, Stolen};
 use crate::probe::Stall;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -80,7 +80,7 @@ fn alone(point: &Point, role: Role, pass: usize) -> bool {
         let _ = owner.push(TAG, || item).map_err(|make| took(make()));
         pushed.store(item + 1, SeqCst);
         if item % 3 != 0 {
-            owner.pop(TAG).map(Popped::take).into_iter().for_each(took);
+            owner.pop(TAG).map(InPlace::take).into_iter().for_each(took);
         }
     };
     let is_owner = role == Role::Nester;
