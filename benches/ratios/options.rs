@@ -10,7 +10,7 @@ use crate::futex::FutexChild;
 
 pub(crate) const HELP: &str = "\
 cargo bench -p workcrew-bench --bench ratios -- [options]
-Takes a quarter of an hour on a quiet machine, two minutes with --quick; longer beside other load, since samples are taken again.
+Takes twenty minutes on a quiet machine, two minutes with --quick; longer beside other load, since samples are taken again.
 
   --rounds N          rounds over all cells (9)
   --quick             3 rounds, 1 and 4 workers, a quarter of the jobs, short idle times

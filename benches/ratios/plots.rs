@@ -58,7 +58,7 @@ pub(crate) fn draw_all(
         ),
         (
             "growth.svg",
-            "What an empty job costs with more threads, and with larger queues, and what with the best peers",
+            "What an empty job costs with more threads, larger queues, larger jobs and more of them, and what with the best peers",
             "ns per job",
             growth(record, subjects),
         ),
@@ -127,17 +127,17 @@ fn latencies(record: &Record<'_>, subjects: &[&Subject]) -> Vec<Panel> {
 
 fn growth(record: &Record<'_>, subjects: &[&Subject]) -> Vec<Panel> {
     let panels = Axis::lines().into_iter().filter_map(|points| {
-        let cells: Option<Vec<_>> = points
-            .iter()
-            .map(|point| record.cell(&point.workload(), point.workers()))
-            .collect();
-        let cells = cells?;
+        // Those that were measured.
+        let (points, cells): (Vec<_>, Vec<_>) = points
+            .into_iter()
+            .filter_map(|point| Some((point, record.cell(&point.workload(), point.workers())?)))
+            .unzip();
         let line = |subject: &Subject| {
             let values = cells.iter().map(|cell| cell.median(subject.name));
             Line::of(subject.name, values)
         };
         Some(Panel {
-            title: points[0].title().to_owned(),
+            title: points.first()?.title().to_owned(),
             labels: points.iter().map(|point| point.label()).collect(),
             lines: best(subjects, line),
         })
@@ -196,14 +196,14 @@ fn draw(path: &Path, unit: &str, panels: &[Panel]) -> Drawn {
             .x_label_area_size(24)
             .y_label_area_size(56)
             .build_cartesian_2d(
-                0..labels.len() - 1,
+                0..(labels.len() - 1).max(1),
                 (low / 1.2..high * 1.6).log_scale().base(2.0),
             )?;
         chart
             .configure_mesh()
             .x_labels(labels.len())
             .y_labels(6)
-            .x_label_formatter(&|at| labels[*at].clone())
+            .x_label_formatter(&|at| labels.get(*at).cloned().unwrap_or_default())
             .y_label_formatter(&|value| short(*value))
             .y_desc(unit)
             .light_line_style(TRANSPARENT)

@@ -91,7 +91,11 @@ impl Figures {
     fn new(value: Value, cell: &Cell, sample: &Sample, distance: f64) -> Self {
         let jobs = cell.task.jobs.len() as f64;
         let cost = &sample.cost;
-        let (wall, cpu) = (cost.wall.as_nanos() as f64, cost.cpu.as_nanos() as f64);
+        let (mut wall, mut cpu) = (cost.wall.as_nanos() as f64, cost.cpu.as_nanos() as f64);
+        if matches!(value, Value::Heap(_)) {
+            // It rests in between.
+            (wall, cpu) = (f64::NAN, f64::NAN);
+        }
         Self {
             value: match value {
                 Value::WallTime => wall / jobs,
@@ -280,9 +284,7 @@ impl<'a> Record<'a> {
             for (subject, samples) in &record.samples {
                 for (round, sample) in samples.iter().enumerate() {
                     let trips = sample.trips.map(|trip| format!(",{trip:.4}")).concat();
-                    let trips = trips.replace("NaN", "");
-                    writeln!(
-                        file,
+                    let line = format!(
                         "{},{},{subject},{round},{:.4},\"{}\",{:.2},{:.2},{:.2},{:.1}{trips}",
                         workload.name,
                         record.workers(),
@@ -292,7 +294,9 @@ impl<'a> Record<'a> {
                         sample.cpu,
                         sample.bytes,
                         sample.distance
-                    )?;
+                    );
+                    // What a sample does not have is left out.
+                    writeln!(file, "{}", line.replace("NaN", ""))?;
                 }
             }
         }

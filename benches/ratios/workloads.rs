@@ -137,7 +137,7 @@ fn row(name: &str, value: Value, shape: Shape, capacity: Option<usize>, jobs: Jo
 
 fn workloads(quick: bool) -> Vec<Workload> {
     let part = if quick { 4 } else { 1 };
-    // Of workloads that take seconds, or have no bar.
+    // Of workloads that take seconds and have no bar.
     let slow = if quick { 1 } else { 3 };
     let mut all = Vec::new();
     // A sample of about 20 ms, whatever a job costs.
@@ -252,7 +252,7 @@ fn growth(part: u32, slow: usize) -> Vec<Workload> {
             results: Some(1024),
             // The longest takes half a minute a round.
             rounds_at_most: if depth < 10_000_000 { slow } else { 1 },
-            ..typed(Shape::FillThenDrain, None, depth)
+            ..typed(Shape::Deep, None, depth)
         },
     };
     let points = Axis::lines().concat();

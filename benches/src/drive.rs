@@ -17,11 +17,13 @@ use crate::reading::{Cost, Reading};
 pub enum Shape {
     /// One thread submits everything, then takes everything. Both queues must hold all jobs.
     FillThenDrain,
+    /// The same, but the queue of results is much smaller: nearly all jobs wait at the same time.
+    Deep,
     /// A second thread submits while this one takes; the queues may be much smaller than the list of jobs.
     Stream,
     /// The same with larger jobs.
     Wide(JobSize),
-    /// As the first one, but the heap is looked at: before, when all is submitted, and after.
+    /// As [`Deep`](Self::Deep), but the heap is looked at: before, when all is submitted, and after.
     Pile,
     /// One thread submits a job, takes its result, pauses, and again.
     RoundTrips {
@@ -73,7 +75,7 @@ impl Shape {
     fn without_waiting(self) -> Self {
         let (pause, time) = (Duration::ZERO, Duration::ZERO);
         match self {
-            Self::FillThenDrain | Self::Stream | Self::Wide(_) | Self::Pile => self,
+            Self::FillThenDrain | Self::Deep | Self::Stream | Self::Wide(_) | Self::Pile => self,
             Self::RoundTrips { .. } => Self::RoundTrips { pause },
             Self::Idle { .. } => Self::Idle { time },
             Self::Closures(shape) => Self::Closures(shape.without_waiting()),
@@ -198,10 +200,11 @@ pub fn pass<C: Crew>(
     note: impl FnMut(Duration),
 ) -> (Cost, u64) {
     match shape {
-        Shape::FillThenDrain | Shape::Pile => fill_then_drain(crew, jobs),
+        Shape::FillThenDrain | Shape::Deep => fill_then_drain(crew, jobs),
         Shape::Stream | Shape::Wide(_) => stream(crew, jobs),
         Shape::RoundTrips { pause } => round_trips(crew, jobs, pause, note),
         Shape::Idle { time } => idle(crew, jobs, time),
+        Shape::Pile => unreachable!("the heap is looked at on the way"),
         Shape::Closures(_) => unreachable!("a crew runs typed jobs"),
     }
 }

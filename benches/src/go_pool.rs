@@ -56,7 +56,7 @@ fn build() -> Result<PathBuf, String> {
 pub fn sample(task: &Task) -> Sample {
     let program = program().expect("subjects without a program are left out");
     let (shape, pause) = match task.shape {
-        Shape::FillThenDrain => ("fill-then-drain", Duration::ZERO),
+        Shape::FillThenDrain | Shape::Deep => ("fill-then-drain", Duration::ZERO),
         Shape::Stream => ("stream", Duration::ZERO),
         Shape::RoundTrips { pause } => ("round-trips", pause),
         Shape::Wide(_) | Shape::Pile | Shape::Idle { .. } | Shape::Closures(_) => {

@@ -33,8 +33,8 @@
 //! | W8-futex | futex calls per job of 1 µs, streaming as in W1b-1024 |
 //! | W9 | heap allocations per job |
 //! | W10 | as work grows, beyond the cells above: closures from up to 16 threads; W1b with up to 64 workers, with queues of 1 to 16,384, and with jobs of up to 4 KiB |
-//! | W10/depth | as W1a, with up to 10,000,000 jobs; but the queue of results holds 1024, so nearly all jobs wait at the same time |
-//! | W10/heap | bytes on the heap: of a new pool, when its queue is full, and when it is empty again |
+//! | W10/depth | as W1a, with up to 10,000,000 jobs; but the queue of results holds 1024, so nearly all jobs wait at the same time (not where it has no bound) |
+//! | W10/heap | KiB on the heap: of a new pool, when its queue is full (as in W10/depth), and when it is empty again; not warmed up |
 //!
 //! Closures do nothing, and where a pool's queue has a bound it is 1024. A pool without handles of its own gets them from
 //! `oneshot`. In W6 as many threads work for each subject as the column says; a program that is started outside of the pool

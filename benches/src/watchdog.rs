@@ -5,7 +5,7 @@ use std::sync::{Mutex, Once, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// No sample takes a tenth of this.
+/// No sample takes a tenth of this, but those of ten million jobs.
 const LIMIT: Duration = Duration::from_secs(90);
 
 /// How often the watchdog looks. Seldom, since its waking is in the CPU time of idle pools.

@@ -26,7 +26,7 @@ pub(crate) fn run_all(args: &[&str]) -> Outcome {
     };
     let mut bench = cargo("bench --package workcrew-bench --bench ratios -- --report");
     bench.arg(&folder);
-    bench.arg("--remark").arg(code());
+    bench.arg("--remark").arg(code()?);
     if quick {
         bench.arg("--quick");
     }
@@ -41,19 +41,23 @@ pub(crate) fn run_all(args: &[&str]) -> Outcome {
     Ok(())
 }
 
-/// Of what code a page is.
-fn code() -> String {
-    let said = |program: &str, args: &[&str]| {
-        let output = Command::new(program).args(args).output().ok()?;
-        let text = String::from_utf8(output.stdout).ok()?;
-        let line = text.lines().next().filter(|_| output.status.success())?;
-        Some(line.to_owned())
+/// Of what code a page is. (The page itself does not count.)
+fn code() -> Outcome<String> {
+    let read = |line: &str| {
+        let mut words = line.split_whitespace();
+        let mut command = Command::new(words.next().unwrap_or_default());
+        process::read(command.args(words)).map(|text| text.trim().to_owned())
     };
-    let unknown = || "unknown".to_owned();
-    let commit = said("git", &["describe", "--always", "--dirty"]).unwrap_or_else(unknown);
-    let date = said("git", &["log", "-1", "--format=%cs"]).unwrap_or_else(unknown);
-    let compiler = said("rustc", &["--version"]).unwrap_or_else(unknown);
-    format!(
-        "Commit {commit} ({date}), {compiler}; the peers' versions are those of its Cargo.lock."
-    )
+    let commit = read("git log -1 --format=%h,%x20%cs")?;
+    let changes = read("git status --porcelain -- . :!docs/benchmarks")?;
+    let changed = if changes.is_empty() {
+        ""
+    } else {
+        ", with changes"
+    };
+    let rustc = read("rustc --version")?;
+    let go = read("go version").unwrap_or_else(|_| "no Go".to_owned());
+    Ok(format!(
+        "Commit {commit}{changed}; {rustc}; {go}; the other peers' versions are those of its Cargo.lock."
+    ))
 }
