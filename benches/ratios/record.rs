@@ -93,7 +93,7 @@ impl Figures {
         let cost = &sample.cost;
         let (mut wall, mut cpu) = (cost.wall.as_nanos() as f64, cost.cpu.as_nanos() as f64);
         if matches!(value, Value::Heap(_)) {
-            // It rests in between.
+            // Nobody looked at the clock.
             (wall, cpu) = (f64::NAN, f64::NAN);
         }
         Self {

@@ -164,25 +164,33 @@ pub fn sample<C: Crew>(task: &Task) -> Sample {
     }
 }
 
+/// What the last pool left to be freed later is freed now: by the ends of its threads, and by crossbeam's epochs.
+fn collect_garbage() {
+    thread::sleep(SETTLE);
+    // A few bags each time, and an epoch further.
+    for _ in 0..256 {
+        crossbeam_epoch::pin().flush();
+    }
+}
+
 /// One sample of what a pool that is new, full, and empty again has on the heap, if allocations are counted.
 #[must_use]
 pub fn heap<C: Crew>(task: &Task) -> Sample {
+    collect_garbage();
     let before = allocations::live();
     let mut crew = C::start(task.capacity);
     thread::sleep(SETTLE);
     let at_rest = allocations::live() - before;
-    let reading = Reading::start();
     let (mut submitter, mut taker) = crew.ends();
     submitter.submit_each(&task.jobs);
     thread::sleep(SETTLE);
     let at_peak = allocations::live() - before;
     let sum = take_each(&mut taker, task.jobs.len());
     drop((submitter, taker));
-    let cost = reading.stop();
+    thread::sleep(SETTLE);
     let after = allocations::live() - before;
     task.check(sum, crew.stop());
     Sample {
-        cost,
         heap: Heap {
             at_rest,
             at_peak,

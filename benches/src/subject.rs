@@ -245,14 +245,15 @@ impl Subject {
                 Closures::ForkJoin { .. } => self.fork_join,
             },
             Shape::Wide(size) => self.wide.map(|wide| wide(size)),
-            Shape::Pile => self.heap.filter(|_| {
-                self.typed
-                    .is_some_and(|(part, _)| self.runs_typed(part, shape))
-            }),
-            shape => self
-                .typed
-                .filter(|&(part, _)| self.runs_typed(part, shape))
-                .map(|(_, run)| run),
+            shape => {
+                let (_, run) = self
+                    .typed
+                    .filter(|&(part, _)| self.runs_typed(part, shape))?;
+                match shape {
+                    Shape::Pile => self.heap,
+                    _ => Some(run),
+                }
+            }
         }
     }
 

@@ -39,7 +39,7 @@ Usage:
       Runs pools of both kinds, one after the other, under more load than the machine can bear.
   cargo xtask bench [--quick]
       Measures the crate beside its peers and writes the tables, the pictures and all samples to
-      docs/benchmarks (16 minutes); --quick: less of it, to the target folder (two minutes).
+      docs/benchmarks (twenty minutes); --quick: less of it, to the target folder (two minutes).
   cargo xtask instructions [--update]
       Counts the instructions of each path of one thread, beside those of the baseline. Fails if
       one has grown by more than 3 %. --update makes the numbers the baseline.
