@@ -266,6 +266,164 @@ fn length_is_never_negative() {
         let observer = thread::spawn(move || stealer.len());
         push(&mut local, 1);
         assert_eq!(pop_all(&mut local), [1]);
-        assert!(observer.join().unwrap() <= 1);
+        assert!(observer.join().unwrap() <= 2);
+    });
+}
+
+/// The owner needs no read-modify-write while a thief comes: it keeps the item that it has announced, or
+/// loses it, but both know.
+#[test]
+fn thief_ends_a_bias() {
+    let plan = Plan {
+        bound: Bound::Preemptions(4),
+        floor: 100,
+        events: &[
+            "deque steal: bias ended",
+            "deque steal: lost the end of a bias",
+            "deque pop: bias revoked, not ended",
+            "deque pop: lost to a thief",
+        ],
+    };
+    explore("thief_ends_a_bias", plan, || {
+        let (mut local, stealer) = ring_at(2, u64::MAX);
+        push(&mut local, 1);
+        push(&mut local, 2);
+        local.bias();
+        let thief = thread::spawn(move || steal(&stealer, 2));
+        let popped = pop_all(&mut local);
+        assert_all_once([thief.join().unwrap(), popped], 2);
+    });
+}
+
+/// Two thieves find the bias, or one finds what the other has begun.
+#[test]
+fn two_thieves_end_a_bias() {
+    let plan = Plan {
+        bound: Bound::Preemptions(2),
+        floor: 1_000,
+        events: &[
+            "deque steal: lost the race for a bias",
+            "deque steal: lost the end of a bias",
+            "deque pop: bias revoked, not ended",
+        ],
+    };
+    explore("two_thieves_end_a_bias", plan, || {
+        let (mut local, stealer) = ring(4);
+        (1..=3).for_each(|number| assert!(push(&mut local, number)));
+        local.bias();
+        let thieves =
+            [stealer.clone(), stealer].map(|stealer| thread::spawn(move || steal(&stealer, 1)));
+        let popped = pop_all(&mut local);
+        let [first, second] = thieves.map(|thief| thief.join().unwrap());
+        assert_all_once([first, second, popped], 3);
+    });
+}
+
+/// The owner ends the bias and would begin another at the same place, while a thief still believes in the
+/// first one.
+#[test]
+fn thief_of_an_earlier_bias() {
+    let plan = Plan {
+        bound: Bound::Preemptions(3),
+        floor: 1_000,
+        events: &[
+            "model: another bias",
+            "deque steal: lost the race for a bias",
+            "deque steal: lost the end of a bias",
+        ],
+    };
+    explore("thief_of_an_earlier_bias", plan, || {
+        let (mut local, stealer) = ring(4);
+        (1..=2).for_each(|number| assert!(push(&mut local, number)));
+        local.bias();
+        let observer = stealer.clone();
+        let thieves =
+            [stealer.clone(), stealer].map(|stealer| thread::spawn(move || steal(&stealer, 1)));
+        local.share();
+        // In vain, unless somebody has taken something meanwhile.
+        local.bias();
+        if observer.is_biased() {
+            visit("model: another bias");
+        }
+        let popped = pop_all(&mut local);
+        let [first, second] = thieves.map(|thief| thief.join().unwrap());
+        assert_all_once([first, second, popped], 2);
+    });
+}
+
+/// The owner goes away with a bias, and items are left.
+#[test]
+fn owner_goes_with_a_bias() {
+    let plan = Plan {
+        bound: Bound::Exhaustive,
+        floor: 10,
+        events: &[
+            "deque steal: lost the end of a bias",
+            "deque steal: claimed",
+        ],
+    };
+    explore("owner_goes_with_a_bias", plan, || {
+        let (mut local, stealer) = ring(2);
+        push(&mut local, 1);
+        push(&mut local, 2);
+        local.bias();
+        let thief = {
+            let stealer = stealer.clone();
+            thread::spawn(move || steal(&stealer, 1))
+        };
+        let popped: Vec<_> = local.pop().map(Parcel::open).into_iter().collect();
+        drop(local);
+        let stolen = thief.join().unwrap();
+        let mut rest = Vec::new();
+        let _ = stealer.drain(2, |parcel| rest.push(parcel.open()));
+        assert_all_once([popped, stolen, rest], 2);
+    });
+}
+
+/// As above, while the owner pops without claiming.
+#[test]
+fn length_is_never_negative_under_a_bias() {
+    let plan = Plan {
+        bound: Bound::Exhaustive,
+        floor: 5,
+        events: &["deque pop: claimed"],
+    };
+    explore("length_is_never_negative_under_a_bias", plan, || {
+        let (mut local, stealer) = ring(2);
+        push(&mut local, 1);
+        local.bias();
+        let observer = thread::spawn(move || stealer.len());
+        push(&mut local, 2);
+        assert_eq!(pop_all(&mut local), [1, 2]);
+        local.share();
+        assert!(observer.join().unwrap() <= 2);
+    });
+}
+
+/// Who sees where a thief has ended a bias sees a tail that is not behind that.
+#[test]
+fn length_is_never_negative_after_a_bias() {
+    let plan = Plan {
+        bound: Bound::Preemptions(3),
+        floor: 100,
+        events: &[
+            "deque steal: bias ended",
+            "deque pop: announced, not claimed",
+        ],
+    };
+    explore("length_is_never_negative_after_a_bias", plan, || {
+        let (mut local, stealer) = ring(2);
+        local.bias();
+        let observer = {
+            let stealer = stealer.clone();
+            thread::spawn(move || stealer.len())
+        };
+        let thief = thread::spawn(move || steal(&stealer, 1));
+        for number in 1..=2 {
+            push(&mut local, number);
+            drop(local.pop());
+        }
+        assert!(observer.join().unwrap() <= 2);
+        assert!(thief.join().unwrap().len() <= 1);
     });
 }

@@ -11,7 +11,8 @@
 //! compare-and-swap by the owner and the thieves alike. Position p lives in slot
 //! `p % slots`. Both only grow (they may wrap at 2^64: only differences count).
 //! Beside each slot stands a *mark*: the end of the last claim that began there and
-//! is over. The owner keeps `reclaimed` to itself: all claims below are over.
+//! is over. The owner keeps `reclaimed` to itself: all claims below are over. While `head` is
+//! *biased* towards the owner, `first` stands in for it, written by the owner alone.
 //!
 //! **Transitions.**
 //!
@@ -22,16 +23,28 @@
 //!   (The owner remembers its own claims as long as they follow each other, and
 //!   writes one mark for a run of them.)
 //! * reclaim (owner, out of room): goes from claim to claim by their marks.
+//! * bias (owner): `first = head`, and `head` is biased, if it has moved since the last bias began.
+//! * pop (owner, biased): `first + 1`, a light barrier, and a look: if `head` still is biased, the
+//!   owner has claimed one item, without a read-modify-write. Else see below.
+//! * revoke (thief): `head` is *revoked*; then a heavy barrier, `first` is read, and `head` is shared from
+//!   there on. Whoever finds it revoked, the owner too, does the rest of that itself.
 //!
 //! Claim, then read: nothing is read before it is owned, so there is nothing to
 //! tear, nothing to undo, and loom and Miri see plain exclusive access.
 //!
-//! **Invariants.**
+//! **The end of a bias.** The owner pops p: it stores `first = p + 1` and then finds the bias
+//! revoked. By the barriers' proof, whoever revoked it saw either this or that the owner would see
+//! the revocation; so whoever ends the bias ends it at p + 1 (p is the owner's) or at p (it is not). The
+//! first compare-and-swap on the revoked `head` decides, the owner's own one too, for it is the only one that
+//! succeeds: no two biases begin at the same position. `head` goes on from there, but its lowest bit keeps whether the
+//! end was even or odd, so that the owner learns it however late it looks. (Should the
+//! kernel refuse the barrier, only the owner can end a bias: see [`barrier::try_heavy`].)
+//!
+//! **Invariants.** (`head` is `first` while it is not shared.)
 //!
 //! 1. `reclaimed <= head <= tail <= reclaimed + slots`.
 //! 2. The positions `head..tail` are full, and belong to nobody.
-//! 3. A position below `head` belongs to the one whose compare-and-swap moved
-//!    `head` over it, until its claim is over.
+//! 3. A position below `head` belongs to the one who moved `head` over it, until its claim is over.
 //! 4. A position at or above `tail` and below `reclaimed + slots` has an empty slot,
 //!    and is the owner's.
 //! 5. A mark m that was read at position p tells of p's claim if `p < m <= p + slots`,
@@ -42,15 +55,21 @@
 //! | `item` | [`Local::publish`], `tail`     | [`Stealer::claim`], `tail`   | the items written before        | `thief_sees_the_item`         |
 //! | `lap`  | [`Claim`]'s drop, the mark     | [`Local::reclaim`], the mark | that the claimant has read      | `push_reuses_a_stolen_slot`   |
 //! | `gone` | every claim, `head`            | [`Stealer::claim`], `head`   | a `tail` no older than the head | `second_thief_is_not_too_late` |
+//! | `gone` | [`Local::pop`], `first`        | [`Stealer::end_bias`], `first` | the same                      | `length_is_never_negative_after_a_bias` |
+//! | `bias` | [`Local::pop`], barrier        | [`Stealer::end_bias`], barrier | where the owner stopped       | `thief_ends_a_bias`, `two_thieves_end_a_bias`, `thief_of_an_earlier_bias` |
 //!
 //! The ring without reclamation of memory follows D. Vyukov's bounded queue (2010);
 //! claims of several items by one compare-and-swap follow the fixed-size run queue of
-//! Go and tokio. Marks of whole claims instead of lap numbers in the slots are this
-//! crate's own.
+//! Go and tokio. Marks of whole claims instead of lap numbers in the slots, and the bias of a queue, are this
+//! crate's own; the idea of the latter is that of biased locks (K. Kawachiya, A. Koseki, T. Onodera, *Lock
+//! reservation*, 2002).
 
+mod head;
+
+use self::head::Head;
 use crate::prefetch;
 use crate::probe::probe;
-use crate::sync::{Arc, AtomicU64, Ordering, UnsafeCell};
+use crate::sync::{Arc, AtomicU64, Ordering, UnsafeCell, barrier};
 use crate::words::words;
 use crossbeam_utils::CachePadded;
 use std::fmt;
@@ -60,9 +79,16 @@ use std::ops::Deref;
 /// Only [`Local`], [`Stealer`] and [`Claim`] see its inside.
 pub(crate) struct Ring<T> {
     head: CachePadded<AtomicU64>,
-    tail: CachePadded<AtomicU64>,
+    owners: CachePadded<Owners>,
     slots: Box<[UnsafeCell<MaybeUninit<T>>]>,
     marks: Box<[AtomicU64]>,
+}
+
+/// What only the owner writes.
+struct Owners {
+    tail: AtomicU64,
+    /// The head, while that is not shared.
+    first: AtomicU64,
 }
 
 // SAFETY: an item is written by the owner, read by one claimant, which may be
@@ -81,6 +107,11 @@ pub(crate) struct Local<T> {
     /// The owner's own claims since the last mark that it wrote, if they follow each
     /// other: from, to.
     popped: (u64, u64),
+    /// Whether `head` was biased when we looked last, and the owner's own copy of `first`.
+    biased: bool,
+    first: u64,
+    /// Where the last bias began.
+    bias_began: Head,
 }
 
 /// An end for everybody else.
@@ -112,8 +143,11 @@ pub(crate) fn ring_at<T>(capacity: usize, start: u64) -> (Local<T>, Stealer<T>) 
     let capacity = capacity.next_power_of_two();
     let slot = |_| UnsafeCell::new(MaybeUninit::uninit());
     let ring = Arc::new(Ring {
-        head: CachePadded::new(AtomicU64::new(start)),
-        tail: CachePadded::new(AtomicU64::new(start)),
+        head: CachePadded::new(AtomicU64::new(Head::shared(start).0)),
+        owners: CachePadded::new(Owners {
+            tail: AtomicU64::new(start),
+            first: AtomicU64::new(start),
+        }),
         slots: (0..capacity).map(slot).collect(),
         // No claim ends where the ring begins (invariant 5).
         marks: words(capacity, start),
@@ -123,6 +157,10 @@ pub(crate) fn ring_at<T>(capacity: usize, start: u64) -> (Local<T>, Stealer<T>) 
         next: start,
         limit: start.wrapping_add(capacity as u64),
         popped: (start, start),
+        biased: false,
+        first: start,
+        // None has begun.
+        bias_began: Head::shared(start),
     };
     (local, Stealer { ring })
 }
@@ -168,10 +206,13 @@ impl<T> Ring<T> {
     /// Head and tail.
     #[inline]
     fn ends(&self) -> (u64, u64) {
-        // [gone] Acquire: head first, so that the tail is not behind it.
-        let head = self.head.load(Ordering::Acquire);
+        // [gone] Acquire, both: head first, so that the tail is not behind it.
+        let head = Head(self.head.load(Ordering::Acquire));
+        let first = (!head.is_shared()).then(|| self.owners.first.load(Ordering::Acquire));
         // Relaxed: whoever wants the items claims them, and acquires them then.
-        (head, self.tail.load(Ordering::Relaxed))
+        let tail = self.owners.tail.load(Ordering::Relaxed);
+        let head = first.unwrap_or_else(|| tail.wrapping_sub(head.distance_to(tail)));
+        (head, tail)
     }
 
     #[inline]
@@ -260,7 +301,7 @@ impl<T> Local<T> {
     #[inline]
     pub(crate) fn publish(&mut self) {
         // [item] Release: the items are written before a thief may see them.
-        self.ring.tail.store(self.next, Ordering::Release);
+        self.ring.owners.tail.store(self.next, Ordering::Release);
     }
 
     /// Takes the oldest item. Lock-free: it retries only if a thief took one.
@@ -268,40 +309,151 @@ impl<T> Local<T> {
     pub(crate) fn pop(&mut self) -> Option<T> {
         debug_assert_eq!(
             self.next,
-            self.ring.tail.load(Ordering::Relaxed),
+            self.ring.owners.tail.load(Ordering::Relaxed),
             "publish what was staged"
         );
+        let position = if self.biased {
+            self.claim_biased()
+        } else {
+            self.claim_shared()
+        }?;
+        probe!("deque pop: claimed");
+        // Before we read: only we ask for room, and not before the item is out.
+        self.note_popped(position);
+        // SAFETY: this one position is claimed, and it was below `tail`.
+        let item = Some(unsafe { self.ring.take(position) });
+        probe!("deque pop: read, item in hand");
+        item
+    }
+
+    #[inline]
+    fn claim_shared(&mut self) -> Option<u64> {
         // Relaxed: a stale head fails the compare-and-swap below, and an owner
         // can read no head beyond its own tail (invariant 1).
-        let mut head = self.ring.head.load(Ordering::Relaxed);
+        let mut head = Head(self.ring.head.load(Ordering::Relaxed));
         probe!("deque pop: head read, not claimed");
-        while head != self.next {
-            let next = head.wrapping_add(1);
+        loop {
+            let distance = head.distance_to(self.next);
+            if distance == 0 {
+                return None;
+            }
             // [gone] Release: a thief that sees this head also sees a tail that
             // lies not before it. The items are our own, so nothing to acquire.
             match self.ring.head.compare_exchange_weak(
-                head,
-                next,
+                head.0,
+                head.after(1).0,
                 Ordering::Release,
                 Ordering::Relaxed,
             ) {
-                Ok(_) => {
-                    probe!("deque pop: claimed");
-                    // Before we read: only we ask for room, and not before the item is out.
-                    self.note_popped(head);
-                    // SAFETY: the compare-and-swap claimed this one position,
-                    // which was below `tail`.
-                    let item = Some(unsafe { self.ring.take(head) });
-                    probe!("deque pop: read, item in hand");
-                    return item;
-                }
+                Ok(_) => return Some(self.next.wrapping_sub(distance)),
                 Err(seen) => {
                     probe!("deque pop: lost to a thief");
-                    head = seen;
+                    head = Head(seen);
                 }
             }
         }
-        None
+    }
+
+    #[inline]
+    fn claim_biased(&mut self) -> Option<u64> {
+        let position = self.first;
+        if position == self.next {
+            return None;
+        }
+        self.first = position.wrapping_add(1);
+        // [gone] Release: as in `claim_shared`.
+        self.ring.owners.first.store(self.first, Ordering::Release);
+        probe!("deque pop: announced, not claimed");
+        // [bias] `first` is stored before the look.
+        barrier::light();
+        // Relaxed: the barrier orders it.
+        let head = Head(self.ring.head.load(Ordering::Relaxed));
+        if head.is_biased() || self.keeps(head, position) {
+            Some(position)
+        } else {
+            self.claim_shared()
+        }
+    }
+
+    /// The bias has been revoked. Whether it ended after this position.
+    #[cold]
+    fn keeps(&mut self, head: Head, position: u64) -> bool {
+        self.biased = false;
+        probe!("deque pop: bias revoked, not ended");
+        let ended = if head.is_shared() {
+            head
+        } else {
+            match self.end_bias(head) {
+                Ok(()) => return true,
+                Err(now) => now,
+            }
+        };
+        !ended.ended_at(position)
+    }
+
+    /// Ends the bias at our own `first`, unless somebody else has ended it.
+    fn end_bias(&self, head: Head) -> Result<(), Head> {
+        let shared = Head::shared(self.first);
+        // [gone] Release, as in `claim_shared`. Relaxed on failure: it only tells whose the item is.
+        self.ring
+            .head
+            .compare_exchange(head.0, shared.0, Ordering::Release, Ordering::Relaxed)
+            .map(drop)
+            .map_err(Head)
+    }
+
+    /// From now on [`pop`](Self::pop) needs no read-modify-write, until a thief comes. Pays if many
+    /// items are popped before that: the thief has to use a heavy barrier.
+    #[inline]
+    pub(crate) fn bias(&mut self) {
+        if !self.biased {
+            self.begin_bias();
+        }
+    }
+
+    #[cold]
+    fn begin_bias(&mut self) {
+        // Relaxed: a stale head fails the compare-and-swap below.
+        let head = Head(self.ring.head.load(Ordering::Relaxed));
+        let biased = head.biased();
+        if biased == self.bias_began || barrier::is_revoked() {
+            return;
+        }
+        let first = self.next.wrapping_sub(head.distance_to(self.next));
+        // Relaxed: the bias carries it.
+        self.ring.owners.first.store(first, Ordering::Relaxed);
+        // [gone] Release: with the bias comes its `first`, and a tail not behind that.
+        let begun =
+            self.ring
+                .head
+                .compare_exchange(head.0, biased.0, Ordering::Release, Ordering::Relaxed);
+        if begun.is_ok() {
+            probe!("deque bias: begun");
+            self.biased = true;
+            self.first = first;
+            self.bias_began = biased;
+        }
+    }
+
+    /// Ends what [`bias`](Self::bias) began.
+    #[inline]
+    pub(crate) fn share(&mut self) {
+        if self.biased {
+            self.stop_bias();
+        }
+    }
+
+    #[cold]
+    fn stop_bias(&mut self) {
+        self.biased = false;
+        // All we claimed is announced, and others end the bias at the same place.
+        let mut head = self.bias_began;
+        while let Err(now) = self.end_bias(head) {
+            if now.is_shared() {
+                break;
+            }
+            head = now;
+        }
     }
 
     /// Our own claim of one position is over.
@@ -327,6 +479,13 @@ impl<T> Local<T> {
     /// How many items wait here.
     pub(crate) fn len(&self) -> usize {
         self.ring.len()
+    }
+}
+
+/// Nobody need end the bias of an owner that is gone.
+impl<T> Drop for Local<T> {
+    fn drop(&mut self) {
+        self.share();
     }
 }
 
@@ -400,35 +559,84 @@ impl<T> Stealer<T> {
     fn claim(&self, share: impl FnOnce(usize) -> usize) -> Steal<Range> {
         let ring = &self.ring;
         // [gone] Acquire: with this head comes a tail that is not behind it.
-        let head = ring.head.load(Ordering::Acquire);
+        let mut head = Head(ring.head.load(Ordering::Acquire));
+        if !head.is_shared() {
+            match self.end_bias(head) {
+                Steal::Taken(shared) => head = shared,
+                Steal::Empty => return Steal::Empty,
+                Steal::Retry => return Steal::Retry,
+            }
+        }
         probe!("deque steal: head read, tail not");
         // [item] Acquire: the items below this tail are written.
-        let tail = ring.tail.load(Ordering::Acquire);
-        let len = tail.wrapping_sub(head) as usize;
-        debug_assert!(
-            (len as i64) >= 0,
-            "[gone] brings a tail at or after the head"
-        );
+        let tail = ring.owners.tail.load(Ordering::Acquire);
+        let len = head.distance_to(tail);
         // The head may be old by now, and then `len` is more than the ring holds:
         // the compare-and-swap fails.
-        let count = share(len);
+        let count = share(len as usize);
         if count == 0 {
             return Steal::Empty;
         }
-        let end = head.wrapping_add(count as u64);
         probe!("deque steal: looked, not claimed");
         // [gone] Release, as in `pop`: passes on the tail that was acquired above.
         // The failure brings nothing that is used.
         if ring
             .head
-            .compare_exchange(head, end, Ordering::Release, Ordering::Relaxed)
+            .compare_exchange(
+                head.0,
+                head.after(count).0,
+                Ordering::Release,
+                Ordering::Relaxed,
+            )
             .is_err()
         {
             probe!("deque steal: lost the race");
             return Steal::Retry;
         }
         probe!("deque steal: claimed");
-        Steal::Taken(Range { start: head, end })
+        let start = tail.wrapping_sub(len);
+        let end = start.wrapping_add(count as u64);
+        Steal::Taken(Range { start, end })
+    }
+
+    /// Makes a head shared that is not. Returns it.
+    #[cold]
+    fn end_bias(&self, head: Head) -> Steal<Head> {
+        // Hint: spares a bias that is in nobody's way.
+        if self.is_empty() {
+            return Steal::Empty;
+        }
+        let ring = &self.ring;
+        let revoked = head.revoked();
+        if head.is_biased() {
+            probe!("deque steal: bias seen, not revoked");
+            // Relaxed, both: the barrier orders it.
+            let told =
+                ring.head
+                    .compare_exchange(head.0, revoked.0, Ordering::Relaxed, Ordering::Relaxed);
+            if told.is_err() {
+                probe!("deque steal: lost the race for a bias");
+                return Steal::Retry;
+            }
+        }
+        probe!("deque steal: bias revoked, not ended");
+        // [bias] the owner is told before we look where it is.
+        if !barrier::try_heavy() {
+            return Steal::Empty;
+        }
+        // [gone] Acquire: a tail not behind it.
+        let shared = Head::shared(ring.owners.first.load(Ordering::Acquire));
+        probe!("deque steal: end of a bias seen, not said");
+        // [gone] Release: passes on that tail. The failure brings nothing that is used.
+        let ended =
+            ring.head
+                .compare_exchange(revoked.0, shared.0, Ordering::Release, Ordering::Relaxed);
+        if ended.is_err() {
+            probe!("deque steal: lost the end of a bias");
+            return Steal::Retry;
+        }
+        probe!("deque steal: bias ended");
+        Steal::Taken(shared)
     }
 
     /// How many items wait here: exact when nobody is at work, else an estimate.
@@ -441,6 +649,12 @@ impl<T> Stealer<T> {
     #[inline]
     pub(crate) fn ends(&self) -> (u64, u64) {
         self.ring.ends()
+    }
+
+    /// Whether who steals here has to end a bias.
+    pub(crate) fn is_biased(&self) -> bool {
+        // Relaxed: a hint.
+        !Head(self.ring.head.load(Ordering::Relaxed)).is_shared()
     }
 
     /// Whether nothing is published here.
@@ -528,13 +742,9 @@ impl<T, R: Deref<Target = Ring<T>>> Drop for Claim<T, R> {
 
 impl<T> Drop for Ring<T> {
     fn drop(&mut self) {
-        // Relaxed: `&mut self`, everybody else is gone.
-        let head = self.head.load(Ordering::Relaxed);
-        let tail = self.tail.load(Ordering::Relaxed);
-        let left = Range {
-            start: head,
-            end: tail,
-        };
+        // Everybody else is gone.
+        let (start, end) = self.ends();
+        let left = Range { start, end };
         drop(left.of(&*self));
     }
 }

@@ -90,6 +90,9 @@ pub(crate) struct Worker<'a, J> {
     brisk: bool,
     /// Whether it has left the jobs to other brisk workers.
     aside: bool,
+    /// Whether a brisk worker's own jobs are stolen, too: it is through with them before that pays,
+    /// unless one of them keeps it.
+    insists: bool,
 }
 
 /// What a running job may reach of its worker.
@@ -173,6 +176,7 @@ impl<'a, J: Send> Worker<'a, J> {
             recorder: engine.recorders.of(id),
             brisk: false,
             aside: false,
+            insists: false,
         }
     }
 
@@ -248,6 +252,7 @@ impl<'a, J: Send> Worker<'a, J> {
             self.set_brisk(false);
             let begins = !self.place.is_searching();
             if begins {
+                self.insists = false;
                 runner.rest();
                 // Perhaps that was the last job. Who waits for that looks for itself.
                 self.engine.ended.notify(usize::MAX);
@@ -282,12 +287,14 @@ impl<'a, J: Send> Worker<'a, J> {
                     tempo,
                     place,
                     recorder,
+                    insists,
                     ..
                 } = self;
                 tempo.sleeps();
                 self.ledger.park();
                 recorder.parks();
                 let has_work = || engine.has_work_for(*id);
+                *insists = true;
                 let woken = patience.sleep(|| engine.idle.sleep(place, has_work));
                 recorder.wakes(woken);
                 if woken {
@@ -487,6 +494,11 @@ impl<'a, J: Send> Worker<'a, J> {
         probe!("engine claim: claimed, batch not published");
         if kept > 0 {
             self.local.publish();
+            if brisk {
+                self.local.bias();
+            } else {
+                self.local.share();
+            }
             ledger.batch();
             self.recorder.takes_batch(popped.taken);
         }
@@ -552,7 +564,7 @@ impl<'a, J: Send> Worker<'a, J> {
         for number in self.victims() {
             let victim = &self.engine.deques[number];
             let share = victim.len().div_ceil(2).min(MAX_BATCH);
-            if share == 0 {
+            if share == 0 || (victim.is_biased() && !self.insists) {
                 continue;
             }
             let share = 1 + self.local.room(share - 1);

@@ -26,6 +26,8 @@ enum Step {
     Pop,
     Steal(usize),
     Drain(usize),
+    Bias,
+    Share,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -35,6 +37,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => Just(Step::Pop),
         2 => (0..20_usize).prop_map(Step::Steal),
         1 => (0..20_usize).prop_map(Step::Drain),
+        2 => Just(Step::Bias),
+        1 => Just(Step::Share),
     ];
     prop::collection::vec(step, 0..if cfg!(miri) { 30 } else { 200 })
 }
@@ -95,6 +99,11 @@ proptest! {
                     let expected = model.len().min(most);
                     steal_some(expected, &mut model, |sink| stealer.drain(most, sink))?;
                 }
+                Step::Bias => local.bias(),
+                Step::Share => {
+                    local.share();
+                    prop_assert!(!stealer.is_biased());
+                }
             }
             prop_assert_eq!(local.len(), model.len());
             prop_assert_eq!(stealer.is_empty(), model.is_empty());
@@ -150,6 +159,8 @@ mod differential {
                             theirs.push(next);
                         }
                     }
+                    Step::Bias => ours.bias(),
+                    Step::Share => ours.share(),
                     Step::Pop => prop_assert_eq!(ours.pop(), theirs.pop()),
                     Step::Steal(most) | Step::Drain(most) if most < 7 => {
                         let mut stolen = None;
@@ -173,6 +184,32 @@ mod differential {
             }
         }
     }
+}
+
+#[test]
+fn a_bias_begins_only_where_no_other_began() {
+    let (mut local, stealer) = ring_at(4, u64::MAX);
+    (0..3).for_each(|item| local.push(item).unwrap());
+    for _ in 0..2 {
+        local.bias();
+        assert!(stealer.is_biased());
+        assert_eq!(stealer.steal(1, |_| ()), Steal::Taken(1));
+        assert!(!stealer.is_biased());
+        assert!(local.pop().is_some() || local.len() == 0);
+        local.push(3).unwrap();
+    }
+    local.bias();
+    local.share();
+    local.bias();
+    assert!(!stealer.is_biased(), "nothing was taken in between");
+    local.pop();
+    local.bias();
+    assert!(stealer.is_biased());
+    drop(local);
+    assert!(
+        !stealer.is_biased(),
+        "a ring without an owner is everybody's"
+    );
 }
 
 #[test]
@@ -249,8 +286,8 @@ fn owner_against_thieves(slots: usize, start: u64, items: u32) {
             seen.mark(*item);
             taken.fetch_add(1, Ordering::Relaxed);
         };
-        for item in 0..items {
-            let mut item = Box::new(item);
+        for item_number in 0..items {
+            let mut item = Box::new(item_number);
             while let Err(back) = local.push(item) {
                 item = back;
                 local.pop().map(take);
@@ -259,7 +296,11 @@ fn owner_against_thieves(slots: usize, start: u64, items: u32) {
             if local.len() % 3 == 0 {
                 local.pop().map(take);
             }
+            if item_number % 5 == 0 {
+                local.bias();
+            }
         }
+        local.bias();
         while let Some(item) = local.pop() {
             take(item);
         }

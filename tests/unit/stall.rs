@@ -125,6 +125,9 @@ const CLAIMED: &str = "injector push: claimed, not written";
 const WRITTEN: &str = "injector push: written, not published";
 const BATCH_WRITTEN: &str = "injector push_batch: written, not published";
 const OWNER_LOOKED: &str = "deque pop: head read, not claimed";
+const ANNOUNCED: &str = "deque pop: announced, not claimed";
+const BIAS_SEEN: &str = "deque steal: bias seen, not revoked";
+const END_SEEN: &str = "deque steal: end of a bias seen, not said";
 const THIEF_LOOKED: &str = "deque steal: looked, not claimed";
 const THIEF_CLAIMED: &str = "deque steal: claimed";
 const CONSUMER_LOOKED: &str = "injector pop: looked, not claimed";
@@ -153,6 +156,9 @@ const POINTS: &[Point] = &[
         "pop",
         &[Of(Owner), In(AnyWorker)],
     ),
+    at("deque bias: begun", "pop", &[Of(Owner)]),
+    at(ANNOUNCED, "pop", &[Of(Owner)]),
+    at("deque pop: bias revoked, not ended", "pop", &[Of(Owner)]).after(&[ANNOUNCED]),
     at(
         "deque: read, slots not yet free",
         "steal",
@@ -174,6 +180,21 @@ const POINTS: &[Point] = &[
         &[Of(Thief), In(AnyWorker), In(Taker)],
     ),
     at("deque steal: lost the race", "steal", &[Of(Thief)]).after(&[THIEF_LOOKED]),
+    at(BIAS_SEEN, "steal", &[Of(Thief)]),
+    at(
+        "deque steal: lost the race for a bias",
+        "steal",
+        &[Of(Thief)],
+    )
+    .after(&[BIAS_SEEN]),
+    at(
+        "deque steal: bias revoked, not ended",
+        "steal",
+        &[Of(Thief)],
+    ),
+    at(END_SEEN, "steal", &[Of(Thief)]),
+    at("deque steal: lost the end of a bias", "steal", &[Of(Thief)]).after(&[END_SEEN]),
+    at("deque steal: bias ended", "steal", &[Of(Thief)]),
     at(
         THIEF_CLAIMED,
         "steal",

@@ -1,7 +1,7 @@
 //! The queues, and a gate, alone: one thread stands somewhere in an operation, another goes on.
 
 use super::{Point, Release, demand, wait_until};
-use crate::deque::{self, Steal, Stealer};
+use crate::deque::{self, Local, Steal, Stealer};
 use crate::injector::{Injector, Rejected};
 use crate::probe::Stall;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -164,6 +164,7 @@ fn owner_stands(point: &Point, thief: Option<&'static str>, capacity: usize, pas
                     }
                 }
                 pushed.fetch_add(1, SeqCst);
+                switch_bias(&mut local, item);
                 if item % 3 == 0 {
                     local.pop().into_iter().for_each(|old| tally.took(old));
                 }
@@ -210,6 +211,15 @@ fn owner_stands(point: &Point, thief: Option<&'static str>, capacity: usize, pas
     stall.holds_one() && both
 }
 
+/// Some of the time the deque is biased.
+fn switch_bias(local: &mut Local<usize>, turn: usize) {
+    if turn % 8 < 4 {
+        local.bias();
+    } else {
+        local.share();
+    }
+}
+
 fn steal_all(stealer: &Stealer<usize>, tally: &Tally) {
     wait_until("the deque is empty", || {
         stealer.steal(64, |item| tally.took(item)) == Steal::Empty
@@ -233,6 +243,7 @@ fn thief_stands(point: &Point, second: Option<&'static str>, capacity: usize, pa
                 tally.took(back);
             }
             next += 1;
+            switch_bias(&mut local, next);
             if next % 2 == 0 {
                 local.pop().into_iter().for_each(|item| tally.took(item));
             }
