@@ -191,14 +191,19 @@ mod own {
     use super::{BATCH, CAPACITY, Group, in_batches, one_by_one};
 
     pub(super) fn deque_one_by_one(group: &mut Group<'_>) {
-        let (local, _stealer) = workcrew::__bench::ring(CAPACITY);
-        one_by_one(
-            group,
-            "workcrew",
-            local,
-            |local, item| local.push(item).expect("there is room"),
-            |local| local.pop(),
-        );
+        for name in ["workcrew", "workcrew, biased"] {
+            let (mut local, _stealer) = workcrew::__bench::ring(CAPACITY);
+            if name != "workcrew" {
+                local.bias();
+            }
+            one_by_one(
+                group,
+                name,
+                local,
+                |local, item| local.push(item).expect("there is room"),
+                |local| local.pop(),
+            );
+        }
     }
 
     pub(super) fn deque_in_batches(group: &mut Group<'_>) {

@@ -5,6 +5,7 @@
 
 use crate::deque::{self, Local, Steal, Stealer};
 use crate::injector;
+use crate::sync::barrier;
 
 #[derive(Debug)]
 pub struct Owner<T>(Local<T>);
@@ -33,9 +34,15 @@ impl<T> Owner<T> {
         self.0.publish();
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn pop(&mut self) -> Option<T> {
         self.0.pop()
+    }
+
+    /// As in a process that has a pool.
+    pub fn bias(&mut self) {
+        barrier::prepare();
+        self.0.bias();
     }
 }
 

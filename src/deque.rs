@@ -305,7 +305,7 @@ impl<T> Local<T> {
     }
 
     /// Takes the oldest item. Lock-free: it retries only if a thief took one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pop(&mut self) -> Option<T> {
         debug_assert_eq!(
             self.next,

@@ -90,9 +90,10 @@ pub(crate) struct Worker<'a, J> {
     brisk: bool,
     /// Whether it has left the jobs to other brisk workers.
     aside: bool,
-    /// Whether a brisk worker's own jobs are stolen, too: it is through with them before that pays,
-    /// unless one of them keeps it.
+    /// Whether to steal from a brisk worker, too, though it may be through with its jobs before that pays.
     insists: bool,
+    /// A brisk worker, and where it was when it was spared: if it is still there one of its jobs keeps it.
+    suspect: Option<(usize, u64)>,
 }
 
 /// What a running job may reach of its worker.
@@ -177,6 +178,7 @@ impl<'a, J: Send> Worker<'a, J> {
             brisk: false,
             aside: false,
             insists: false,
+            suspect: None,
         }
     }
 
@@ -559,12 +561,30 @@ impl<'a, J: Send> Worker<'a, J> {
         all.filter(move |victim| *victim != own)
     }
 
+    /// Whether to leave a brisk worker's jobs to it, for now. One such worker at a time is suspected.
+    fn spares(&mut self, number: usize) -> bool {
+        let victim = &self.engine.deques[number];
+        let brisk = victim.is_biased() && !self.insists;
+        let at = brisk.then(|| victim.ends().0);
+        match (self.suspect, at) {
+            (Some((suspect, then)), _) if suspect == number => {
+                self.suspect = None;
+                at.is_some_and(|at| at != then)
+            }
+            (None, Some(at)) => {
+                self.suspect = Some((number, at));
+                true
+            }
+            (_, at) => at.is_some(),
+        }
+    }
+
     /// Half of another worker's deque: one job to start, the others into ours.
     fn steal_queued(&mut self, pocket: &mut Pocket<J>) -> bool {
         for number in self.victims() {
             let victim = &self.engine.deques[number];
             let share = victim.len().div_ceil(2).min(MAX_BATCH);
-            if share == 0 || (victim.is_biased() && !self.insists) {
+            if share == 0 || self.spares(number) {
                 continue;
             }
             let share = 1 + self.local.room(share - 1);

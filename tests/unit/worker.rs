@@ -1,6 +1,8 @@
 //! One worker's loop, played by the test's own thread.
 
 use super::{Desk, Exit, Worker};
+use crate::deque::Local;
+use crate::engine::entry::{Entry, Origin, Stamped};
 use crate::engine::{Ended, Engine, Lane, Picked, Run};
 use crate::sync::Ordering;
 
@@ -67,4 +69,59 @@ fn empty_places_of_a_lane_are_no_backlog() {
     assert_eq!(pocket.take().map(|entry| entry.job), Some(7));
     assert!(!worker.find(&mut pocket));
     assert_eq!(worker.backlog, 0);
+}
+
+/// Makes these the jobs of a brisk worker.
+fn fill(local: &mut Local<Entry<u8>>, jobs: std::ops::Range<u8>) {
+    for job in jobs {
+        let entry = Entry::new(Origin::submitted(0), Stamped::from(job));
+        local.push(entry).unwrap();
+    }
+    local.bias();
+}
+
+#[test]
+fn a_brisk_worker_is_spared_while_it_goes_on() {
+    let (engine, locals) = Engine::new(2, 64, 0, 1);
+    let [local, mut brisk] = <[_; 2]>::try_from(locals).unwrap();
+    let mut worker = Worker::new(&engine, 0, local);
+    let mut steals = || {
+        let mut pocket = None;
+        worker.steal_queued(&mut pocket)
+    };
+    fill(&mut brisk, 0..9);
+    for _ in 0..3 {
+        assert!(!steals(), "it is seen");
+        assert!(brisk.pop().is_some());
+        assert!(!steals(), "it has gone on");
+        assert!(brisk.pop().is_some());
+    }
+    assert!(!steals());
+    assert!(steals(), "it has not gone on");
+    brisk.pop();
+    fill(&mut brisk, 0..9);
+    worker.insists = true;
+    assert!(worker.steal_queued(&mut None), "so as not to sleep");
+}
+
+/// A worker that always finds something to do does not forget those whose worker is kept.
+#[test]
+fn jobs_behind_a_long_one_are_stolen_though_their_worker_was_brisk() {
+    let (engine, locals) = Engine::new(4, 64, 0, 1);
+    let [local, mut idle, mut brisk, mut kept] = <[_; 4]>::try_from(locals).unwrap();
+    let mut worker = Worker::new(&engine, 0, local);
+    fill(&mut kept, 100..101);
+    fill(&mut idle, 0..1);
+    assert!(idle.pop().is_some());
+    for _ in 0..10_000 {
+        engine.try_submit(1).unwrap();
+        fill(&mut brisk, 0..2);
+        let mut pocket = None;
+        assert!(worker.find(&mut pocket));
+        if pocket.is_some_and(|entry| entry.job == 100) {
+            return;
+        }
+        assert!(brisk.pop().is_some());
+    }
+    panic!("it was never stolen");
 }

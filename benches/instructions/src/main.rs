@@ -24,6 +24,7 @@ const PATHS: &[Path] = &[
     ("deque push", deque_push),
     ("deque push, staged", deque_stage),
     ("deque pop", deque_pop),
+    ("deque pop, biased", deque_pop_biased),
     ("deque steal", deque_steal),
     ("deque steal, by 32", deque_steal_batch),
     ("injector push", injector_push),
@@ -118,6 +119,13 @@ fn deque_stage() {
 fn deque_pop() {
     let (mut owner, _thief) = ring(TIMES);
     (0..TIMES).for_each(|n| owner.push(n).unwrap());
+    counted(&mut || (0..TIMES).for_each(|n| assert_eq!(owner.pop(), Some(n))));
+}
+
+fn deque_pop_biased() {
+    let (mut owner, _thief) = ring(TIMES);
+    (0..TIMES).for_each(|n| owner.push(n).unwrap());
+    owner.bias();
     counted(&mut || (0..TIMES).for_each(|n| assert_eq!(owner.pop(), Some(n))));
 }
 
