@@ -9,7 +9,7 @@
 //! **Layout.** `tail` is the position where the next item enters, written by the
 //! owner alone. `head` is the position where the next item leaves, moved by
 //! compare-and-swap by the owner and the thieves alike. Position p lives in slot
-//! `p % slots`. Both only grow (they may wrap at 2^64: only differences count).
+//! `p % slots`. Both only grow (they may wrap, `head` at 2^62: only differences count).
 //! Beside each slot stands a *mark*: the end of the last claim that began there and
 //! is over. The owner keeps `reclaimed` to itself: all claims below are over. While `head` is
 //! *biased* towards the owner, `first` stands in for it, written by the owner alone.
@@ -23,28 +23,34 @@
 //!   (The owner remembers its own claims as long as they follow each other, and
 //!   writes one mark for a run of them.)
 //! * reclaim (owner, out of room): goes from claim to claim by their marks.
-//! * bias (owner): `first = head`, and `head` is biased, if it has moved since the last bias began.
-//! * pop (owner, biased): `first + 1`, a light barrier, and a look: if `head` still is biased, the
-//!   owner has claimed one item, without a read-modify-write. Else see below.
-//! * revoke (thief): `head` is *revoked*; then a heavy barrier, `first` is read, and `head` is shared from
-//!   there on. Whoever finds it revoked, the owner too, does the rest of that itself.
+//! * bias (owner): `first = head`, and `head` is biased, if it has moved since the last bias
+//!   began.
+//! * pop (owner, biased): `first + 1`, a light barrier, and a look: if `head` still is biased,
+//!   the owner has claimed one item, without a read-modify-write. Else see below.
+//! * end of a bias (thief): `head` is *revoked*; a heavy barrier; `first` is read, and `head` is
+//!   shared from there on. A thief that finds it revoked does the rest of that. (The owner
+//!   makes it shared at its own `first` at once.)
 //!
 //! Claim, then read: nothing is read before it is owned, so there is nothing to
 //! tear, nothing to undo, and loom and Miri see plain exclusive access.
 //!
-//! **The end of a bias.** The owner pops p: it stores `first = p + 1` and then finds the bias
-//! revoked. By the barriers' proof, whoever revoked it saw either this or that the owner would see
-//! the revocation; so whoever ends the bias ends it at p + 1 (p is the owner's) or at p (it is not). The
-//! first compare-and-swap on the revoked `head` decides, the owner's own one too, for it is the only one that
-//! succeeds: no two biases begin at the same position. `head` goes on from there, but its lowest bit keeps whether the
-//! end was even or odd, so that the owner learns it however late it looks. (Should the
-//! kernel refuse the barrier, only the owner can end a bias: see [`barrier::try_heavy`].)
+//! **The end of a bias.** The owner pops p: it stores `first = p + 1`, and then finds the bias
+//! revoked. By the barriers' proof each thief that saw the bias revoked, whoever did that, and
+//! passed its heavy barrier has read p + 1, or else the owner's look, which comes later, sees the
+//! revocation. So only this one pop is ever in doubt: whoever ends the bias ends it at
+//! p + 1 (p is the owner's) or at p (it is not). The first compare-and-swap on the revoked `head`
+//! decides, and is the only one to succeed, for no two biases begin at the same position.
+//! `head` goes on from there, but its lowest bit keeps whether the end was even or odd, so the
+//! owner learns it however late it looks. (Should the kernel refuse the barrier later on, see
+//! [`barrier::try_heavy`], only the owner ends a bias: until then nobody steals from it.)
 //!
-//! **Invariants.** (`head` is `first` while it is not shared.)
+//! **Invariants.** (While it is not shared, `head` is where the bias would end: at `first`, or
+//! one before it while the owner is in doubt. So it is `first` that goes back by one then.)
 //!
 //! 1. `reclaimed <= head <= tail <= reclaimed + slots`.
 //! 2. The positions `head..tail` are full, and belong to nobody.
-//! 3. A position below `head` belongs to the one who moved `head` over it, until its claim is over.
+//! 3. A position below `head` belongs to the one who moved `head` over it (in a bias: the owner),
+//!    until its claim is over.
 //! 4. A position at or above `tail` and below `reclaimed + slots` has an empty slot,
 //!    and is the owner's.
 //! 5. A mark m that was read at position p tells of p's claim if `p < m <= p + slots`,
@@ -54,15 +60,15 @@
 //! |--------|--------------------------------|------------------------------|---------------------------------|-------------------------------|
 //! | `item` | [`Local::publish`], `tail`     | [`Stealer::claim`], `tail`   | the items written before        | `thief_sees_the_item`         |
 //! | `lap`  | [`Claim`]'s drop, the mark     | [`Local::reclaim`], the mark | that the claimant has read      | `push_reuses_a_stolen_slot`   |
-//! | `gone` | every claim, `head`            | [`Stealer::claim`], `head`   | a `tail` no older than the head | `second_thief_is_not_too_late` |
-//! | `gone` | [`Local::pop`], `first`        | [`Stealer::end_bias`], `first` | the same                      | `length_is_never_negative_after_a_bias` |
+//! | `gone` | every claim and end of a bias, `head` | [`Stealer::claim`], `Ring::ends`, `head` | a `tail` no older than the head | `second_thief_is_not_too_late` |
+//! | `gone` | [`Local::pop`], [`Local::bias`], `first` | [`Stealer::end_bias`], `Ring::ends`, `first` | the same | `length_is_never_negative_after_a_bias`, `length_is_never_negative_after_two` |
 //! | `bias` | [`Local::pop`], barrier        | [`Stealer::end_bias`], barrier | where the owner stopped       | `thief_ends_a_bias`, `two_thieves_end_a_bias`, `thief_of_an_earlier_bias` |
 //!
 //! The ring without reclamation of memory follows D. Vyukov's bounded queue (2010);
 //! claims of several items by one compare-and-swap follow the fixed-size run queue of
-//! Go and tokio. Marks of whole claims instead of lap numbers in the slots, and the bias of a queue, are this
-//! crate's own; the idea of the latter is that of biased locks (K. Kawachiya, A. Koseki, T. Onodera, *Lock
-//! reservation*, 2002).
+//! Go and tokio. Marks of whole claims instead of lap numbers in the slots are this
+//! crate's own, and so is the bias of a queue, after that of locks (K. Kawachiya, A. Koseki,
+//! T. Onodera, *Lock reservation*, 2002).
 
 mod head;
 
@@ -305,6 +311,7 @@ impl<T> Local<T> {
     }
 
     /// Takes the oldest item. Lock-free: it retries only if a thief took one.
+    // Always: a worker's hottest call, with one caller there.
     #[inline(always)]
     pub(crate) fn pop(&mut self) -> Option<T> {
         debug_assert_eq!(
@@ -383,7 +390,7 @@ impl<T> Local<T> {
         let ended = if head.is_shared() {
             head
         } else {
-            match self.end_bias(head) {
+            match self.end_bias_here(head) {
                 Ok(()) => return true,
                 Err(now) => now,
             }
@@ -392,7 +399,7 @@ impl<T> Local<T> {
     }
 
     /// Ends the bias at our own `first`, unless somebody else has ended it.
-    fn end_bias(&self, head: Head) -> Result<(), Head> {
+    fn end_bias_here(&self, head: Head) -> Result<(), Head> {
         let shared = Head::shared(self.first);
         // [gone] Release, as in `claim_shared`. Relaxed on failure: it only tells whose the item is.
         self.ring
@@ -420,8 +427,8 @@ impl<T> Local<T> {
             return;
         }
         let first = self.next.wrapping_sub(head.distance_to(self.next));
-        // Relaxed: the bias carries it.
-        self.ring.owners.first.store(first, Ordering::Relaxed);
+        // [gone] Release: who still believes in an earlier bias may read it, too.
+        self.ring.owners.first.store(first, Ordering::Release);
         // [gone] Release: with the bias comes its `first`, and a tail not behind that.
         let begun =
             self.ring
@@ -448,7 +455,7 @@ impl<T> Local<T> {
         self.biased = false;
         // All we claimed is announced, and others end the bias at the same place.
         let mut head = self.bias_began;
-        while let Err(now) = self.end_bias(head) {
+        while let Err(now) = self.end_bias_here(head) {
             if now.is_shared() {
                 break;
             }
@@ -651,18 +658,23 @@ impl<T> Stealer<T> {
         self.ring.ends()
     }
 
-    /// Whether who steals here has to end a bias.
-    pub(crate) fn is_biased(&self) -> bool {
+    /// Whether a thief has to end a bias first.
+    pub(crate) fn is_unshared(&self) -> bool {
         // Relaxed: a hint.
         !Head(self.ring.head.load(Ordering::Relaxed)).is_shared()
     }
 
     /// Whether nothing is published here.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether something is here that can be stolen.
     ///
     /// Part of "is there work?", asked after a [`heavy`](crate::sync::barrier::heavy)
     /// barrier by a thread that is about to sleep.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
+    pub(crate) fn has_items(&self) -> bool {
+        !(self.is_empty() || barrier::is_revoked() && self.is_unshared())
     }
 }
 

@@ -683,7 +683,7 @@ impl<J> Engine<J> {
         self.is_halted()
             || self.injector.has_published()
             || self.overflow.get().is_some_and(Injector::has_published)
-            || self.deques.iter().any(|deque| !deque.is_empty())
+            || self.deques.iter().any(Stealer::has_items)
             || self.nests.iter().any(|nest| !nest.is_empty())
             || self.is_drained()
     }

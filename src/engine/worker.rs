@@ -90,9 +90,8 @@ pub(crate) struct Worker<'a, J> {
     brisk: bool,
     /// Whether it has left the jobs to other brisk workers.
     aside: bool,
-    /// Whether to steal from a brisk worker, too, though it may be through with its jobs before that pays.
-    insists: bool,
-    /// A brisk worker, and where it was when it was spared: if it is still there one of its jobs keeps it.
+    /// A brisk worker whose jobs were spared, and where it was then. If it is still there at the
+    /// next look, one of its jobs keeps it, and the others are stolen.
     suspect: Option<(usize, u64)>,
 }
 
@@ -177,7 +176,6 @@ impl<'a, J: Send> Worker<'a, J> {
             recorder: engine.recorders.of(id),
             brisk: false,
             aside: false,
-            insists: false,
             suspect: None,
         }
     }
@@ -254,7 +252,6 @@ impl<'a, J: Send> Worker<'a, J> {
             self.set_brisk(false);
             let begins = !self.place.is_searching();
             if begins {
-                self.insists = false;
                 runner.rest();
                 // Perhaps that was the last job. Who waits for that looks for itself.
                 self.engine.ended.notify(usize::MAX);
@@ -289,14 +286,12 @@ impl<'a, J: Send> Worker<'a, J> {
                     tempo,
                     place,
                     recorder,
-                    insists,
                     ..
                 } = self;
                 tempo.sleeps();
                 self.ledger.park();
                 recorder.parks();
                 let has_work = || engine.has_work_for(*id);
-                *insists = true;
                 let woken = patience.sleep(|| engine.idle.sleep(place, has_work));
                 recorder.wakes(woken);
                 if woken {
@@ -381,6 +376,7 @@ impl<'a, J: Send> Worker<'a, J> {
                 .is_ok()
         {
             self.brisk = false;
+            self.local.share();
             self.aside = true;
         }
         self.aside
@@ -396,6 +392,7 @@ impl<'a, J: Send> Worker<'a, J> {
                 self.engine.brisk.fetch_add(1, Ordering::Relaxed);
             } else {
                 self.engine.brisk.fetch_sub(1, Ordering::Relaxed);
+                self.local.share();
             }
         }
     }
@@ -498,8 +495,6 @@ impl<'a, J: Send> Worker<'a, J> {
             self.local.publish();
             if brisk {
                 self.local.bias();
-            } else {
-                self.local.share();
             }
             ledger.batch();
             self.recorder.takes_batch(popped.taken);
@@ -561,12 +556,13 @@ impl<'a, J: Send> Worker<'a, J> {
         all.filter(move |victim| *victim != own)
     }
 
-    /// Whether to leave a brisk worker's jobs to it, for now. One such worker at a time is suspected.
-    fn spares(&mut self, number: usize) -> bool {
+    /// Whether to leave a brisk worker the jobs that it has: it is through with them before a steal
+    /// pays. One worker at a time is suspected.
+    fn spares(&mut self, number: usize, has_jobs: bool) -> bool {
         let victim = &self.engine.deques[number];
-        let brisk = victim.is_biased() && !self.insists;
-        let at = brisk.then(|| victim.ends().0);
+        let at = (has_jobs && victim.is_unshared()).then(|| victim.ends().0);
         match (self.suspect, at) {
+            // The suspect: it has gone on, or run out of jobs, or is not brisk any more. Or else.
             (Some((suspect, then)), _) if suspect == number => {
                 self.suspect = None;
                 at.is_some_and(|at| at != then)
@@ -575,7 +571,9 @@ impl<'a, J: Send> Worker<'a, J> {
                 self.suspect = Some((number, at));
                 true
             }
-            (_, at) => at.is_some(),
+            // Its turn comes.
+            (Some(_), Some(_)) => true,
+            (_, None) => false,
         }
     }
 
@@ -584,7 +582,7 @@ impl<'a, J: Send> Worker<'a, J> {
         for number in self.victims() {
             let victim = &self.engine.deques[number];
             let share = victim.len().div_ceil(2).min(MAX_BATCH);
-            if share == 0 || self.spares(number) {
+            if self.spares(number, share > 0) || share == 0 {
                 continue;
             }
             let share = 1 + self.local.room(share - 1);

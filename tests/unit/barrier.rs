@@ -5,6 +5,7 @@
 
 use super::imp::is_asymmetric;
 use super::prepare;
+use crate::deque::{self, Steal};
 use crate::{Results, ThreadPool, WorkerPool};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -131,6 +132,9 @@ fn a_pool_works_to_the_end_whatever_the_kernel_says() {
     let closures = ThreadPool::new(3).unwrap();
     work(&pool, &mut results);
     nest(&closures);
+    let (mut local, stealer) = deque::ring(4);
+    (0..4).for_each(|item| local.push(item).unwrap());
+    local.bias();
     if case == REFUSED_LATER {
         refuse(libc::EPERM).unwrap();
         assert!(!kernel_obeys());
@@ -138,7 +142,16 @@ fn a_pool_works_to_the_end_whatever_the_kernel_says() {
         // Whoever went to sleep since has noticed.
         assert!(!is_asymmetric());
         nest(&closures);
+        // Nobody but its owner can end the bias, and nobody is kept awake by it.
+        assert_eq!(stealer.steal(1, |_| ()), Steal::Empty);
+        assert!(!stealer.is_empty() && !stealer.has_items());
+        assert_eq!(local.pop(), Some(0));
+        assert!(stealer.has_items());
+        assert_eq!(local.pop(), Some(1));
+        local.bias();
+        assert!(!stealer.is_unshared(), "never again");
     }
+    assert_eq!(stealer.steal(1, |_| ()), Steal::Taken(1));
     closures.join().unwrap();
     pool.join().unwrap();
     assert_eq!(results.count(), 0);

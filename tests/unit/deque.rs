@@ -102,7 +102,7 @@ proptest! {
                 Step::Bias => local.bias(),
                 Step::Share => {
                     local.share();
-                    prop_assert!(!stealer.is_biased());
+                    prop_assert!(!stealer.is_unshared());
                 }
             }
             prop_assert_eq!(local.len(), model.len());
@@ -192,22 +192,22 @@ fn a_bias_begins_only_where_no_other_began() {
     (0..3).for_each(|item| local.push(item).unwrap());
     for _ in 0..2 {
         local.bias();
-        assert!(stealer.is_biased());
+        assert!(stealer.is_unshared());
         assert_eq!(stealer.steal(1, |_| ()), Steal::Taken(1));
-        assert!(!stealer.is_biased());
-        assert!(local.pop().is_some() || local.len() == 0);
+        assert!(!stealer.is_unshared());
+        assert!(local.pop().is_some());
         local.push(3).unwrap();
     }
     local.bias();
     local.share();
     local.bias();
-    assert!(!stealer.is_biased(), "nothing was taken in between");
+    assert!(!stealer.is_unshared(), "nothing was taken in between");
     local.pop();
     local.bias();
-    assert!(stealer.is_biased());
+    assert!(stealer.is_unshared());
     drop(local);
     assert!(
-        !stealer.is_biased(),
+        !stealer.is_unshared(),
         "a ring without an owner is everybody's"
     );
 }

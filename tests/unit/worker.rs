@@ -98,10 +98,6 @@ fn a_brisk_worker_is_spared_while_it_goes_on() {
     }
     assert!(!steals());
     assert!(steals(), "it has not gone on");
-    brisk.pop();
-    fill(&mut brisk, 0..9);
-    worker.insists = true;
-    assert!(worker.steal_queued(&mut None), "so as not to sleep");
 }
 
 /// A worker that always finds something to do does not forget those whose worker is kept.
@@ -111,7 +107,12 @@ fn jobs_behind_a_long_one_are_stolen_though_their_worker_was_brisk() {
     let [local, mut idle, mut brisk, mut kept] = <[_; 4]>::try_from(locals).unwrap();
     let mut worker = Worker::new(&engine, 0, local);
     fill(&mut kept, 100..101);
+    // Suspected, and empty from then on.
     fill(&mut idle, 0..1);
+    while worker.suspect.is_none_or(|(suspect, _)| suspect != 1) {
+        assert!(!worker.steal_queued(&mut None));
+        worker.suspect.take_if(|(suspect, _)| *suspect != 1);
+    }
     assert!(idle.pop().is_some());
     for _ in 0..10_000 {
         engine.try_submit(1).unwrap();
@@ -124,4 +125,15 @@ fn jobs_behind_a_long_one_are_stolen_though_their_worker_was_brisk() {
         assert!(brisk.pop().is_some());
     }
     panic!("it was never stolen");
+}
+
+#[test]
+fn who_is_not_brisk_any_more_shares_its_jobs() {
+    let (engine, locals) = Engine::new(2, 64, 0, 1);
+    let mut worker = Worker::new(&engine, 0, locals.into_iter().next().unwrap());
+    fill(&mut worker.local, 0..9);
+    worker.set_brisk(true);
+    assert!(engine.deques[0].is_unshared());
+    worker.set_brisk(false);
+    assert!(!engine.deques[0].is_unshared());
 }
