@@ -137,3 +137,19 @@ fn who_is_not_brisk_any_more_shares_its_jobs() {
     worker.set_brisk(false);
     assert!(!engine.deques[0].is_unshared());
 }
+
+/// Else it would count as searching while it runs the job, and nobody would be woken meanwhile.
+#[test]
+fn who_finds_a_job_in_the_overflow_searches_no_more() {
+    let (engine, locals) = Engine::new(1, 64, 0, 1);
+    let mut worker = Worker::new(&engine, 0, locals.into_iter().next().unwrap());
+    let entry = Entry::new(Origin::submitted(0), Stamped::from(7));
+    engine.ledgers.of(0).push();
+    assert!(engine.overflow(engine.ledgers.of(0), entry).is_ok());
+    engine.idle.begin_search(&mut worker.place);
+    let mut pocket = None;
+    assert!(worker.overflowed(&mut pocket));
+    assert_eq!(pocket.map(|entry| entry.job), Some(7));
+    assert!(!worker.place.is_searching());
+    assert_eq!(engine.idle.searchers(), 0);
+}
