@@ -286,8 +286,8 @@ fn owner_against_thieves(slots: usize, start: u64, items: u32) {
             seen.mark(*item);
             taken.fetch_add(1, Ordering::Relaxed);
         };
-        for item_number in 0..items {
-            let mut item = Box::new(item_number);
+        for number in 0..items {
+            let mut item = Box::new(number);
             while let Err(back) = local.push(item) {
                 item = back;
                 local.pop().map(take);
@@ -296,7 +296,7 @@ fn owner_against_thieves(slots: usize, start: u64, items: u32) {
             if local.len() % 3 == 0 {
                 local.pop().map(take);
             }
-            if item_number % 5 == 0 {
+            if number % 5 == 0 {
                 local.bias();
             }
         }
