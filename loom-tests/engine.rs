@@ -5,6 +5,7 @@ use super::explore::{Bound, Plan, explore};
 use super::parcel::Board;
 use crate::engine::{Desk, Ended, Engine, Exit, Fate, Picked, Run, Worker};
 use crate::injector::Rejected;
+use crate::pace::be_brisk;
 use crate::parker::Parker;
 use crate::probe::visit;
 use crate::sync::{Arc, WATCH, thread};
@@ -63,6 +64,18 @@ pub(super) fn site<const N: usize, F>(
 where
     F: Fn(&Site, u64, &mut Desk<'_, u64>) + Copy + 'static,
 {
+    site_with(|| {}, capacity, rule)
+}
+
+/// The same, of workers that each `begin` with something.
+fn site_with<const N: usize, F>(
+    begin: fn(),
+    capacity: usize,
+    rule: F,
+) -> (Arc<Site>, impl FnOnce() -> Workers<N>)
+where
+    F: Fn(&Site, u64, &mut Desk<'_, u64>) + Copy + 'static,
+{
     let (engine, locals) = Engine::new(N, capacity, 0, 0);
     let site = Arc::new(Site {
         engine,
@@ -81,6 +94,7 @@ where
                 let (id, local) = locals.next().unwrap();
                 let site = Arc::clone(&site);
                 thread::spawn(move || {
+                    begin();
                     let mut runner = Runner {
                         site: Arc::clone(&site),
                         rule,
@@ -181,18 +195,9 @@ fn job_from_inside_wakes_another_worker() {
 
 /// A batch sits in the deque of a worker that does not come back; another must take
 /// it from there.
-#[test]
-fn batch_is_stolen_from_a_busy_worker() {
-    let plan = Plan {
-        bound: Bound::Preemptions(1),
-        floor: 100,
-        events: &[
-            "engine claim: claimed, batch not published",
-            "engine steal: claimed, not published",
-        ],
-    };
-    explore("batch_is_stolen_from_a_busy_worker", plan, || {
-        let (site, start) = site(4, |site, job, _| match job {
+fn batch_is_stolen(name: &str, begin: fn(), plan: Plan<'_>) {
+    explore(name, plan, move || {
+        let (site, start) = site_with(begin, 4, |site, job, _| match job {
             // The first of a batch of two waits for the other.
             0 => {
                 site.signals[0].park(WATCH);
@@ -206,6 +211,36 @@ fn batch_is_stolen_from_a_busy_worker() {
         let workers: Workers<2> = start();
         close_and_join(&site, workers, 4);
     });
+}
+
+#[test]
+fn batch_is_stolen_from_a_busy_worker() {
+    batch_is_stolen(
+        "batch_is_stolen_from_a_busy_worker",
+        || {},
+        Plan {
+            bound: Bound::Preemptions(1),
+            floor: 100,
+            events: &[
+                "engine claim: claimed, batch not published",
+                "engine steal: claimed, not published",
+            ],
+        },
+    );
+}
+
+/// It was brisk, so its deque is biased, and spared at first.
+#[test]
+fn batch_is_stolen_from_a_brisk_worker() {
+    batch_is_stolen(
+        "batch_is_stolen_from_a_brisk_worker",
+        be_brisk,
+        Plan {
+            bound: Bound::Preemptions(0),
+            floor: 100,
+            events: &["deque bias: begun", "deque steal: bias ended"],
+        },
+    );
 }
 
 /// The job that runs pushes the last one; the other worker must not go home before.

@@ -12,7 +12,9 @@
 use crate::deque::{Steal, ring_at};
 use crate::history::{Bag, Call, Fifo, Recorder};
 use crate::injector::Injector;
-use crate::sync::{Arc, AtomicU64, Ordering, thread};
+use crate::pace::be_brisk;
+use crate::parker::Parker;
+use crate::sync::{Arc, AtomicU64, Ordering, WATCH, thread};
 use crate::{ThreadPool, WorkerPool};
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::{Config, Runner};
@@ -24,6 +26,10 @@ const JOBS: u32 = 20;
 /// Jobs that are submitted, and those among them that bring one more.
 const SUBMITTED: u32 = 16;
 const FOLLOW_UPS: [u32; 4] = [0, 5, 10, 15];
+
+/// A job that waits until another begins, which may lie behind it in the same worker's deque.
+const WAITING: u32 = 6;
+const AWAITED: u32 = 7;
 
 /// Changes of the thread at the worst places, in the schedules that have few.
 const CHANGES: usize = 4;
@@ -46,13 +52,26 @@ fn in_many_schedules(test: impl Fn() + Clone + Send + Sync + 'static) {
 /// among the results, the taker for results.
 #[test]
 fn each_job_of_a_worker_pool_has_its_result() {
-    in_many_schedules(|| {
+    worker_pool_in_many_schedules(4, || {});
+}
+
+/// A queue long enough for batches, and so for deques that are biased, which thieves spare; and more
+/// brisk workers than cores, so that some stand aside.
+#[test]
+fn each_job_of_a_brisk_crew_has_its_result() {
+    worker_pool_in_many_schedules(16, be_brisk);
+}
+
+fn worker_pool_in_many_schedules(job_capacity: usize, begin: fn()) {
+    in_many_schedules(move || {
         let recorder = Arc::new(Recorder::default());
         let notes = Arc::clone(&recorder);
+        let begun = Parker::new();
         let (pool, mut results) = WorkerPool::<u32, u32>::builder()
             .workers(WORKERS)
-            .job_capacity(4)
+            .job_capacity(job_capacity)
             .result_capacity(2)
+            .on_start(move |_| begin())
             .build(move |job, context| {
                 if let Some(follow_up) = FOLLOW_UPS.iter().position(|parent| *parent == job) {
                     let follow_up = SUBMITTED + follow_up as u32;
@@ -60,6 +79,11 @@ fn each_job_of_a_worker_pool_has_its_result() {
                         context.push(follow_up);
                         vec![Call::Push(vec![follow_up])]
                     });
+                }
+                if job == WAITING {
+                    begun.park(WATCH);
+                } else if job == AWAITED {
+                    begun.unpark();
                 }
                 job
             })

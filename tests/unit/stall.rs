@@ -43,8 +43,8 @@ use nest::Role::{Maker, Member as Worker, Nester, Robber};
 use offer::Role::{Giver, Runner};
 use oneshot::Role::{Claimant, JobOwner};
 use pool::Role::{
-    AllButOneWorker, AnyWorker, BlockedSubmitter, Closer, LaneOwner, LastTaker, LastWorker,
-    OneWorker, OutOfRoom, Submitter, Taker,
+    AllButOneWorker, AnyWorker, BlockedSubmitter, BriskWorker, Closer, LaneOwner, LastTaker,
+    LastWorker, OneWorker, OutOfRoom, Submitter, Taker,
 };
 use queues::Role::{Batcher, Consumer, Owner, Producer, Thief};
 use std::cell::RefCell;
@@ -156,9 +156,14 @@ const POINTS: &[Point] = &[
         "pop",
         &[Of(Owner), In(AnyWorker)],
     ),
-    at("deque bias: begun", "pop", &[Of(Owner)]),
-    at(ANNOUNCED, "pop", &[Of(Owner)]),
-    at("deque pop: bias revoked, not ended", "pop", &[Of(Owner)]).after(&[ANNOUNCED]),
+    at("deque bias: begun", "pop", &[Of(Owner), In(BriskWorker)]),
+    at(ANNOUNCED, "pop", &[Of(Owner), In(BriskWorker)]),
+    at(
+        "deque pop: bias revoked, not ended",
+        "pop",
+        &[Of(Owner), In(BriskWorker)],
+    )
+    .after(&[ANNOUNCED]),
     at(
         "deque: read, slots not yet free",
         "steal",
@@ -180,7 +185,7 @@ const POINTS: &[Point] = &[
         &[Of(Thief), In(AnyWorker), In(Taker)],
     ),
     at("deque steal: lost the race", "steal", &[Of(Thief)]).after(&[THIEF_LOOKED]),
-    at(BIAS_SEEN, "steal", &[Of(Thief)]),
+    at(BIAS_SEEN, "steal", &[Of(Thief), In(BriskWorker)]),
     at(
         "deque steal: lost the race for a bias",
         "steal",
@@ -190,11 +195,15 @@ const POINTS: &[Point] = &[
     at(
         "deque steal: bias revoked, not ended",
         "steal",
-        &[Of(Thief)],
+        &[Of(Thief), In(BriskWorker)],
     ),
-    at(END_SEEN, "steal", &[Of(Thief)]),
+    at(END_SEEN, "steal", &[Of(Thief), In(BriskWorker)]),
     at("deque steal: lost the end of a bias", "steal", &[Of(Thief)]).after(&[END_SEEN]),
-    at("deque steal: bias ended", "steal", &[Of(Thief)]),
+    at(
+        "deque steal: bias ended",
+        "steal",
+        &[Of(Thief), In(BriskWorker)],
+    ),
     at(
         THIEF_CLAIMED,
         "steal",

@@ -2,6 +2,7 @@
 //! that others submit must still run and arrive.
 
 use super::{Point, Release, demand, queues, wait_or_dump, wait_until};
+use crate::pace::be_brisk;
 use crate::probe::Stall;
 use crate::worker_pool::lease;
 use crate::{Context, Handle, Outcome, Results, Submitter, TrySubmitError, WorkerPool};
@@ -21,6 +22,8 @@ pub(super) enum Role {
     OneWorker,
     /// The first of all workers that comes by.
     AnyWorker,
+    /// The same in a crew whose workers are all brisk.
+    BriskWorker,
     /// All workers but one.
     AllButOneWorker,
     /// The first worker that finds no room since another, which stands beside, has a lease. For
@@ -403,6 +406,10 @@ pub(super) fn play(
             .on_start(move |worker| match role {
                 Role::OneWorker if worker == 0 => watch(0),
                 Role::AnyWorker | Role::LastWorker => watch(0),
+                Role::BriskWorker => {
+                    be_brisk();
+                    watch(0);
+                }
                 Role::OutOfRoom => {
                     helps.iter().for_each(Stall::watch);
                     watch(0);
