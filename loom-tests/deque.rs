@@ -319,6 +319,72 @@ fn two_thieves_end_a_bias() {
     });
 }
 
+/// The owner goes on with a bias round a ring of two slots: it writes only where the thief, which
+/// keeps its claim for a while, has read.
+#[test]
+fn thief_keeps_its_claim_under_a_bias() {
+    let plan = Plan {
+        bound: Bound::Preemptions(3),
+        floor: 1_000,
+        events: &[
+            "deque steal: bias ended",
+            "deque pop: bias revoked, not ended",
+            "model: slot used again",
+            "model: no room",
+        ],
+    };
+    explore("thief_keeps_its_claim_under_a_bias", plan, || {
+        let (mut local, stealer) = ring_at(2, u64::MAX - 1);
+        push(&mut local, 1);
+        push(&mut local, 2);
+        local.bias();
+        let thief = thread::spawn(move || match stealer.take(|len| len.min(1)) {
+            Steal::Taken(claim) => claim.map(Parcel::open).collect(),
+            Steal::Empty | Steal::Retry => Vec::new(),
+        });
+        let (mut popped, mut last) = (Vec::new(), 2);
+        for _ in 0..2 {
+            popped.extend(local.pop().map(Parcel::open));
+            local.bias();
+            if push(&mut local, last + 1) {
+                visit("model: slot used again");
+                last += 1;
+            } else {
+                visit("model: no room");
+            }
+        }
+        popped.extend(pop_all(&mut local));
+        assert_all_once([thief.join().unwrap(), popped], last);
+    });
+}
+
+/// A bias begins while items are staged, which are published under it.
+#[test]
+fn batch_is_published_under_a_bias() {
+    let plan = Plan {
+        bound: Bound::Preemptions(3),
+        floor: 1_000,
+        events: &[
+            "deque steal: bias ended",
+            "deque pop: bias revoked, not ended",
+        ],
+    };
+    explore("batch_is_published_under_a_bias", plan, || {
+        let (mut local, stealer) = ring(4);
+        push(&mut local, 1);
+        let mut staging = local.staging();
+        for number in 2..=3 {
+            assert!(staging.add(Parcel::new(number)).is_ok());
+        }
+        drop(staging);
+        let thief = thread::spawn(move || [steal(&stealer, 2), steal(&stealer, 2)].concat());
+        local.bias();
+        local.publish();
+        let popped = pop_all(&mut local);
+        assert_all_once([thief.join().unwrap(), popped], 3);
+    });
+}
+
 /// The owner ends the bias and would begin another at the same place, while a thief still believes in the
 /// first one.
 #[test]

@@ -411,9 +411,12 @@ impl<T> Local<T> {
 
     /// From now on [`pop`](Self::pop) needs no read-modify-write, until a thief comes. Pays if many
     /// items are popped before that: the thief has to use a heavy barrier.
+    /// (Where the kernel has refused that, nothing begins, and what had begun before ends.)
     #[inline]
     pub(crate) fn bias(&mut self) {
-        if !self.biased {
+        if barrier::is_revoked() {
+            self.share();
+        } else if !self.biased {
             self.begin_bias();
         }
     }
@@ -423,7 +426,7 @@ impl<T> Local<T> {
         // Relaxed: a stale head fails the compare-and-swap below.
         let head = Head(self.ring.head.load(Ordering::Relaxed));
         let biased = head.biased();
-        if biased == self.bias_began || barrier::is_revoked() {
+        if biased == self.bias_began {
             return;
         }
         let first = self.next.wrapping_sub(head.distance_to(self.next));

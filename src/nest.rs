@@ -128,6 +128,13 @@ impl<T> Nest<T> {
         }
     }
 
+    /// For a test that uses all in one thread, in a file that forbids `unsafe`.
+    #[cfg(all(test, not(workcrew_loom)))]
+    pub(crate) fn owner_in_this_thread(&self) -> Owner<'_, T> {
+        // SAFETY: the test's promise.
+        unsafe { self.owner() }
+    }
+
     #[inline]
     fn index(&self, position: u64) -> usize {
         position as usize & (self.slots.len() - 1)

@@ -90,8 +90,8 @@ pub(crate) struct Worker<'a, J> {
     brisk: bool,
     /// Whether it has left the jobs to other brisk workers.
     aside: bool,
-    /// A brisk worker whose jobs were spared, and where it was then. If it is still there at the
-    /// next look, one of its jobs keeps it, and the others are stolen.
+    /// A brisk worker whose jobs were spared, and where it was then. If it is still there when we
+    /// steal next, one of its jobs keeps it, and the others are stolen.
     suspect: Option<(usize, u64)>,
 }
 
@@ -557,64 +557,64 @@ impl<'a, J: Send> Worker<'a, J> {
     }
 
     /// Whether to leave a brisk worker the jobs that it has: it is through with them before a steal
-    /// pays. One worker at a time is suspected.
-    fn spares(&mut self, number: usize, has_jobs: bool) -> bool {
+    /// pays. The first one becomes the suspect.
+    fn spares(&mut self, number: usize) -> bool {
         let victim = &self.engine.deques[number];
-        let at = (has_jobs && victim.is_unshared()).then(|| victim.ends().0);
-        match (self.suspect, at) {
-            // The suspect: it has gone on, or run out of jobs, or is not brisk any more. Or else.
-            (Some((suspect, then)), _) if suspect == number => {
-                self.suspect = None;
-                at.is_some_and(|at| at != then)
-            }
-            (None, Some(at)) => {
-                self.suspect = Some((number, at));
-                true
-            }
-            // Its turn comes.
-            (Some(_), Some(_)) => true,
-            (_, None) => false,
+        let spares = victim.is_unshared() && !victim.is_empty();
+        if spares && self.suspect.is_none() {
+            self.suspect = Some((number, victim.ends().0));
         }
+        spares
+    }
+
+    /// Jobs of another worker's deque. The suspect comes first, and each worker is the first to
+    /// become it at times; so nobody's jobs wait for ever, whatever the others have.
+    fn steal_queued(&mut self, pocket: &mut Pocket<J>) -> bool {
+        if let Some((suspect, then)) = self.suspect.take() {
+            let victim = &self.engine.deques[suspect];
+            if victim.is_unshared() && victim.ends().0 == then && self.steal_from(suspect, pocket) {
+                return true;
+            }
+        }
+        self.victims()
+            .any(|number| !self.spares(number) && self.steal_from(number, pocket))
     }
 
     /// Half of another worker's deque: one job to start, the others into ours.
-    fn steal_queued(&mut self, pocket: &mut Pocket<J>) -> bool {
-        for number in self.victims() {
-            let victim = &self.engine.deques[number];
-            let share = victim.len().div_ceil(2).min(MAX_BATCH);
-            if self.spares(number, share > 0) || share == 0 {
-                continue;
-            }
-            let share = 1 + self.local.room(share - 1);
-            let mut staging = self.local.staging();
-            let stolen = victim.steal(share, |entry| {
-                if pocket.is_none() {
-                    *pocket = Some(entry);
-                } else {
-                    let staged = staging.add(entry);
-                    assert!(staged.is_ok(), "room was reserved");
-                }
-            });
-            drop(staging);
-            let (Some(first), Steal::Taken(jobs)) = (&*pocket, stolen) else {
-                // Empty by now, or somebody was faster: there are other victims,
-                // and the last look before the sleep.
-                continue;
-            };
-            let counts = first.counts_against_capacity();
-            self.ledger.steal(jobs);
-            self.recorder.steals(jobs, number);
-            probe!("engine steal: claimed, not published");
-            let more = jobs > 1 || !victim.is_empty();
-            if jobs > 1 {
-                self.local.publish();
-            }
-            probe!("engine steal: published, crew not told");
-            self.engine.idle.found(&mut self.place, more);
-            self.resume(counts);
-            return true;
+    fn steal_from(&mut self, number: usize, pocket: &mut Pocket<J>) -> bool {
+        let victim = &self.engine.deques[number];
+        let share = victim.len().div_ceil(2).min(MAX_BATCH);
+        if share == 0 {
+            return false;
         }
-        false
+        let share = 1 + self.local.room(share - 1);
+        let mut staging = self.local.staging();
+        let stolen = victim.steal(share, |entry| {
+            if pocket.is_none() {
+                *pocket = Some(entry);
+            } else {
+                let staged = staging.add(entry);
+                assert!(staged.is_ok(), "room was reserved");
+            }
+        });
+        drop(staging);
+        let (Some(first), Steal::Taken(jobs)) = (&*pocket, stolen) else {
+            // Empty by now, or somebody was faster: there are other victims,
+            // and the last look before the sleep.
+            return false;
+        };
+        let counts = first.counts_against_capacity();
+        self.ledger.steal(jobs);
+        self.recorder.steals(jobs, number);
+        probe!("engine steal: claimed, not published");
+        let more = jobs > 1 || !victim.is_empty();
+        if jobs > 1 {
+            self.local.publish();
+        }
+        probe!("engine steal: published, crew not told");
+        self.engine.idle.found(&mut self.place, more);
+        self.resume(counts);
+        true
     }
 
     /// The oldest job of another worker's nest.

@@ -132,9 +132,12 @@ fn a_pool_works_to_the_end_whatever_the_kernel_says() {
     let closures = ThreadPool::new(3).unwrap();
     work(&pool, &mut results);
     nest(&closures);
-    let (mut local, stealer) = deque::ring(4);
-    (0..4).for_each(|item| local.push(item).unwrap());
-    local.bias();
+    let [(mut local, stealer), (mut alone, nobodys)] = [(); 2].map(|()| {
+        let (mut local, stealer) = deque::ring(4);
+        (0..4).for_each(|item| local.push(item).unwrap());
+        local.bias();
+        (local, stealer)
+    });
     if case == REFUSED_LATER {
         refuse(libc::EPERM).unwrap();
         assert!(!kernel_obeys());
@@ -150,6 +153,10 @@ fn a_pool_works_to_the_end_whatever_the_kernel_says() {
         assert_eq!(local.pop(), Some(1));
         local.bias();
         assert!(!stealer.is_unshared(), "never again");
+        assert_eq!(alone.pop(), Some(0));
+        assert!(nobodys.is_unshared(), "no thief has come");
+        alone.bias();
+        assert!(nobodys.has_items(), "what had begun before ends");
     }
     assert_eq!(stealer.steal(1, |_| ()), Steal::Taken(1));
     closures.join().unwrap();

@@ -100,31 +100,102 @@ fn a_brisk_worker_is_spared_while_it_goes_on() {
     assert!(steals(), "it has not gone on");
 }
 
-/// A worker that always finds something to do does not forget those whose worker is kept.
+/// Worker 0 always finds something to do, and worker `kept` has a job of its own that keeps it, with
+/// another behind it. `supply` brings new jobs to the others before each look, and `go_on` has them
+/// go on after it. Whether the job is stolen, wherever the searches begin.
+fn is_stolen_from(
+    kept: usize,
+    workers: usize,
+    supply: impl Fn(&Engine<u8>, &mut [Local<Entry<u8>>]),
+    go_on: impl Fn(&Engine<u8>, &mut [Local<Entry<u8>>]),
+) -> bool {
+    (0..2 * workers).all(|searches| {
+        let (engine, locals) = Engine::new(workers, 64, 8, 1);
+        let mut locals: Vec<_> = locals.into_iter().collect();
+        let mut worker = Worker::new(&engine, 0, locals.remove(0));
+        worker.searches = searches;
+        fill(&mut locals[kept - 1], 100..101);
+        (0..10_000).any(|_| {
+            supply(&engine, &mut locals);
+            let mut pocket = None;
+            assert!(worker.find(&mut pocket));
+            go_on(&engine, &mut locals);
+            pocket.is_some_and(|entry| entry.job == 100)
+        })
+    })
+}
+
+fn one_more(local: &mut Local<Entry<u8>>) {
+    fill(local, 0..2);
+}
+
+fn all_but_one(local: &mut Local<Entry<u8>>) {
+    while local.len() > 1 {
+        assert!(local.pop().is_some());
+    }
+}
+
+/// All but the one of worker `kept`.
+fn others(
+    locals: &mut [Local<Entry<u8>>],
+    kept: usize,
+) -> impl Iterator<Item = &mut Local<Entry<u8>>> {
+    let all = locals.iter_mut().enumerate();
+    all.filter_map(move |(number, local)| (number != kept - 1).then_some(local))
+}
+
 #[test]
-fn jobs_behind_a_long_one_are_stolen_though_their_worker_was_brisk() {
-    let (engine, locals) = Engine::new(4, 64, 0, 1);
-    let [local, mut idle, mut brisk, mut kept] = <[_; 4]>::try_from(locals).unwrap();
-    let mut worker = Worker::new(&engine, 0, local);
-    fill(&mut kept, 100..101);
-    // Suspected, and empty from then on.
-    fill(&mut idle, 0..1);
-    while worker.suspect.is_none_or(|(suspect, _)| suspect != 1) {
-        assert!(!worker.steal_queued(&mut None));
-        worker.suspect.take_if(|(suspect, _)| *suspect != 1);
+fn jobs_behind_a_long_one_are_stolen_though_others_are_submitted() {
+    for kept in 1..4 {
+        assert!(is_stolen_from(
+            kept,
+            4,
+            |engine, locals| {
+                assert!(engine.try_submit(1).is_ok());
+                others(locals, kept).for_each(one_more);
+            },
+            |_, locals| others(locals, kept).for_each(all_but_one),
+        ));
     }
-    assert!(idle.pop().is_some());
-    for _ in 0..10_000 {
-        engine.try_submit(1).unwrap();
-        fill(&mut brisk, 0..2);
-        let mut pocket = None;
-        assert!(worker.find(&mut pocket));
-        if pocket.is_some_and(|entry| entry.job == 100) {
-            return;
-        }
-        assert!(brisk.pop().is_some());
+}
+
+#[test]
+fn jobs_behind_a_long_one_are_stolen_though_nests_never_run_out() {
+    for kept in 1..4 {
+        assert!(is_stolen_from(
+            kept,
+            4,
+            |engine, locals| {
+                let nest = engine.nests[kept].owner_in_this_thread();
+                assert!(nest.push(8, || Stamped::from(1)).is_ok());
+                others(locals, kept).for_each(one_more);
+            },
+            |engine, locals| {
+                others(locals, kept).for_each(all_but_one);
+                _ = engine.nests[kept].owner_in_this_thread().pop(8);
+            },
+        ));
     }
-    panic!("it was never stolen");
+}
+
+#[test]
+fn jobs_behind_a_long_one_are_stolen_though_others_jobs_never_run_out() {
+    // Worker 3 is brisk, 2 and 4 are not.
+    assert!(is_stolen_from(
+        1,
+        5,
+        |_, locals| {
+            locals[1..].iter_mut().for_each(one_more);
+            locals[1].share();
+            locals[3].share();
+        },
+        |_, locals| {
+            all_but_one(&mut locals[2]);
+            for shared in [1, 3] {
+                while locals[shared].pop().is_some() {}
+            }
+        },
+    ));
 }
 
 #[test]
