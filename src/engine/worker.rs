@@ -23,6 +23,10 @@ const FAIRNESS: u32 = 61;
 /// Most jobs that leave the injector in one claim.
 const MAX_BATCH: usize = 64;
 
+/// So often a thief sees that a brisk worker has not gone on before it steals from it. One that has
+/// merely lost its core is back soon.
+const LOOKS: usize = 8;
+
 sync::own! {
     /// The key of the engine whose worker this thread is, and the worker's id.
     static INSIDE: Cell<Option<(usize, usize)>> = Cell::new(None);
@@ -90,9 +94,16 @@ pub(crate) struct Worker<'a, J> {
     brisk: bool,
     /// Whether it has left the jobs to other brisk workers.
     aside: bool,
-    /// A brisk worker whose jobs were spared, and where it was then. If it is still there when we
-    /// steal next, one of its jobs keeps it, and the others are stolen.
-    suspect: Option<(usize, u64)>,
+    suspect: Suspect,
+}
+
+/// One of the brisk workers whose jobs are spared, where it was when its turn came, and how many looks
+/// at the others' deques it has left to go on.
+#[derive(Clone, Copy, Debug, Default)]
+struct Suspect {
+    worker: usize,
+    at: u64,
+    looks: usize,
 }
 
 /// What a running job may reach of its worker.
@@ -176,7 +187,7 @@ impl<'a, J: Send> Worker<'a, J> {
             recorder: engine.recorders.of(id),
             brisk: false,
             aside: false,
-            suspect: None,
+            suspect: Suspect::default(),
         }
     }
 
@@ -556,28 +567,42 @@ impl<'a, J: Send> Worker<'a, J> {
         all.filter(move |victim| *victim != own)
     }
 
-    /// Whether to leave a brisk worker the jobs that it has: it is through with them before a steal
-    /// pays. The first one becomes the suspect.
-    fn spares(&mut self, number: usize) -> bool {
-        let victim = &self.engine.deques[number];
-        let spares = victim.is_unshared() && !victim.is_empty();
-        if spares && self.suspect.is_none() {
-            self.suspect = Some((number, victim.ends().0));
-        }
-        spares
+    /// Whether to leave a worker the jobs that it has: a brisk one is through with them before a
+    /// steal pays.
+    fn spares(&self, worker: usize) -> bool {
+        let deque = &self.engine.deques[worker];
+        deque.is_unshared() && !deque.is_empty()
     }
 
-    /// Jobs of another worker's deque. The suspect comes first, and each worker is the first to
-    /// become it at times; so nobody's jobs wait for ever, whatever the others have.
+    /// A worker that is spared though something keeps it from its jobs: it has not gone on for
+    /// [`LOOKS`].
+    fn kept(&mut self) -> Option<usize> {
+        let (deques, workers) = (&self.engine.deques, self.engine.workers());
+        let Suspect { worker, at, looks } = self.suspect;
+        self.suspect.looks = looks.saturating_sub(1);
+        if looks > 1 {
+            return None;
+        }
+        let kept = looks == 1 && self.spares(worker) && deques[worker].ends().0 == at;
+        let mut others = (1..=workers).map(|step| (worker + step) % workers);
+        if let Some(next) = others.find(|&next| next != self.id && self.spares(next)) {
+            self.suspect = Suspect {
+                worker: next,
+                at: deques[next].ends().0,
+                looks: LOOKS,
+            };
+        }
+        kept.then_some(worker)
+    }
+
     fn steal_queued(&mut self, pocket: &mut Pocket<J>) -> bool {
-        if let Some((suspect, then)) = self.suspect.take() {
-            let victim = &self.engine.deques[suspect];
-            if victim.is_unshared() && victim.ends().0 == then && self.steal_from(suspect, pocket) {
+        if let Some(kept) = self.kept() {
+            if self.steal_from(kept, pocket) {
                 return true;
             }
         }
         self.victims()
-            .any(|number| !self.spares(number) && self.steal_from(number, pocket))
+            .any(|worker| !self.spares(worker) && self.steal_from(worker, pocket))
     }
 
     /// Half of another worker's deque: one job to start, the others into ours.

@@ -1,6 +1,6 @@
 //! One worker's loop, played by the test's own thread.
 
-use super::{Desk, Exit, Worker};
+use super::{Desk, Exit, LOOKS, Worker};
 use crate::deque::Local;
 use crate::engine::entry::{Entry, Origin, Stamped};
 use crate::engine::{Ended, Engine, Lane, Picked, Run};
@@ -90,14 +90,12 @@ fn a_brisk_worker_is_spared_while_it_goes_on() {
         worker.steal_queued(&mut pocket)
     };
     fill(&mut brisk, 0..9);
-    for _ in 0..3 {
-        assert!(!steals(), "it is seen");
-        assert!(brisk.pop().is_some());
+    for _ in 0..8 {
         assert!(!steals(), "it has gone on");
         assert!(brisk.pop().is_some());
     }
-    assert!(!steals());
-    assert!(steals(), "it has not gone on");
+    let spared = (0..3 * LOOKS).take_while(|_| !steals()).count();
+    assert!((LOOKS..2 * LOOKS).contains(&spared), "{spared} looks");
 }
 
 /// Worker 0 always finds something to do, and worker `kept` has a job of its own that keeps it, with
