@@ -128,10 +128,10 @@ impl<T> Nest<T> {
         }
     }
 
-    /// For a test that uses all in one thread, in a file that forbids `unsafe`.
+    /// For tests in files that forbid `unsafe`. All owners and thieves must stay in the calling thread.
     #[cfg(all(test, not(workcrew_loom)))]
     pub(crate) fn owner_in_this_thread(&self) -> Owner<'_, T> {
-        // SAFETY: the test's promise.
+        // SAFETY: the tests that call it have one thread.
         unsafe { self.owner() }
     }
 

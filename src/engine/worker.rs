@@ -23,8 +23,8 @@ const FAIRNESS: u32 = 61;
 /// Most jobs that leave the injector in one claim.
 const MAX_BATCH: usize = 64;
 
-/// So often a thief sees that a brisk worker has not gone on before it steals from it. One that has
-/// merely lost its core is back soon.
+/// A brisk worker is stolen from when it stands where it stood so many looks before. One that has
+/// merely lost its core is back soon. Chosen by W1b in `benches`, with more workers than cores.
 const LOOKS: usize = 8;
 
 sync::own! {
@@ -83,8 +83,10 @@ pub(crate) struct Worker<'a, J> {
     follow_ups: u32,
     /// Counts turns out of turn, to pick the kind of job.
     turns: u32,
-    /// Counts searches, to pick whom to steal from.
+    /// Counts searches, to pick what to steal.
     searches: usize,
+    /// Counts searches of the others' deques, to pick whose comes first.
+    scans: usize,
     /// How many jobs waited in the injector at the last claim.
     backlog: usize,
     patience: Patience,
@@ -97,8 +99,8 @@ pub(crate) struct Worker<'a, J> {
     suspect: Suspect,
 }
 
-/// One of the brisk workers whose jobs are spared, where it was when its turn came, and how many looks
-/// at the others' deques it has left to go on.
+/// The brisk worker that is watched, the head of its deque when that began, and how many looks of ours
+/// it has left to go on. Without a look left nobody is watched.
 #[derive(Clone, Copy, Debug, Default)]
 struct Suspect {
     worker: usize,
@@ -181,6 +183,7 @@ impl<'a, J: Send> Worker<'a, J> {
             follow_ups: 0,
             turns: 0,
             searches: 0,
+            scans: 0,
             backlog: 0,
             patience: Patience::default(),
             tempo: Tempo::default(),
@@ -559,50 +562,48 @@ impl<'a, J: Send> Worker<'a, J> {
         (0..2).any(|next| kinds[(self.searches + next) % 2](self, pocket))
     }
 
-    /// The other workers, from another one on each time.
-    fn victims(&self) -> impl Iterator<Item = usize> + use<J> {
+    /// The other workers, from another one on each turn.
+    fn victims(&self, turn: usize) -> impl Iterator<Item = usize> + use<J> {
         let (workers, own) = (self.engine.workers(), self.id);
-        let first = own + self.searches / 2 % workers;
+        let first = own + turn % workers;
         let all = (0..workers).map(move |step| (first + step) % workers);
         all.filter(move |victim| *victim != own)
     }
 
-    /// Whether to leave a worker the jobs that it has: a brisk one is through with them before a
-    /// steal pays.
-    fn spares(&self, worker: usize) -> bool {
-        let deque = &self.engine.deques[worker];
-        deque.is_unshared() && !deque.is_empty()
-    }
-
-    /// A worker that is spared though something keeps it from its jobs: it has not gone on for
-    /// [`LOOKS`].
-    fn kept(&mut self) -> Option<usize> {
+    /// Watches one of the brisk workers after the other. Returns one that something keeps from its
+    /// jobs.
+    fn watch_the_brisk(&mut self) -> Option<usize> {
         let (deques, workers) = (&self.engine.deques, self.engine.workers());
+        let is_spared = |worker: usize| deques[worker].is_unshared() && !deques[worker].is_empty();
         let Suspect { worker, at, looks } = self.suspect;
         self.suspect.looks = looks.saturating_sub(1);
         if looks > 1 {
             return None;
         }
-        let kept = looks == 1 && self.spares(worker) && deques[worker].ends().0 == at;
+        let is_kept = looks == 1 && is_spared(worker) && deques[worker].ends().0 == at;
         let mut others = (1..=workers).map(|step| (worker + step) % workers);
-        if let Some(next) = others.find(|&next| next != self.id && self.spares(next)) {
+        if let Some(next) = others.find(|&next| next != self.id && is_spared(next)) {
             self.suspect = Suspect {
                 worker: next,
                 at: deques[next].ends().0,
                 looks: LOOKS,
             };
         }
-        kept.then_some(worker)
+        is_kept.then_some(worker)
     }
 
+    /// Jobs of another worker's deque. A brisk one is spared, since it is through with its jobs before
+    /// a steal pays, unless something keeps it from them.
     fn steal_queued(&mut self, pocket: &mut Pocket<J>) -> bool {
-        if let Some(kept) = self.kept() {
+        if let Some(kept) = self.watch_the_brisk() {
             if self.steal_from(kept, pocket) {
                 return true;
             }
         }
-        self.victims()
-            .any(|worker| !self.spares(worker) && self.steal_from(worker, pocket))
+        self.scans = self.scans.wrapping_add(1);
+        self.victims(self.scans).any(|worker| {
+            !self.engine.deques[worker].is_unshared() && self.steal_from(worker, pocket)
+        })
     }
 
     /// Half of another worker's deque: one job to start, the others into ours.
@@ -644,7 +645,8 @@ impl<'a, J: Send> Worker<'a, J> {
 
     /// The oldest job of another worker's nest.
     fn steal_nested(&mut self, pocket: &mut Pocket<J>) -> bool {
-        for victim in self.victims() {
+        // Nests come first in every second search.
+        for victim in self.victims(self.searches / 2) {
             let Some(nest) = self.engine.nest(victim) else {
                 return false;
             };

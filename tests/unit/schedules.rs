@@ -55,8 +55,8 @@ fn each_job_of_a_worker_pool_has_its_result() {
     worker_pool_in_many_schedules(4, || {});
 }
 
-/// A queue long enough for batches, and so for deques that are biased, which thieves spare; and more
-/// brisk workers than cores, so that some stand aside.
+/// A queue long enough for batches, and so for deques that are biased, which thieves spare; and there may
+/// be more brisk workers than cores, so that some stand aside.
 #[test]
 fn each_job_of_a_brisk_crew_has_its_result() {
     worker_pool_in_many_schedules(16, be_brisk);

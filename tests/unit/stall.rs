@@ -43,8 +43,8 @@ use nest::Role::{Maker, Member as Worker, Nester, Robber};
 use offer::Role::{Giver, Runner};
 use oneshot::Role::{Claimant, JobOwner};
 use pool::Role::{
-    AllButOneWorker, AnyWorker, BlockedSubmitter, BriskWorker, Closer, LaneOwner, LastTaker,
-    LastWorker, OneWorker, OutOfRoom, Submitter, Taker,
+    AllButOneWorker, AnyWorker, BlockedSubmitter, BriskThief, BriskWorker, Closer, LaneOwner,
+    LastTaker, LastWorker, OneWorker, OutOfRoom, Submitter, Taker,
 };
 use queues::Role::{Batcher, Consumer, Owner, Producer, Thief};
 use std::cell::RefCell;
@@ -125,6 +125,7 @@ const CLAIMED: &str = "injector push: claimed, not written";
 const WRITTEN: &str = "injector push: written, not published";
 const BATCH_WRITTEN: &str = "injector push_batch: written, not published";
 const OWNER_LOOKED: &str = "deque pop: head read, not claimed";
+const BIAS_BEGUN: &str = "deque bias: begun";
 const ANNOUNCED: &str = "deque pop: announced, not claimed";
 const BIAS_SEEN: &str = "deque steal: bias seen, not revoked";
 const END_SEEN: &str = "deque steal: end of a bias seen, not said";
@@ -156,7 +157,7 @@ const POINTS: &[Point] = &[
         "pop",
         &[Of(Owner), In(AnyWorker)],
     ),
-    at("deque bias: begun", "pop", &[Of(Owner), In(BriskWorker)]),
+    at(BIAS_BEGUN, "pop", &[Of(Owner), In(BriskWorker)]),
     at(ANNOUNCED, "pop", &[Of(Owner), In(BriskWorker)]),
     at(
         "deque pop: bias revoked, not ended",
@@ -185,7 +186,8 @@ const POINTS: &[Point] = &[
         &[Of(Thief), In(AnyWorker), In(Taker)],
     ),
     at("deque steal: lost the race", "steal", &[Of(Thief)]).after(&[THIEF_LOOKED]),
-    at(BIAS_SEEN, "steal", &[Of(Thief), In(BriskWorker)]),
+    at(BIAS_SEEN, "steal", &[Of(Thief)]),
+    at(BIAS_SEEN, "steal", &[In(BriskThief)]).beside(BIAS_BEGUN),
     at(
         "deque steal: lost the race for a bias",
         "steal",
@@ -195,15 +197,19 @@ const POINTS: &[Point] = &[
     at(
         "deque steal: bias revoked, not ended",
         "steal",
-        &[Of(Thief), In(BriskWorker)],
+        &[Of(Thief)],
     ),
-    at(END_SEEN, "steal", &[Of(Thief), In(BriskWorker)]),
-    at("deque steal: lost the end of a bias", "steal", &[Of(Thief)]).after(&[END_SEEN]),
     at(
-        "deque steal: bias ended",
+        "deque steal: bias revoked, not ended",
         "steal",
-        &[Of(Thief), In(BriskWorker)],
-    ),
+        &[In(BriskThief)],
+    )
+    .beside(BIAS_BEGUN),
+    at(END_SEEN, "steal", &[Of(Thief)]),
+    at(END_SEEN, "steal", &[In(BriskThief)]).beside(BIAS_BEGUN),
+    at("deque steal: lost the end of a bias", "steal", &[Of(Thief)]).after(&[END_SEEN]),
+    at("deque steal: bias ended", "steal", &[Of(Thief)]),
+    at("deque steal: bias ended", "steal", &[In(BriskThief)]).beside(BIAS_BEGUN),
     at(
         THIEF_CLAIMED,
         "steal",

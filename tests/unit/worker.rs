@@ -89,8 +89,8 @@ fn a_brisk_worker_is_spared_while_it_goes_on() {
         let mut pocket = None;
         worker.steal_queued(&mut pocket)
     };
-    fill(&mut brisk, 0..9);
-    for _ in 0..8 {
+    fill(&mut brisk, 0..20);
+    for _ in 0..2 * LOOKS {
         assert!(!steals(), "it has gone on");
         assert!(brisk.pop().is_some());
     }
@@ -98,9 +98,30 @@ fn a_brisk_worker_is_spared_while_it_goes_on() {
     assert!((LOOKS..2 * LOOKS).contains(&spared), "{spared} looks");
 }
 
+#[test]
+fn who_watches_the_brisk_leaves_itself_out() {
+    let (engine, locals) = Engine::new(2, 64, 0, 1);
+    let mut worker = Worker::new(&engine, 1, locals.into_iter().nth(1).unwrap());
+    fill(&mut worker.local, 0..2);
+    assert!((0..3 * LOOKS).all(|_| worker.watch_the_brisk().is_none()));
+}
+
+/// Else somebody whose turn always comes when another is found kept would never be stolen from.
+#[test]
+fn a_steal_from_who_was_watched_is_nobodys_turn() {
+    let (engine, locals) = Engine::new(2, 64, 0, 1);
+    let [local, mut brisk] = <[_; 2]>::try_from(locals).unwrap();
+    let mut worker = Worker::new(&engine, 0, local);
+    fill(&mut brisk, 0..2);
+    while !worker.steal_queued(&mut None) {
+        assert!(worker.scans <= 2 * LOOKS);
+    }
+    assert_eq!(worker.scans, LOOKS, "each look but the last was a scan");
+}
+
 /// Worker 0 always finds something to do, and worker `kept` has a job of its own that keeps it, with
-/// another behind it. `supply` brings new jobs to the others before each look, and `go_on` has them
-/// go on after it. Whether the job is stolen, wherever the searches begin.
+/// another behind it. `supply` brings new jobs to the others before it looks for one, and `go_on`
+/// has them go on afterwards. Whether the job is stolen, wherever the searches begin.
 fn is_stolen_from(
     kept: usize,
     workers: usize,
@@ -124,7 +145,7 @@ fn is_stolen_from(
     })
 }
 
-fn one_more(local: &mut Local<Entry<u8>>) {
+fn two_more(local: &mut Local<Entry<u8>>) {
     fill(local, 0..2);
 }
 
@@ -148,14 +169,14 @@ fn others(
 
 #[test]
 #[cfg_attr(miri, ignore = "thousands of turns, all in one thread")]
-fn jobs_behind_a_long_one_are_stolen_though_others_are_submitted() {
+fn jobs_behind_a_long_one_are_stolen_though_more_are_submitted() {
     for kept in KEPT {
         assert!(is_stolen_from(
             kept,
             4,
             |engine, locals| {
                 assert!(engine.try_submit(1).is_ok());
-                others(locals, kept).for_each(one_more);
+                others(locals, kept).for_each(two_more);
             },
             |_, locals| others(locals, kept).for_each(all_but_one),
         ));
@@ -171,24 +192,21 @@ fn jobs_behind_a_long_one_are_stolen_though_nests_never_run_out() {
             |engine, locals| {
                 let nest = engine.nests[kept].owner_in_this_thread();
                 assert!(nest.push(8, || Stamped::from(1)).is_ok());
-                others(locals, kept).for_each(one_more);
+                others(locals, kept).for_each(two_more);
             },
-            |engine, locals| {
-                others(locals, kept).for_each(all_but_one);
-                _ = engine.nests[kept].owner_in_this_thread().pop(8);
-            },
+            |_, locals| others(locals, kept).for_each(all_but_one),
         ));
     }
 }
 
 #[test]
-fn jobs_behind_a_long_one_are_stolen_though_others_jobs_never_run_out() {
+fn jobs_behind_a_long_one_are_stolen_though_other_deques_never_run_out() {
     // Worker 3 is brisk, 2 and 4 are not.
     assert!(is_stolen_from(
         1,
         5,
         |_, locals| {
-            locals[1..].iter_mut().for_each(one_more);
+            locals[1..].iter_mut().for_each(two_more);
             locals[1].share();
             locals[3].share();
         },

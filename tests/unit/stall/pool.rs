@@ -24,6 +24,8 @@ pub(super) enum Role {
     AnyWorker,
     /// The same in a crew whose workers are all brisk.
     BriskWorker,
+    /// The same, but one that steals from another, which stands beside.
+    BriskThief,
     /// All workers but one.
     AllButOneWorker,
     /// The first worker that finds no room since another, which stands beside, has a lease. For
@@ -373,6 +375,7 @@ pub(super) fn play(
     pass: usize,
 ) -> bool {
     let no_room = role == Role::OutOfRoom;
+    let worker_helps = no_room || role == Role::BriskThief;
     if no_room && (pass > 0 || lease::size(workers, capacity) == 0) {
         // In a short queue there are no leases, and each is taken away once.
         return false;
@@ -398,7 +401,7 @@ pub(super) fn play(
     let book = Arc::new(Book::default());
     let (pool, results) = {
         let (book, watch) = (Arc::clone(&book), watch.clone());
-        let helps = beside.clone().filter(|_| no_room);
+        let helps = beside.clone().filter(|_| worker_helps);
         WorkerPool::<Job, usize>::builder()
             .workers(workers)
             .job_capacity(capacity)
@@ -406,8 +409,9 @@ pub(super) fn play(
             .on_start(move |worker| match role {
                 Role::OneWorker if worker == 0 => watch(0),
                 Role::AnyWorker | Role::LastWorker => watch(0),
-                Role::BriskWorker => {
+                Role::BriskWorker | Role::BriskThief => {
                     be_brisk();
+                    helps.iter().for_each(Stall::watch);
                     watch(0);
                 }
                 Role::OutOfRoom => {
@@ -476,7 +480,8 @@ pub(super) fn play(
             });
         }
 
-        if let (Some(beside), false, false) = (&beside, point.beside_takes(), ends || no_room) {
+        if let (Some(beside), false, false) = (&beside, point.beside_takes(), ends || worker_helps)
+        {
             scope.spawn(|| {
                 beside.watch();
                 submit_mix(handle, book, 4, &|| false);
@@ -539,7 +544,7 @@ pub(super) fn play(
                 holds_all() || idle()
             });
             full.store(true, SeqCst);
-            if no_room && workers == 2 {
+            if worker_helps && workers == 2 {
                 // Somebody must work.
                 beside.iter().for_each(|beside| beside.release());
             }
