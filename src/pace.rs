@@ -9,10 +9,11 @@
 //!
 //! * A *short* nap gives the core away for a few nanoseconds for each place in the queue.
 //! * A *long* nap is a timer's, which the system makes 100 microseconds and more. It saves
-//!   the core as well, but is too long for jobs of a tenth of a microsecond. So after some
-//!   waits that on average brought little a waiter tries one ([`Pace`]); long naps go on
-//!   as long as they bring something and less than half the queue; after another one the
-//!   next trial is twice as far away.
+//!   the core as well, but is too long for jobs of a tenth of a microsecond, unless the queue is
+//!   very long. So after some waits that on average brought little, or little of what the queue
+//!   can hold, a waiter tries one ([`Pace`]); long naps go on as long as they bring something, less
+//!   than half the queue, and less than what is ahead; after another one the next trial is twice
+//!   as far away.
 //!
 //! And a worker that finds nothing while another works off a long queue of jobs that take
 //! next to no time ([`Tempo`]) would only be in its way. So would more such workers than
@@ -516,6 +517,9 @@ impl Pulse {
 /// microseconds, so the events are hundreds of nanoseconds apart.
 const LITTLE: u64 = 8;
 
+/// So many short naps, the longest ones, are one long nap, with what the system adds.
+const SHORT_IN_LONG: u64 = sync::NAP.as_nanos() as u64 * 3 / 2 / SHORT_NAP.1;
+
 /// Trials come after this many waits, at first and at last.
 const TRIAL_AFTER: std::ops::RangeInclusive<u32> = 8..=8192;
 
@@ -559,9 +563,9 @@ impl Pace {
     }
 
     /// Asked before each wait: `events` happened so far, at most `most` can have
-    /// happened when it ends.
+    /// happened when it ends, and some `ahead` are sure to come.
     #[cold]
-    pub(crate) fn should_nap(&self, events: u64, most: usize) -> bool {
+    pub(crate) fn should_nap(&self, events: u64, most: usize, ahead: usize) -> bool {
         if cfg!(workcrew_loom) {
             return false;
         }
@@ -577,8 +581,9 @@ impl Pace {
         // Hint: as above.
         self.waits.store(0, Ordering::Relaxed);
         let gain = events.saturating_sub(self.events.swap(events, Ordering::Relaxed));
+        let enough = ahead.min(most / 2) as u64;
         let nap = if napped {
-            let well_placed = gain > 0 && gain < most as u64 / 2;
+            let well_placed = gain > 0 && gain < enough;
             let next = if well_placed {
                 trial_after / 2
             } else {
@@ -589,7 +594,7 @@ impl Pace {
             self.trial_after.store(next, Ordering::Relaxed);
             well_placed
         } else {
-            gain < LITTLE * u64::from(waits)
+            gain < LITTLE.max(enough / SHORT_IN_LONG) * u64::from(waits)
         };
         // Hint: as above.
         self.napped.store(nap, Ordering::Relaxed);

@@ -461,7 +461,11 @@ impl<J> Engine<J> {
     /// How long a submitter that found the queue full stays away.
     fn nap_when_full(&self, deadline: Option<Instant>) -> Nap {
         let capacity = self.capacity();
-        if self.pace.should_nap(self.injector.tail(), capacity) && deadline.is_none() {
+        if self
+            .pace
+            .should_nap(self.injector.tail(), capacity, capacity)
+            && deadline.is_none()
+        {
             Nap::Long
         } else {
             Nap::short(capacity)

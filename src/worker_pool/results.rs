@@ -265,8 +265,9 @@ impl<R: Send> Results<R> {
             patience,
             ..
         } = self;
-        let long = pace.should_nap(hand.claimed(), outbox.capacity());
-        let nap = if outbox.backlog() < NAP_BACKLOG {
+        let ahead = outbox.backlog();
+        let long = pace.should_nap(hand.claimed(), outbox.capacity(), ahead);
+        let nap = if ahead < NAP_BACKLOG {
             Nap::None
         } else if long && deadline.is_none() {
             Nap::Long

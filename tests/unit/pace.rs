@@ -38,6 +38,35 @@ fn one_nap_that_pays_brings_the_next() {
     assert_eq!(naps(&waits, 100, LITTLE), 100);
 }
 
+/// How many of 1,000 waits begin with a long nap, where such a one brings 40 times as many events as
+/// another wait.
+fn long_naps(capacity: usize, ahead: usize, each: u64) -> usize {
+    let pace = Pace::new();
+    let mut events = 0;
+    let naps = (0..1_000).filter(|_| {
+        let nap = pace.should_nap(events, capacity, ahead);
+        events += if nap { 40 * each } else { each };
+        nap
+    });
+    naps.count()
+}
+
+/// Else it would keep a core busy that the crew could use.
+#[test]
+fn who_waits_for_much_naps_long_if_the_queue_holds_what_comes_meanwhile() {
+    assert!(long_naps(100_000, 100_000, 50) > 950);
+    // The queue would be full, or the work at its end.
+    assert_eq!(long_naps(1_024, 1_024, 50), 0);
+    assert_eq!(long_naps(100_000, 1_024, 50), 0);
+}
+
+#[test]
+fn who_waits_for_little_naps_long() {
+    assert!(long_naps(1_024, 1_024, 4) > 950);
+    // Tried, and too long each time.
+    assert!((1..20).contains(&long_naps(64, 64, 4)));
+}
+
 /// How many of so many searches begin with a nap, if each of them is followed by a claim of so
 /// many jobs.
 fn searches_with_a_nap(tempo: &mut Tempo, searches: usize, jobs: usize) -> usize {
