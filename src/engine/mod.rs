@@ -461,11 +461,9 @@ impl<J> Engine<J> {
     /// How long a submitter that found the queue full stays away.
     fn nap_when_full(&self, deadline: Option<Instant>) -> Nap {
         let capacity = self.capacity();
-        if self
-            .pace
-            .should_nap(self.injector.tail(), capacity, capacity)
-            && deadline.is_none()
-        {
+        let submitted = self.injector.tail();
+        let long = self.pace.should_nap(submitted, capacity, capacity);
+        if long && deadline.is_none() {
             Nap::Long
         } else {
             Nap::short(capacity)
