@@ -238,6 +238,10 @@ impl Naps {
 /// included.
 const BRISK: u64 = 60;
 
+/// A crew's jobs are quick while each takes fewer nanoseconds of all cores than this, the crew's own work for it
+/// included: few of them can have blocked. Chosen by W1b-64 in `benches`.
+const QUICK: u64 = 800;
+
 /// Naps that are left out in a row at most, when they are in vain.
 const MOST_LEFT_OUT: u32 = 1023;
 
@@ -252,8 +256,8 @@ const SLOW: u32 = 3;
 /// With fewer jobs than this ahead no worker's tempo counts.
 const LONG_QUEUE: usize = 128;
 
-/// How fast one worker works off a long queue, and whether it is worth another's while to
-/// stay away. Chosen by W1b in `benches`.
+/// How fast one worker works off a long queue, or its whole crew a short one, and whether it is worth
+/// another's while to stay away. Chosen by W1b in `benches`.
 #[derive(Debug)]
 pub(crate) struct Tempo {
     /// When the last claim was, and how many jobs it brought; none: not measured.
@@ -261,24 +265,18 @@ pub(crate) struct Tempo {
     jobs: u64,
     /// Claims since the last one that showed it brisk.
     slow: u32,
-    /// Naps while others are brisk.
+    /// Naps while others get on fast.
     away: Trials,
     /// Naps before a search goes on, and how many jobs were claimed since the last search began.
     gather: Naps,
     gathered: u64,
-}
-
-impl Default for Tempo {
-    fn default() -> Self {
-        Self {
-            since: 0,
-            jobs: 0,
-            slow: SLOW,
-            away: Trials::new(MOST_LEFT_OUT),
-            gather: Naps::new(MOST_UNGATHERED),
-            gathered: 0,
-        }
-    }
+    /// How many jobs had left the queue when that was looked at last, and when that was.
+    seen: u64,
+    seen_at: u64,
+    /// Whether the crew's jobs were quick by then.
+    is_quick: bool,
+    /// Nanoseconds between two jobs of a crew whose jobs are quick, at most.
+    quick: u64,
 }
 
 #[cfg(all(test, not(miri)))]
@@ -293,6 +291,21 @@ pub(crate) fn be_brisk() {
 }
 
 impl Tempo {
+    pub(crate) fn new(cores: usize) -> Self {
+        Self {
+            since: 0,
+            jobs: 0,
+            slow: SLOW,
+            away: Trials::new(MOST_LEFT_OUT),
+            gather: Naps::new(MOST_UNGATHERED),
+            gathered: 0,
+            seen: 0,
+            seen_at: 0,
+            is_quick: false,
+            quick: (QUICK / cores as u64).max(1),
+        }
+    }
+
     /// A claim from a queue of `len` jobs brought so many. Returns whether this worker is
     /// brisk.
     pub(crate) fn claimed(&mut self, len: usize, jobs: usize) -> bool {
@@ -316,6 +329,28 @@ impl Tempo {
         self.slow < SLOW
     }
 
+    /// After a claim: so many jobs have left the queue by then. No more than `capacity` of them have
+    /// not been started.
+    pub(crate) fn see(&mut self, head: u64, capacity: usize) {
+        let jobs = head.saturating_sub(self.seen);
+        if capacity >= LONG_QUEUE || jobs < 4 * capacity as u64 || cfg!(workcrew_loom) {
+            return;
+        }
+        let time = self.since - std::mem::replace(&mut self.seen_at, self.since);
+        self.is_quick = time < self.quick.saturating_mul(jobs);
+        self.seen = head;
+    }
+
+    /// Whether the crew's jobs are quick, as far as this worker has seen.
+    pub(crate) fn is_quick(&self) -> bool {
+        self.is_quick
+    }
+
+    /// Somebody else sees.
+    pub(crate) fn forget(&mut self) {
+        self.is_quick = false;
+    }
+
     /// Whether a search that begins shall begin with a nap: it pays if jobs come one by one,
     /// faster than they can be claimed one by one.
     pub(crate) fn should_gather(&mut self) -> bool {
@@ -330,18 +365,25 @@ impl Tempo {
         self.gather.end_in_vain();
     }
 
-    /// Naps as long as it `pays`, since others are brisk; `head` tells how many jobs have left the
-    /// queue. The more naps were in vain the more are left out.
+    /// Naps as long as it `pays`, since others are brisk, or since this worker `watches` others whose
+    /// jobs are quick; `head` tells how many jobs have left the queue. The more naps were in vain the more
+    /// are left out.
     #[cold]
-    pub(crate) fn stay_away(&mut self, pays: impl Fn() -> bool, head: impl Fn() -> u64) {
+    pub(crate) fn stay_away(
+        &mut self,
+        watches: bool,
+        pays: impl Fn() -> bool,
+        head: impl Fn() -> u64,
+    ) {
+        let each = if watches { self.quick } else { BRISK };
         while pays() {
             if !self.away.is_due() {
                 return;
             }
             let before = head();
             sync::nap();
-            self.away
-                .judge(head() - before >= sync::NAP.as_nanos() as u64 / BRISK);
+            let jobs = head() - before;
+            self.away.judge(jobs >= sync::NAP.as_nanos() as u64 / each);
         }
     }
 

@@ -30,6 +30,7 @@
 mod awaiting;
 mod batch;
 mod crew;
+mod crowd;
 mod ending;
 mod entry;
 mod errand;
@@ -74,9 +75,10 @@ use crate::nest::Nest;
 use crate::pace::{Nap, Pace};
 use crate::probe::probe;
 use crate::recorder::Recorders;
-use crate::sync::{self, Arc, AtomicBool, AtomicU64, AtomicUsize, Home, Ordering, barrier};
+use crate::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, Home, Ordering, barrier};
 use crate::tally::WorkerStats;
 use crossbeam_utils::CachePadded;
+use crowd::Crowd;
 use errand::Errands;
 use ledger::{Ledger, Ledgers};
 use std::time::Instant;
@@ -165,10 +167,7 @@ pub(crate) struct Engine<J> {
     pace: Pace,
     /// Workers leave as soon as their present job has ended.
     halted: AtomicBool,
-    /// How many work off a long queue of jobs that take next to no time.
-    brisk: CachePadded<AtomicUsize>,
-    /// The parallelism that the system offers.
-    cores: usize,
+    crowd: Crowd,
     /// Nobody will join the crew: its last worker takes care of what is left.
     abandoned: AtomicBool,
     /// Workers that have not left.
@@ -228,8 +227,7 @@ impl<J> Engine<J> {
             limit: CachePadded::new(AtomicU64::new(capacity as u64)),
             pace: Pace::new(),
             halted: AtomicBool::new(false),
-            brisk: CachePadded::new(AtomicUsize::new(0)),
-            cores: sync::available_parallelism(),
+            crowd: Crowd::new(workers),
             abandoned: AtomicBool::new(false),
             present: AtomicUsize::new(workers),
             alive: AtomicUsize::new(workers),

@@ -12,7 +12,7 @@ use crate::nest::Stolen;
 use crate::pace::{Nap, Patience, Tempo};
 use crate::probe::probe;
 use crate::recorder::Recorder;
-use crate::sync::{self, Ordering, barrier};
+use crate::sync::{self, barrier};
 use std::cell::Cell;
 use std::ops::ControlFlow;
 
@@ -92,9 +92,9 @@ pub(crate) struct Worker<'a, J> {
     patience: Patience,
     tempo: Tempo,
     recorder: Recorder<'a>,
-    /// Whether this worker counts in the engine's `brisk`.
+    /// Whether this worker counts in the crowd's `brisk`.
     brisk: bool,
-    /// Whether it has left the jobs to other brisk workers.
+    /// Whether it has left the jobs to others.
     aside: bool,
     suspect: Suspect,
 }
@@ -186,7 +186,7 @@ impl<'a, J: Send> Worker<'a, J> {
             scans: 0,
             backlog: 0,
             patience: Patience::default(),
-            tempo: Tempo::default(),
+            tempo: Tempo::new(engine.crowd.cores),
             recorder: engine.recorders.of(id),
             brisk: false,
             aside: false,
@@ -280,52 +280,78 @@ impl<'a, J: Send> Worker<'a, J> {
                 return ControlFlow::Break(Exit::Drained);
             }
             self.engine.idle.begin_search(&mut self.place);
-            // One of those who stand aside watches the brisk; the others sleep behind it.
+            // One of those who stand aside watches the others; the rest sleep behind it.
             let aside = std::mem::take(&mut self.aside);
-            let sleep = if aside {
-                self.engine.idle.searchers() > 1
-            } else if begins && self.tempo.should_gather() {
-                Nap::short(self.engine.capacity()).take();
-                false
+            let watches = aside && self.engine.crowd.watch();
+            let sleeps = if aside {
+                !watches
             } else {
-                !self
-                    .patience
-                    .pause(self.engine.cores > 1 && self.backlog <= 1)
+                self.waits_long_enough(begins)
             };
-            if sleep {
-                let Self {
-                    engine,
-                    id,
-                    patience,
-                    tempo,
-                    place,
-                    recorder,
-                    ..
-                } = self;
-                tempo.sleeps();
-                self.ledger.park();
-                recorder.parks();
-                let has_work = || engine.has_work_for(*id);
-                let woken = patience.sleep(|| engine.idle.sleep(place, has_work));
-                recorder.wakes(woken);
-                if woken {
-                    self.ledger.wake();
-                }
+            if sleeps {
+                self.sleep(aside);
             }
-            let Engine {
-                brisk,
-                errands,
-                injector,
-                ..
-            } = self.engine;
-            // Nobody else can run this worker's errand. Relaxed: a hint.
-            let stays = || brisk.load(Ordering::Relaxed) > 0 && !errands.wait_for(self.id);
-            self.tempo.stay_away(stays, || injector.head());
+            self.stay_away(watches);
             if self.find(pocket) {
                 // Hint: only tunes how long to be patient.
                 self.patience.found();
                 return ControlFlow::Continue(());
             }
+        }
+    }
+
+    /// Waits for a moment. Returns whether it is time to sleep.
+    fn waits_long_enough(&mut self, begins: bool) -> bool {
+        let Engine { crowd, idle, .. } = self.engine;
+        if begins && self.tempo.should_gather() {
+            Nap::short(self.engine.capacity()).take();
+            return false;
+        }
+        if self.patience.pause(crowd.cores > 1 && self.backlog <= 1) {
+            return false;
+        }
+        // Else the next jobs would wait until the watcher's nap is over: it counts as searching.
+        let is_needed = crowd.is_watched() && idle.searchers() <= 2;
+        if is_needed {
+            sync::yield_now();
+        }
+        !is_needed
+    }
+
+    /// Sleeps until somebody calls.
+    fn sleep(&mut self, aside: bool) {
+        let Self {
+            engine, id, place, ..
+        } = self;
+        self.tempo.sleeps();
+        self.ledger.park();
+        self.recorder.parks();
+        if !aside {
+            engine.crowd.leave();
+        }
+        let has_work = || engine.has_work_for(*id);
+        let woken = self.patience.sleep(|| engine.idle.sleep(place, has_work));
+        engine.crowd.come_back();
+        self.recorder.wakes(woken);
+        if woken {
+            self.ledger.wake();
+        }
+    }
+
+    /// Naps as long as others get on so fast that this worker would be in their way.
+    fn stay_away(&mut self, watches: bool) {
+        let Engine {
+            crowd,
+            errands,
+            injector,
+            ..
+        } = self.engine;
+        // Nobody else can run this worker's errand.
+        let stays = || (watches || crowd.brisk() > 0) && !errands.wait_for(self.id);
+        self.tempo.stay_away(watches, stays, || injector.head());
+        if watches {
+            crowd.end_watch();
+            crowd.come_back();
         }
     }
 
@@ -377,20 +403,18 @@ impl<'a, J: Send> Worker<'a, J> {
         })
     }
 
-    /// Whether as many others are brisk as there are cores. Then this worker only takes
-    /// their cache lines and their cores.
+    /// Whether this worker leaves the jobs to others, since with as many as there are cores they get on
+    /// fast.
     fn stands_aside(&mut self) -> bool {
-        let Engine { brisk, cores, .. } = self.engine;
-        // Relaxed, all: a hint.
-        let too_many = |brisk: usize| (brisk > *cores).then(|| brisk - 1);
-        if self.brisk
-            && too_many(brisk.load(Ordering::Relaxed)).is_some()
-            && brisk
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, too_many)
-                .is_ok()
-        {
-            self.brisk = false;
-            self.local.share();
+        let crowd = &self.engine.crowd;
+        let too_many = if self.brisk {
+            crowd.brisk() > crowd.cores
+        } else {
+            self.tempo.is_quick()
+        };
+        if too_many && crowd.step_aside() {
+            self.set_brisk(false);
+            self.tempo.forget();
             self.aside = true;
         }
         self.aside
@@ -401,11 +425,8 @@ impl<'a, J: Send> Worker<'a, J> {
     fn set_brisk(&mut self, brisk: bool) {
         if brisk != self.brisk {
             self.brisk = brisk;
-            // Relaxed, both: a hint.
-            if brisk {
-                self.engine.brisk.fetch_add(1, Ordering::Relaxed);
-            } else {
-                self.engine.brisk.fetch_sub(1, Ordering::Relaxed);
+            self.engine.crowd.set_brisk(brisk);
+            if !brisk {
                 self.local.share();
             }
         }
@@ -453,7 +474,14 @@ impl<'a, J: Send> Worker<'a, J> {
         self.backlog = len;
         // Rounded down: while fewer than two jobs wait for each worker they start in
         // the order of their submission.
-        let share = (len / engine.workers()).clamp(1, MAX_BATCH);
+        let each = len / engine.workers();
+        let share = if each > 1 && engine.crowd.is_watched() {
+            // The others stand aside.
+            len / engine.crowd.cores
+        } else {
+            each
+        };
+        let share = share.clamp(1, MAX_BATCH);
         // Room first: what is claimed must have a place.
         let share = 1 + self.local.room(share - 1);
         let deferred = ledger.deferred();
@@ -503,6 +531,7 @@ impl<'a, J: Send> Worker<'a, J> {
             self.backlog = if more { len } else { popped.taken };
         }
         let brisk = self.tempo.claimed(len, popped.taken);
+        self.tempo.see(engine.injector.head(), engine.capacity());
         self.set_brisk(brisk);
         probe!("engine claim: claimed, batch not published");
         if kept > 0 {

@@ -80,7 +80,7 @@ fn searches_with_a_nap(tempo: &mut Tempo, searches: usize, jobs: usize) -> usize
 
 #[test]
 fn a_worker_naps_while_jobs_gather_meanwhile() {
-    let mut tempo = Tempo::default();
+    let mut tempo = Tempo::new(2);
     assert_eq!(
         searches_with_a_nap(&mut tempo, 1_000, LITTLE as usize),
         1_000
@@ -89,7 +89,7 @@ fn a_worker_naps_while_jobs_gather_meanwhile() {
 
 #[test]
 fn a_worker_whose_jobs_come_one_at_a_time_hardly_ever_naps() {
-    let mut tempo = Tempo::default();
+    let mut tempo = Tempo::new(2);
     // The searches without one between two naps: 0, 1, 3, 7, ..., 4,095.
     assert_eq!(searches_with_a_nap(&mut tempo, 8_191, 1), 13);
     assert_eq!(searches_with_a_nap(&mut tempo, 10 * 8_192, 1), 10);
@@ -97,7 +97,7 @@ fn a_worker_whose_jobs_come_one_at_a_time_hardly_ever_naps() {
 
 #[test]
 fn a_burst_after_a_sleep_does_not_pay_for_the_nap_before_it() {
-    let mut tempo = Tempo::default();
+    let mut tempo = Tempo::new(2);
     let naps = (0..1_023).filter(|_| {
         let nap = tempo.should_gather();
         tempo.sleeps();
@@ -109,13 +109,79 @@ fn a_burst_after_a_sleep_does_not_pay_for_the_nap_before_it() {
 
 #[test]
 fn jobs_of_all_claims_since_the_nap_count() {
-    let mut tempo = Tempo::default();
+    let mut tempo = Tempo::new(2);
     for _ in 0..1_000 {
         assert!(tempo.should_gather());
         for _ in 0..LITTLE {
             let _ = tempo.claimed(1, 1);
         }
     }
+}
+
+/// `jobs` more jobs leave the queue in so many nanoseconds. Whether the crew counts as quick then.
+fn is_quick_after(tempo: &mut Tempo, jobs: u64, time: u64, capacity: usize) -> bool {
+    tempo.since += time;
+    tempo.see(tempo.seen + jobs, capacity);
+    tempo.is_quick()
+}
+
+#[test]
+fn a_crew_is_quick_while_a_job_takes_little_of_all_cores() {
+    for cores in [1, 2, 4] {
+        let mut tempo = Tempo::new(cores);
+        let most = QUICK / cores as u64 * 256;
+        assert!(!tempo.is_quick(), "nothing was seen");
+        assert!(is_quick_after(&mut tempo, 256, most - 1, 64));
+        assert!(!is_quick_after(&mut tempo, 256, most, 64));
+        assert!(is_quick_after(&mut tempo, 256, most - 1, 64));
+        tempo.forget();
+        assert!(!tempo.is_quick());
+    }
+    // More cores than nanoseconds.
+    assert!(is_quick_after(&mut Tempo::new(10_000), 256, 255, 64));
+}
+
+/// What is claimed may lie in the deques for a while.
+#[test]
+fn fewer_jobs_than_four_queues_say_nothing() {
+    let mut tempo = Tempo::new(2);
+    assert!(!is_quick_after(&mut tempo, 255, 1, 64));
+    assert!(is_quick_after(&mut tempo, 256, 1, 64));
+    assert!(is_quick_after(&mut tempo, 255, u64::from(u32::MAX), 64));
+    assert!(
+        !is_quick_after(&mut tempo, 256, 1, 64),
+        "all that time counts"
+    );
+}
+
+#[test]
+fn who_has_a_long_queue_is_brisk_or_not_but_never_quick() {
+    let mut tempo = Tempo::new(2);
+    assert!(!is_quick_after(&mut tempo, 1 << 20, 1, LONG_QUEUE));
+    assert!(is_quick_after(&mut tempo, 1 << 20, 1, LONG_QUEUE - 1));
+}
+
+/// Whether a worker that watches others, or finds that others are brisk, goes on napping if so many jobs
+/// leave the queue in each nap.
+fn goes_on_napping(watches: bool, jobs: u64) -> bool {
+    let mut tempo = Tempo::new(2);
+    let (asked, head) = (Cell::new(0), Cell::new(0));
+    tempo.stay_away(
+        watches,
+        || asked.replace(asked.get() + 1) < 3,
+        || head.replace(head.get() + jobs),
+    );
+    assert_eq!(asked.get(), if tempo.has_napped_in_vain() { 2 } else { 4 });
+    !tempo.has_napped_in_vain()
+}
+
+#[test]
+fn who_stays_away_naps_while_the_others_get_on() {
+    let nap = sync::NAP.as_nanos() as u64;
+    assert!(goes_on_napping(true, nap / (QUICK / 2)));
+    assert!(!goes_on_napping(true, nap / (QUICK / 2) - 1));
+    assert!(goes_on_napping(false, nap / BRISK));
+    assert!(!goes_on_napping(false, nap / BRISK - 1));
 }
 
 /// Those who are woken and come too late are woken more seldom, until one comes in time.

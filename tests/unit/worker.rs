@@ -4,7 +4,7 @@ use super::{Desk, Exit, LOOKS, Worker};
 use crate::deque::Local;
 use crate::engine::entry::{Entry, Origin, Stamped};
 use crate::engine::{Ended, Engine, Lane, Picked, Run};
-use crate::sync::Ordering;
+use crate::idle::Place;
 
 /// A job that comes when the worker has found none, by `send`.
 struct Late<'a, F> {
@@ -30,30 +30,140 @@ impl<F: FnOnce(&Engine<u8>)> Run<u8> for Late<'_, F> {
     }
 }
 
-/// Whether worker 0, with a brisk other, took a nap before it came to run what was sent.
-fn naps_before(send: impl FnOnce(&Engine<u8>)) -> bool {
-    let (engine, locals) = Engine::new(2, 8, 0, 1);
-    engine.brisk.store(1, Ordering::Relaxed);
-    engine.close();
+/// Whether a worker took a nap before it came to run what was sent.
+fn naps_before<'a>(worker: &mut Worker<'a, u8>, send: impl FnOnce(&Engine<u8>)) -> bool {
+    worker.engine.close();
     let mut late = Late {
-        engine: &engine,
+        engine: worker.engine,
         send: Some(send),
         ran: Vec::new(),
     };
-    let local = locals.into_iter().next().unwrap();
-    let mut worker = Worker::new(&engine, 0, local);
     assert_eq!(worker.work(&mut late), Exit::Drained);
     assert_eq!(late.ran, [7]);
     worker.tempo.has_napped_in_vain()
 }
 
+fn push_one(engine: &Engine<u8>) {
+    engine.push_inside(0, 7).unwrap();
+}
+
+fn send_one(engine: &Engine<u8>) {
+    engine.send_each(0, [(0, 7)]);
+}
+
 /// The others may be brisk for hours.
 #[test]
 fn a_worker_does_not_nap_while_an_errand_waits_for_it() {
-    assert!(naps_before(|engine| {
-        engine.push_inside(0, 7).unwrap();
-    }));
-    assert!(!naps_before(|engine| engine.send_each(0, [(0, 7)])));
+    for (send, naps) in [(push_one as fn(&_), true), (send_one, false)] {
+        let (engine, locals) = Engine::new(2, 8, 0, 1);
+        engine.crowd.set_brisk(true);
+        let mut worker = Worker::new(&engine, 0, locals.into_iter().next().unwrap());
+        assert_eq!(naps_before(&mut worker, send), naps);
+    }
+}
+
+/// An engine for so many workers, on one core.
+fn crowded(workers: usize) -> (Engine<u8>, Vec<Local<Entry<u8>>>) {
+    let (mut engine, locals) = Engine::new(workers, 64, 0, 1);
+    engine.crowd.cores = 1;
+    (engine, locals)
+}
+
+/// The crew's jobs have been quick, as far as this worker has seen.
+fn see_quick_jobs(worker: &mut Worker<'_, u8>) {
+    worker.tempo.see(1 << 20, 64);
+    assert!(worker.tempo.is_quick());
+}
+
+#[test]
+fn more_workers_than_cores_leave_quick_jobs_to_the_others() {
+    let (engine, locals) = crowded(3);
+    assert!(engine.try_submit(7).is_ok());
+    let mut workers: Vec<_> = (0..)
+        .zip(locals)
+        .map(|(id, local)| Worker::new(&engine, id, local))
+        .collect();
+    workers.iter_mut().for_each(see_quick_jobs);
+    let found = workers.iter_mut().map(|worker| worker.find(&mut None));
+    assert_eq!(found.collect::<Vec<_>>(), [false, false, true]);
+    assert!(workers[0].aside && workers[1].aside && !workers[2].aside);
+}
+
+/// The others may have jobs that keep them.
+#[test]
+fn who_stands_aside_comes_back_if_the_others_do_not_go_on() {
+    for (send, naps) in [(push_one as fn(&_), true), (send_one, false)] {
+        let (engine, locals) = crowded(2);
+        let mut worker = Worker::new(&engine, 0, locals.into_iter().next().unwrap());
+        see_quick_jobs(&mut worker);
+        assert_eq!(naps_before(&mut worker, send), naps, "it watches");
+        assert!(!engine.crowd.is_watched());
+        assert!(engine.crowd.step_aside(), "both are present");
+    }
+}
+
+#[test]
+fn who_has_slept_is_present_again() {
+    let (engine, locals) = crowded(2);
+    // So that it does not sleep for long.
+    assert!(engine.try_submit(7).is_ok());
+    let mut worker = Worker::new(&engine, 0, locals.into_iter().next().unwrap());
+    for aside in [false, true] {
+        assert!(!aside || engine.crowd.step_aside());
+        engine.idle.begin_search(&mut worker.place);
+        worker.sleep(aside);
+        let steps = [(); 2].map(|()| engine.crowd.step_aside());
+        assert_eq!(steps, [true, false], "two are present, one is too many");
+        engine.crowd.come_back();
+    }
+}
+
+/// It counts as searching, so nobody else would be woken until its nap is over.
+#[test]
+fn nobody_sleeps_if_only_the_watcher_searched_then() {
+    let (engine, locals) = crowded(3);
+    let mut worker = Worker::new(&engine, 0, locals.into_iter().next().unwrap());
+    let mut sleeps = || (0..10_000).any(|_| worker.waits_long_enough(false));
+    let mut places = [0, 1, 2].map(Place::new);
+    let [own, watcher, third] = &mut places;
+    engine.idle.begin_search(own);
+    assert!(sleeps(), "nobody watches");
+    assert!(engine.crowd.watch());
+    engine.idle.begin_search(watcher);
+    assert!(!sleeps());
+    engine.idle.begin_search(third);
+    assert!(sleeps(), "another searches");
+}
+
+/// How many of so many jobs a worker claims at once.
+fn share(engine: &Engine<u8>, local: Local<Entry<u8>>, jobs: u8) -> usize {
+    for job in 0..jobs {
+        assert!(engine.try_submit(job).is_ok());
+    }
+    let mut worker = Worker::new(engine, 0, local);
+    assert!(worker.claim(&mut None));
+    1 + worker.local.len()
+}
+
+#[test]
+fn a_share_is_what_is_left_to_those_who_do_not_stand_aside() {
+    for (watched, jobs, most) in [(false, 20, 5), (true, 20, 20), (true, 8, 8)] {
+        let (engine, locals) = crowded(4);
+        assert!(!watched || engine.crowd.watch());
+        let local = locals.into_iter().next().unwrap();
+        assert_eq!(share(&engine, local, jobs), most);
+    }
+}
+
+/// As `Handle`'s documentation says.
+#[test]
+fn fewer_than_two_jobs_for_each_worker_are_claimed_one_by_one() {
+    for watched in [false, true] {
+        let (engine, locals) = crowded(4);
+        assert!(!watched || engine.crowd.watch());
+        let local = locals.into_iter().next().unwrap();
+        assert_eq!(share(&engine, local, 7), 1);
+    }
 }
 
 /// Else it would not spin for the next job of a submitter that sends one at a time.
