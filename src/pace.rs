@@ -238,8 +238,8 @@ impl Naps {
 /// included.
 const BRISK: u64 = 60;
 
-/// A crew's jobs are quick while each takes fewer nanoseconds of all cores than this, the crew's own work for it
-/// included: few of them can have blocked. Chosen by W1b-64 in `benches`.
+/// A crew's jobs are quick while each takes fewer nanoseconds of all cores than this, the crew's own work
+/// for it included. Chosen by W1b-64 in `benches`.
 const QUICK: u64 = 800;
 
 /// Naps that are left out in a row at most, when they are in vain.
@@ -273,9 +273,9 @@ pub(crate) struct Tempo {
     /// How many jobs had left the queue when that was looked at last, and when that was.
     seen: u64,
     seen_at: u64,
-    /// Whether the crew's jobs were quick by then.
-    is_quick: bool,
-    /// Nanoseconds between two jobs of a crew whose jobs are quick, at most.
+    /// How many nanoseconds the crew took from job to job by then, if its jobs were quick, else 0.
+    each: u64,
+    /// The same, at most, of a crew whose jobs are quick.
     quick: u64,
 }
 
@@ -301,7 +301,7 @@ impl Tempo {
             gathered: 0,
             seen: 0,
             seen_at: 0,
-            is_quick: false,
+            each: 0,
             quick: (QUICK / cores as u64).max(1),
         }
     }
@@ -337,18 +337,21 @@ impl Tempo {
             return;
         }
         let time = self.since - std::mem::replace(&mut self.seen_at, self.since);
-        self.is_quick = time < self.quick.saturating_mul(jobs);
         self.seen = head;
+        let each = (time / jobs).max(1);
+        self.each = if each < self.quick { each } else { 0 };
     }
 
     /// Whether the crew's jobs are quick, as far as this worker has seen.
     pub(crate) fn is_quick(&self) -> bool {
-        self.is_quick
+        self.each > 0
     }
 
-    /// Somebody else sees.
-    pub(crate) fn forget(&mut self) {
-        self.is_quick = false;
+    /// This worker comes back to the crew, of which so many jobs have left the queue.
+    pub(crate) fn see_anew(&mut self, head: u64) {
+        self.each = 0;
+        self.seen = head;
+        self.seen_at = sync::clock();
     }
 
     /// Whether a search that begins shall begin with a nap: it pays if jobs come one by one,
@@ -365,9 +368,9 @@ impl Tempo {
         self.gather.end_in_vain();
     }
 
-    /// Naps as long as it `pays`, since others are brisk, or since this worker `watches` others whose
-    /// jobs are quick; `head` tells how many jobs have left the queue. The more naps were in vain the more
-    /// are left out.
+    /// Naps as long as it `pays`, since others are brisk, or since this worker `watches` whether they get
+    /// on faster without it; `head` tells how many jobs have left the queue. The more naps were in vain the
+    /// more are left out.
     #[cold]
     pub(crate) fn stay_away(
         &mut self,
@@ -375,15 +378,19 @@ impl Tempo {
         pays: impl Fn() -> bool,
         head: impl Fn() -> u64,
     ) {
-        let each = if watches { self.quick } else { BRISK };
+        let each = if watches && self.is_quick() {
+            self.each
+        } else {
+            BRISK
+        };
         while pays() {
             if !self.away.is_due() {
                 return;
             }
-            let before = head();
+            let (before, start) = (head(), sync::clock());
             sync::nap();
-            let jobs = head() - before;
-            self.away.judge(jobs >= sync::NAP.as_nanos() as u64 / each);
+            let (jobs, time) = (head() - before, sync::clock() - start);
+            self.away.judge(jobs > time / each);
         }
     }
 

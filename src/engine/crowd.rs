@@ -1,11 +1,12 @@
 //! Whether fewer workers would get on faster: hints, all of them.
 //!
-//! Jobs that take next to no time are done by as many workers as there are cores; one more only
-//! takes cache lines from the others, and its turn of a core. So it *stands aside*: one of those who do
+//! Jobs that take next to no time are done by as many workers as there are cores: one more only takes
+//! cache lines from the others, and its turns of a core. So it *stands aside*. One of those who do
 //! *watches*, which is a search with long naps, and the rest sleep behind it. (While somebody searches
-//! nobody is woken; see [`Idle`](crate::idle::Idle).) When a nap shows that the others have not gone on so
-//! fast, perhaps since their jobs block, the watcher comes back, and wakes the rest as any searcher does
-//! that has found work.
+//! nobody is woken; see [`Idle`](crate::idle::Idle).) If a nap shows that the others have not been faster
+//! than all together were before, perhaps since jobs block now and then, the watcher comes back, and
+//! wakes the rest as any searcher does that has found work; the next trial is twice as far away
+//! ([`Tempo`](crate::pace::Tempo)).
 
 #![forbid(unsafe_code)]
 

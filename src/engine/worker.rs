@@ -292,6 +292,9 @@ impl<'a, J: Send> Worker<'a, J> {
                 self.sleep(aside);
             }
             self.stay_away(watches);
+            if aside {
+                self.tempo.see_anew(self.engine.injector.head());
+            }
             if self.find(pocket) {
                 // Hint: only tunes how long to be patient.
                 self.patience.found();
@@ -414,7 +417,6 @@ impl<'a, J: Send> Worker<'a, J> {
         };
         if too_many && crowd.step_aside() {
             self.set_brisk(false);
-            self.tempo.forget();
             self.aside = true;
         }
         self.aside

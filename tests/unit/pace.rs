@@ -133,12 +133,10 @@ fn a_crew_is_quick_while_a_job_takes_little_of_all_cores() {
         assert!(!tempo.is_quick(), "nothing was seen");
         assert!(is_quick_after(&mut tempo, 256, most - 1, 64));
         assert!(!is_quick_after(&mut tempo, 256, most, 64));
-        assert!(is_quick_after(&mut tempo, 256, most - 1, 64));
-        tempo.forget();
-        assert!(!tempo.is_quick());
+        assert!(is_quick_after(&mut tempo, 256, 0, 64));
     }
     // More cores than nanoseconds.
-    assert!(is_quick_after(&mut Tempo::new(10_000), 256, 255, 64));
+    assert!(!is_quick_after(&mut Tempo::new(10_000), 256, 256, 64));
 }
 
 /// What is claimed may lie in the deques for a while.
@@ -162,26 +160,54 @@ fn who_has_a_long_queue_is_brisk_or_not_but_never_quick() {
 }
 
 /// Whether a worker that watches others, or finds that others are brisk, goes on napping if so many jobs
-/// leave the queue in each nap.
-fn goes_on_napping(watches: bool, jobs: u64) -> bool {
+/// leave the queue in each nap. Before, the others took `each` nanoseconds from job to job.
+fn goes_on_napping(watches: bool, each: u64, jobs: u64) -> bool {
     let mut tempo = Tempo::new(2);
+    tempo.each = each;
     let (asked, head) = (Cell::new(0), Cell::new(0));
     tempo.stay_away(
         watches,
         || asked.replace(asked.get() + 1) < 3,
         || head.replace(head.get() + jobs),
     );
-    assert_eq!(asked.get(), if tempo.has_napped_in_vain() { 2 } else { 4 });
-    !tempo.has_napped_in_vain()
+    let in_vain = tempo.has_napped_in_vain();
+    assert_eq!(asked.get(), if in_vain { 2 } else { 4 });
+    !in_vain
 }
+
+/// No nap is longer than so many nanoseconds.
+const LONG: u64 = 1 << 40;
 
 #[test]
 fn who_stays_away_naps_while_the_others_get_on() {
     let nap = sync::NAP.as_nanos() as u64;
-    assert!(goes_on_napping(true, nap / (QUICK / 2)));
-    assert!(!goes_on_napping(true, nap / (QUICK / 2) - 1));
-    assert!(goes_on_napping(false, nap / BRISK));
-    assert!(!goes_on_napping(false, nap / BRISK - 1));
+    assert!(goes_on_napping(false, 0, LONG / BRISK));
+    assert!(!goes_on_napping(false, 0, nap / BRISK));
+    // Who stands aside since too many are brisk.
+    assert!(goes_on_napping(true, 0, LONG / BRISK));
+    assert!(!goes_on_napping(true, 0, nap / BRISK));
+}
+
+#[test]
+fn who_watches_naps_while_the_others_are_faster_than_all_were_together() {
+    let nap = sync::NAP.as_nanos() as u64;
+    for each in [1, 20, 300] {
+        assert!(goes_on_napping(true, each, LONG / each));
+        assert!(!goes_on_napping(true, each, nap / each));
+    }
+    // Who does not watch stays for those that are brisk alone.
+    assert!(!goes_on_napping(false, 300, nap / BRISK));
+}
+
+#[test]
+fn who_comes_back_sees_anew() {
+    let mut tempo = Tempo::new(2);
+    assert!(is_quick_after(&mut tempo, 256, 1, 64));
+    tempo.see_anew(1 << 20);
+    assert!(!tempo.is_quick());
+    tempo.since = tempo.seen_at;
+    assert!(!is_quick_after(&mut tempo, 255, 1, 64));
+    assert!(is_quick_after(&mut tempo, 256, 1, 64));
 }
 
 /// Those who are woken and come too late are woken more seldom, until one comes in time.
