@@ -17,7 +17,7 @@
 //!
 //! And a worker that finds nothing while another works off a long queue of jobs that take
 //! next to no time ([`Tempo`]) would only be in its way. So would more such workers than
-//! there are cores.
+//! there are cores, be the queue long or short.
 
 #![forbid(unsafe_code)]
 
@@ -336,7 +336,8 @@ impl Tempo {
         if capacity >= LONG_QUEUE || jobs < 4 * capacity as u64 || cfg!(workcrew_loom) {
             return;
         }
-        let time = self.since - std::mem::replace(&mut self.seen_at, self.since);
+        let time = self.since.saturating_sub(self.seen_at);
+        self.seen_at = self.since;
         self.seen = head;
         let each = (time / jobs).max(1);
         self.each = if each < self.quick { each } else { 0 };
@@ -611,8 +612,8 @@ impl Pace {
         waited
     }
 
-    /// Asked before each wait: `events` happened so far, at most `most` can have
-    /// happened when it ends, and some `ahead` are sure to come.
+    /// Asked before each wait that may begin with a long nap: `events` happened so far, at most `most` can
+    /// have happened when it ends, and some `ahead` are to come, so far as is known.
     #[cold]
     pub(crate) fn should_nap(&self, events: u64, most: usize, ahead: usize) -> bool {
         if cfg!(workcrew_loom) {

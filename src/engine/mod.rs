@@ -460,8 +460,7 @@ impl<J> Engine<J> {
     fn nap_when_full(&self, deadline: Option<Instant>) -> Nap {
         let capacity = self.capacity();
         let submitted = self.injector.tail();
-        let long = self.pace.should_nap(submitted, capacity, capacity);
-        if long && deadline.is_none() {
+        if deadline.is_none() && self.pace.should_nap(submitted, capacity, capacity) {
             Nap::Long
         } else {
             Nap::short(capacity)

@@ -258,12 +258,12 @@ impl<'a, J: Send> Worker<'a, J> {
     #[cold]
     fn search(&mut self, runner: &mut impl Run<J>, pocket: &mut Pocket<J>) -> ControlFlow<Exit> {
         loop {
+            self.set_brisk(false);
             if self.engine.is_halted() {
                 // Not searching any more, and nobody need be woken: all are.
                 self.engine.idle.found(&mut self.place, false);
                 return ControlFlow::Break(Exit::Halted);
             }
-            self.set_brisk(false);
             let begins = !self.place.is_searching();
             if begins {
                 runner.rest();

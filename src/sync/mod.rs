@@ -119,7 +119,7 @@ pub(crate) const WATCH: Duration = if cfg!(workcrew_shuttle) {
     Duration::from_secs(4)
 };
 
-/// How long a thread outside the crew naps when it is much faster than the crew:
+/// How long a thread naps when it is much faster than those for whom it waits, or in their way:
 /// long enough that a job of a microsecond pays for the nap's system call only
 /// once in a hundred times, short enough that a queue of 1,024 such jobs does not
 /// run dry meanwhile. Chosen by W1b at 1 µs in `benches`.

@@ -37,6 +37,11 @@ impl<R> Hand<R> {
         self.claim.as_ref().map_or(0, Claim::len) + self.outcomes.len()
     }
 
+    /// The worker whose results came last.
+    pub(super) fn turn(&self) -> usize {
+        self.turn
+    }
+
     pub(super) fn claimed(&self) -> u64 {
         self.claimed
     }

@@ -67,9 +67,9 @@ impl<J: Send, R: Send> Handle<J, R> {
     ///
     /// While the queue is full. Before it sleeps until there is room, a submitter gives
     /// its core away for a moment, a hundredth of a microsecond for each place of the
-    /// queue and at most 5; and one that is much faster than the crew, with a queue that
-    /// the crew will not empty in 0.4 ms, looks again every 0.2 ms or so instead of being
-    /// woken for each free place. While there is room it is lock-free, but for the system
+    /// queue and at most 5; and one that is much faster than the crew, or whose queue is so
+    /// long that the crew will not half empty it in 0.2 ms, looks again every 0.2 ms or so
+    /// instead of being woken for each free place. While there is room it is lock-free, but for the system
     /// call that wakes a sleeping worker.
     #[inline]
     pub fn submit(&self, job: J) -> Result<u64, SubmitError<J>> {

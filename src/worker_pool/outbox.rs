@@ -247,19 +247,16 @@ impl<R: Send> Outbox<R> {
         &self.ready
     }
 
-    /// Whether a taker may spin: there is a core to spare, and one job at a time.
-    pub(super) fn is_hot(&self) -> bool {
-        self.two_cores && self.backlog() <= 1
+    /// How many jobs waited when the worker with this number last looked, before its last result. (What
+    /// the others saw may be old: a worker that is kept by a job says nothing.)
+    pub(super) fn backlog(&self, worker: usize) -> usize {
+        // Relaxed: a hint.
+        self.streams[worker].backlog.load(Ordering::Relaxed)
     }
 
-    /// How many jobs the workers have ahead of them: an estimate.
-    pub(super) fn backlog(&self) -> usize {
-        // Relaxed: a hint.
-        self.streams
-            .iter()
-            .map(|stream| stream.backlog.load(Ordering::Relaxed))
-            .max()
-            .unwrap_or(0)
+    /// Whether a taker may spin where so many jobs wait: there is a core to spare, and one job at a time.
+    pub(super) fn is_hot(&self, backlog: usize) -> bool {
+        self.two_cores && backlog <= 1
     }
 
     /// No result will come any more; all have been delivered.

@@ -124,6 +124,23 @@ fn look<R: Send>(
     }
 }
 
+/// The nap before a wait for results, with so many jobs ahead of the worker whose results came last.
+pub(super) fn nap(
+    pace: &Pace,
+    claimed: u64,
+    capacity: usize,
+    ahead: usize,
+    deadline: Option<Instant>,
+) -> Nap {
+    if ahead < NAP_BACKLOG {
+        Nap::None
+    } else if deadline.is_none() && pace.should_nap(claimed, capacity, ahead) {
+        Nap::Long
+    } else {
+        Nap::short(capacity)
+    }
+}
+
 impl<R: Send> Results<R> {
     pub(crate) fn new(outbox: Arc<Outbox<R>>, recalls: Arc<CachePadded<Recalls>>) -> Self {
         Self {
@@ -168,10 +185,10 @@ impl<R: Send> Results<R> {
     ///
     /// # Blocking
     ///
-    /// Until a worker delivers or the pool ends. A taker that is faster than the crew,
-    /// while over thirty jobs wait, looks again after some microseconds (one that is
-    /// much faster every 0.2 ms or so) instead of being woken for each result; else it is
-    /// woken at once.
+    /// Until a worker delivers or the pool ends. A taker that is faster than the crew, while
+    /// over thirty jobs wait (as the worker whose results came last saw it), looks again after
+    /// some microseconds instead of being woken for each result, or every 0.2 ms or so if it is
+    /// much faster or the queue much longer; else it is woken at once.
     #[inline]
     pub fn recv(&mut self) -> Result<Outcome<R>, RecvError> {
         if let Some(outcome) = self.in_hand() {
@@ -265,20 +282,12 @@ impl<R: Send> Results<R> {
             patience,
             ..
         } = self;
-        let ahead = outbox.backlog();
-        let long = pace.should_nap(hand.claimed(), outbox.capacity(), ahead);
-        let nap = if ahead < NAP_BACKLOG {
-            Nap::None
-        } else if long && deadline.is_none() {
-            Nap::Long
-        } else {
-            Nap::short(outbox.capacity())
-        };
+        let ahead = outbox.backlog(hand.turn());
+        let nap = nap(pace, hand.claimed(), outbox.capacity(), ahead, deadline);
+        let hot = outbox.is_hot(ahead);
         let found = outbox
             .ready()
-            .wait_politely(nap, patience, outbox.is_hot(), deadline, || {
-                look(hand, outbox, recalls)
-            });
+            .wait_politely(nap, patience, hot, deadline, || look(hand, outbox, recalls));
         match found {
             Some(taken) => taken.map_err(RecvTimeoutError::from),
             None => Err(RecvTimeoutError::Timeout),

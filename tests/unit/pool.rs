@@ -1,11 +1,16 @@
 //! Whole pools, small enough for Miri, and what only the inside can test.
 
+use super::hand::Hand;
+use super::outbox::Outbox;
+use super::results::nap;
 use super::{Results, WorkerPool};
-use crate::engine::{hooks::Hooked, refusal};
+use crate::engine::{Origin, hooks::Hooked, refusal};
 use crate::error::{BuildError, JobError};
+use crate::pace::{Nap, Pace};
 use crate::unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Instant;
 
 #[test]
 fn a_small_pool_runs_everything_and_ends() {
@@ -146,4 +151,53 @@ fn if_the_system_refuses_a_thread_those_that_had_started_are_joined() {
             hooked.assert_balanced(allowed);
         }
     }
+}
+
+/// A worker that is kept by a job says nothing of its backlog, for hours. Else each of the others' results
+/// would be waited for by a nap.
+#[test]
+fn a_taker_goes_by_the_backlog_of_the_worker_whose_results_came_last() {
+    let (outbox, mut outlets) = Outbox::<usize>::new(2, 64);
+    let mut hand = Hand::default();
+    for turn in 0..4 {
+        let (worker, backlog) = (turn % 2, 100 * (turn % 2));
+        outlets[worker].deliver(&outbox, Origin::submitted(0), turn, backlog, || true);
+        assert_eq!(outbox.fill(&mut hand), 1);
+        assert_eq!(hand.next().map(|outcome| outcome.worker), Some(worker));
+        assert_eq!(outbox.fill(&mut hand), 0);
+        assert_eq!(outbox.backlog(hand.turn()), backlog);
+        assert_eq!(outbox.is_hot(backlog), backlog == 0 && outbox.is_hot(0));
+    }
+}
+
+/// Waits that cannot begin with a long nap say nothing about long naps.
+#[test]
+fn a_taker_of_single_results_naps_as_soon_as_many_wait() {
+    let pace = Pace::new();
+    let mut claimed = 0;
+    let mut naps = |waits: usize, ahead, deadline| {
+        let naps = (0..waits).filter(|_| {
+            claimed += 1;
+            nap(&pace, claimed, 1024, ahead, deadline) == Nap::Long
+        });
+        naps.count()
+    };
+    assert_eq!(naps(20_000, 0, None), 0);
+    assert_eq!(naps(20_000, 1024, Some(Instant::now())), 0);
+    assert!(naps(100, 1024, None) > 80);
+    assert_eq!(naps(20_000, 31, None), 0);
+    assert_eq!(naps(20_000, 32, Some(Instant::now())), 0);
+    assert!(naps(100, 32, None) > 80);
+}
+
+/// Long naps where short ones bring less of what is ahead than a long one would, about a fortieth.
+#[test]
+fn a_taker_naps_long_by_what_is_ahead() {
+    let naps = |each: u64| {
+        let pace = Pace::new();
+        let naps = (1..=100).filter(|n| nap(&pace, n * each, 100_000, 2_000, None) == Nap::Long);
+        naps.count()
+    };
+    assert!(naps(40) > 80);
+    assert_eq!(naps(50), 0);
 }

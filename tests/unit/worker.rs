@@ -330,6 +330,27 @@ fn jobs_behind_a_long_one_are_stolen_though_other_deques_never_run_out() {
 }
 
 #[test]
+fn who_leaves_is_not_brisk() {
+    for halted in [false, true] {
+        let (engine, locals) = Engine::new(2, 64, 0, 1);
+        engine.close();
+        if halted {
+            engine.halt();
+        }
+        let mut worker = Worker::new(&engine, 0, locals.into_iter().next().unwrap());
+        worker.set_brisk(true);
+        let mut late = Late {
+            engine: &engine,
+            send: Some(|_: &_| ()),
+            ran: Vec::new(),
+        };
+        let exit = if halted { Exit::Halted } else { Exit::Drained };
+        assert_eq!(worker.work(&mut late), exit);
+        assert_eq!(engine.crowd.brisk(), 0);
+    }
+}
+
+#[test]
 fn who_is_not_brisk_any_more_shares_its_jobs() {
     let (engine, locals) = Engine::new(2, 64, 0, 1);
     let mut worker = Worker::new(&engine, 0, locals.into_iter().next().unwrap());
