@@ -23,6 +23,7 @@
 
 use crate::sync::{self, AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::cell::Cell;
+use std::time::Instant;
 
 /// How often a thread that found nothing gives its core away and looks again
 /// before it goes to sleep. Chosen by W1b in `benches`: fewer makes threads park
@@ -110,6 +111,11 @@ impl Patience {
             sync::yield_now();
         }
         again
+    }
+
+    /// Pauses in the present wait.
+    pub(crate) fn pauses(&self) -> usize {
+        self.pauses
     }
 
     /// Sleeps, and learns from how long it took.
@@ -238,8 +244,8 @@ impl Naps {
 /// included.
 const BRISK: u64 = 60;
 
-/// A crew's jobs are quick while each takes fewer nanoseconds of all cores than this, the crew's own work
-/// for it included. Chosen by W1b-64 in `benches`.
+/// A crew's jobs are quick while the nanoseconds from job to job, times the cores, are fewer than this.
+/// Chosen by W1b-64 in `benches`.
 const QUICK: u64 = 800;
 
 /// Naps that are left out in a row at most, when they are in vain.
@@ -275,7 +281,7 @@ pub(crate) struct Tempo {
     seen_at: u64,
     /// How many nanoseconds the crew took from job to job by then, if its jobs were quick, else 0.
     each: u64,
-    /// The same, at most, of a crew whose jobs are quick.
+    /// A crew that takes less has quick jobs.
     quick: u64,
 }
 
@@ -284,10 +290,21 @@ sync::own! {
     static ALWAYS_BRISK: Cell<bool> = Cell::new(false);
 }
 
+#[cfg(all(test, not(workcrew_loom)))]
+sync::own! {
+    static ALWAYS_QUICK: Cell<bool> = Cell::new(false);
+}
+
 /// From now on this thread's workers are brisk, however slow they are: for threads of a pool or a model.
 #[cfg(all(test, not(miri)))]
 pub(crate) fn be_brisk() {
     ALWAYS_BRISK.with(|always| always.set(true));
+}
+
+/// From now on this thread's workers find their crews' jobs quick.
+#[cfg(all(test, not(workcrew_loom)))]
+pub(crate) fn be_quick() {
+    ALWAYS_QUICK.with(|always| always.set(true));
 }
 
 impl Tempo {
@@ -302,7 +319,7 @@ impl Tempo {
             seen: 0,
             seen_at: 0,
             each: 0,
-            quick: (QUICK / cores as u64).max(1),
+            quick: QUICK / cores as u64,
         }
     }
 
@@ -329,8 +346,8 @@ impl Tempo {
         self.slow < SLOW
     }
 
-    /// After a claim: so many jobs have left the queue by then. No more than `capacity` of them have
-    /// not been started.
+    /// After a claim: so many jobs have left the queue by then. No more than `capacity` of them lie in
+    /// deques, not started.
     pub(crate) fn see(&mut self, head: u64, capacity: usize) {
         let jobs = head.saturating_sub(self.seen);
         if capacity >= LONG_QUEUE || jobs < 4 * capacity as u64 || cfg!(workcrew_loom) {
@@ -340,6 +357,12 @@ impl Tempo {
         self.seen_at = self.since;
         self.seen = head;
         let each = (time / jobs).max(1);
+        #[cfg(all(test, not(workcrew_loom)))]
+        let each = if ALWAYS_QUICK.with(Cell::get) {
+            1
+        } else {
+            each
+        };
         self.each = if each < self.quick { each } else { 0 };
     }
 
@@ -369,29 +392,29 @@ impl Tempo {
         self.gather.end_in_vain();
     }
 
-    /// Naps as long as it `pays`, since others are brisk, or since this worker `watches` whether they get
-    /// on faster without it; `head` tells how many jobs have left the queue. The more naps were in vain the
-    /// more are left out.
+    /// Naps as long as it `pays`, since others are brisk, or since this worker `looks_out` whether the
+    /// others get on faster without it; `head` tells how many jobs have left the queue. The more naps were in
+    /// vain the more are left out.
     #[cold]
     pub(crate) fn stay_away(
         &mut self,
-        watches: bool,
+        looks_out: bool,
         pays: impl Fn() -> bool,
         head: impl Fn() -> u64,
     ) {
-        let each = if watches && self.is_quick() {
-            self.each
-        } else {
-            BRISK
-        };
         while pays() {
             if !self.away.is_due() {
                 return;
             }
             let (before, start) = (head(), sync::clock());
             sync::nap();
-            let (jobs, time) = (head() - before, sync::clock() - start);
-            self.away.judge(jobs > time / each);
+            let jobs = head() - before;
+            let paid = if looks_out && self.is_quick() {
+                jobs > (sync::clock() - start) / self.each
+            } else {
+                jobs >= sync::NAP.as_nanos() as u64 / BRISK
+            };
+            self.away.judge(paid);
         }
     }
 
@@ -612,10 +635,26 @@ impl Pace {
         waited
     }
 
-    /// Asked before each wait that may begin with a long nap: `events` happened so far, at most `most` can
-    /// have happened when it ends, and some `ahead` are to come, so far as is known.
+    /// The nap before a wait: `events` happened so far, at most `most` can have happened when it ends, and
+    /// some `ahead` are to come, so far as is known. Who waits until a `deadline` takes no long one.
     #[cold]
-    pub(crate) fn should_nap(&self, events: u64, most: usize, ahead: usize) -> bool {
+    pub(crate) fn nap(
+        &self,
+        events: u64,
+        most: usize,
+        ahead: usize,
+        deadline: Option<Instant>,
+    ) -> Nap {
+        // Asked only when it counts, for the answer will be judged.
+        if deadline.is_none() && self.should_nap(events, most, ahead) {
+            Nap::Long
+        } else {
+            Nap::short(most)
+        }
+    }
+
+    /// Whether the nap is a long one.
+    fn should_nap(&self, events: u64, most: usize, ahead: usize) -> bool {
         if cfg!(workcrew_loom) {
             return false;
         }

@@ -1,12 +1,14 @@
 //! Whether fewer workers would get on faster: hints, all of them.
 //!
 //! Jobs that take next to no time are done by as many workers as there are cores: one more only takes
-//! cache lines from the others, and its turns of a core. So it *stands aside*. One of those who do
-//! *watches*, which is a search with long naps, and the rest sleep behind it. (While somebody searches
-//! nobody is woken; see [`Idle`](crate::idle::Idle).) If a nap shows that the others have not been faster
-//! than all together were before, perhaps since jobs block now and then, the watcher comes back, and
-//! wakes the rest as any searcher does that has found work; the next trial is twice as far away
-//! ([`Tempo`](crate::pace::Tempo)).
+//! cache lines from the others, and its turns of a core. So it *stands aside*. One of those who do is the
+//! *lookout*, which searches with long naps in between, and the rest sleep behind it. (While somebody
+//! searches nobody is woken; see [`Idle`](crate::idle::Idle).) If a nap shows that the others have not been
+//! faster than all together were before, perhaps since jobs block now and then, the lookout comes back,
+//! and wakes the rest as any searcher does that has found work; the next trial is twice as far away.
+//!
+//! At a long queue it is the workers' own tempo that counts: more are *brisk* than there are cores. At a
+//! short one it is the whole crew's: its jobs are *quick* ([`Tempo`](crate::pace::Tempo) has both).
 
 #![forbid(unsafe_code)]
 
@@ -25,9 +27,10 @@ pub(super) struct Crowd {
 /// Seldom written.
 #[derive(Debug)]
 struct Shared {
-    /// How many neither sleep nor stand aside.
-    present: AtomicUsize,
-    watched: AtomicBool,
+    /// How many neither sleep nor stand aside. (Who is kept by a job counts.)
+    at_work: AtomicUsize,
+    /// Whether somebody is the lookout.
+    lookout: AtomicBool,
 }
 
 // Relaxed, all: hints.
@@ -36,8 +39,8 @@ impl Crowd {
         Self {
             brisk: CachePadded::new(AtomicUsize::new(0)),
             shared: CachePadded::new(Shared {
-                present: AtomicUsize::new(workers),
-                watched: AtomicBool::new(false),
+                at_work: AtomicUsize::new(workers),
+                lookout: AtomicBool::new(false),
             }),
             cores: sync::available_parallelism(),
         }
@@ -56,38 +59,39 @@ impl Crowd {
         }
     }
 
-    /// Whether the caller, who is present, stands aside from now on: not unless more are present than
+    /// Whether the caller, who is at work, stands aside from now on: not unless more are at work than
     /// there are cores.
     pub(super) fn step_aside(&self) -> bool {
-        let one_less = |present| (present > self.cores).then(|| present - 1);
-        let present = &self.shared.present;
-        one_less(present.load(Ordering::Relaxed)).is_some()
-            && present
+        let one_less = |at_work| (at_work > self.cores).then(|| at_work - 1);
+        let at_work = &self.shared.at_work;
+        one_less(at_work.load(Ordering::Relaxed)).is_some()
+            && at_work
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less)
                 .is_ok()
     }
 
-    /// The caller, who is present, goes to sleep.
+    /// The caller, who is at work, goes to sleep.
     pub(super) fn leave(&self) {
-        self.shared.present.fetch_sub(1, Ordering::Relaxed);
+        self.shared.at_work.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// The caller neither sleeps nor stands aside any more.
     pub(super) fn come_back(&self) {
-        self.shared.present.fetch_add(1, Ordering::Relaxed);
+        self.shared.at_work.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether the caller, who stands aside, watches from now on: not if somebody else does.
-    pub(super) fn watch(&self) -> bool {
-        !self.is_watched() && !self.shared.watched.swap(true, Ordering::Relaxed)
+    /// Whether the caller, who stands aside, is the lookout from now on: not if somebody else is.
+    pub(super) fn post_lookout(&self) -> bool {
+        !self.has_lookout() && !self.shared.lookout.swap(true, Ordering::Relaxed)
     }
 
-    pub(super) fn end_watch(&self) {
-        self.shared.watched.store(false, Ordering::Relaxed);
+    /// The caller is the lookout no more.
+    pub(super) fn recall_lookout(&self) {
+        self.shared.lookout.store(false, Ordering::Relaxed);
     }
 
-    pub(super) fn is_watched(&self) -> bool {
-        self.shared.watched.load(Ordering::Relaxed)
+    pub(super) fn has_lookout(&self) -> bool {
+        self.shared.lookout.load(Ordering::Relaxed)
     }
 }
 

@@ -459,12 +459,8 @@ impl<J> Engine<J> {
     /// How long a submitter that found the queue full stays away.
     fn nap_when_full(&self, deadline: Option<Instant>) -> Nap {
         let capacity = self.capacity();
-        let submitted = self.injector.tail();
-        if deadline.is_none() && self.pace.should_nap(submitted, capacity, capacity) {
-            Nap::Long
-        } else {
-            Nap::short(capacity)
-        }
+        self.pace
+            .nap(self.injector.tail(), capacity, capacity, deadline)
     }
 
     /// Accepts nothing from now on. Idempotent.

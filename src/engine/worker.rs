@@ -23,6 +23,10 @@ const FAIRNESS: u32 = 61;
 /// Most jobs that leave the injector in one claim.
 const MAX_BATCH: usize = 64;
 
+/// The last searcher besides the lookout goes to sleep after so many pauses in vain: ten milliseconds or
+/// more, so the lookout has lost its core, or is suspended.
+const MOST_NEEDED: usize = if cfg!(miri) { 200 } else { 20_000 };
+
 /// A brisk worker is stolen from when it stands where it stood so many looks before. One that has
 /// merely lost its core is back soon. Chosen by W1b in `benches`, with more workers than cores.
 const LOOKS: usize = 8;
@@ -280,19 +284,19 @@ impl<'a, J: Send> Worker<'a, J> {
                 return ControlFlow::Break(Exit::Drained);
             }
             self.engine.idle.begin_search(&mut self.place);
-            // One of those who stand aside watches the others; the rest sleep behind it.
+            // One of those who stand aside is the lookout; the rest sleep behind it.
             let aside = std::mem::take(&mut self.aside);
-            let watches = aside && self.engine.crowd.watch();
+            let looks_out = aside && self.engine.crowd.post_lookout();
             let sleeps = if aside {
-                !watches
+                !looks_out
             } else {
                 self.waits_long_enough(begins)
             };
             if sleeps {
                 self.sleep(aside);
             }
-            self.stay_away(watches);
-            if aside {
+            self.stay_away(looks_out);
+            if sleeps || aside {
                 self.tempo.see_anew(self.engine.injector.head());
             }
             if self.find(pocket) {
@@ -313,8 +317,10 @@ impl<'a, J: Send> Worker<'a, J> {
         if self.patience.pause(crowd.cores > 1 && self.backlog <= 1) {
             return false;
         }
-        // Else the next jobs would wait until the watcher's nap is over: it counts as searching.
-        let is_needed = crowd.is_watched() && idle.searchers() <= 2;
+        // Else the next jobs would wait until the lookout's nap is over, for it counts as searching. It may
+        // be suspended: not for ever.
+        let is_needed =
+            crowd.has_lookout() && idle.searchers() <= 2 && self.patience.pauses() < MOST_NEEDED;
         if is_needed {
             sync::yield_now();
         }
@@ -342,7 +348,7 @@ impl<'a, J: Send> Worker<'a, J> {
     }
 
     /// Naps as long as others get on so fast that this worker would be in their way.
-    fn stay_away(&mut self, watches: bool) {
+    fn stay_away(&mut self, looks_out: bool) {
         let Engine {
             crowd,
             errands,
@@ -350,10 +356,10 @@ impl<'a, J: Send> Worker<'a, J> {
             ..
         } = self.engine;
         // Nobody else can run this worker's errand.
-        let stays = || (watches || crowd.brisk() > 0) && !errands.wait_for(self.id);
-        self.tempo.stay_away(watches, stays, || injector.head());
-        if watches {
-            crowd.end_watch();
+        let stays = || (looks_out || crowd.brisk() > 0) && !errands.wait_for(self.id);
+        self.tempo.stay_away(looks_out, stays, || injector.head());
+        if looks_out {
+            crowd.recall_lookout();
             crowd.come_back();
         }
     }
@@ -415,10 +421,7 @@ impl<'a, J: Send> Worker<'a, J> {
         } else {
             self.tempo.is_quick()
         };
-        if too_many && crowd.step_aside() {
-            self.set_brisk(false);
-            self.aside = true;
-        }
+        self.aside |= too_many && crowd.step_aside();
         self.aside
     }
 
@@ -476,14 +479,7 @@ impl<'a, J: Send> Worker<'a, J> {
         self.backlog = len;
         // Rounded down: while fewer than two jobs wait for each worker they start in
         // the order of their submission.
-        let each = len / engine.workers();
-        let share = if each > 1 && engine.crowd.is_watched() {
-            // The others stand aside.
-            len / engine.crowd.cores
-        } else {
-            each
-        };
-        let share = share.clamp(1, MAX_BATCH);
+        let share = (len / engine.workers()).clamp(1, MAX_BATCH);
         // Room first: what is claimed must have a place.
         let share = 1 + self.local.room(share - 1);
         let deferred = ledger.deferred();

@@ -247,11 +247,11 @@ impl<R: Send> Outbox<R> {
         &self.ready
     }
 
-    /// How many jobs waited when the worker with this number last looked, before its last result. (What
-    /// the others saw may be old: a worker that is kept by a job says nothing.)
-    pub(super) fn backlog(&self, worker: usize) -> usize {
+    /// How many jobs waited when the worker whose results came last had looked. (What the others saw may
+    /// be old: a worker that is kept by a job says nothing.)
+    pub(super) fn backlog(&self, hand: &Hand<R>) -> usize {
         // Relaxed: a hint.
-        self.streams[worker].backlog.load(Ordering::Relaxed)
+        self.streams[hand.turn()].backlog.load(Ordering::Relaxed)
     }
 
     /// Whether a taker may spin where so many jobs wait: there is a core to spare, and one job at a time.

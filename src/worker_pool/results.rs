@@ -124,23 +124,6 @@ fn look<R: Send>(
     }
 }
 
-/// The nap before a wait for results, with so many jobs ahead of the worker whose results came last.
-pub(super) fn nap(
-    pace: &Pace,
-    claimed: u64,
-    capacity: usize,
-    ahead: usize,
-    deadline: Option<Instant>,
-) -> Nap {
-    if ahead < NAP_BACKLOG {
-        Nap::None
-    } else if deadline.is_none() && pace.should_nap(claimed, capacity, ahead) {
-        Nap::Long
-    } else {
-        Nap::short(capacity)
-    }
-}
-
 impl<R: Send> Results<R> {
     pub(crate) fn new(outbox: Arc<Outbox<R>>, recalls: Arc<CachePadded<Recalls>>) -> Self {
         Self {
@@ -282,8 +265,12 @@ impl<R: Send> Results<R> {
             patience,
             ..
         } = self;
-        let ahead = outbox.backlog(hand.turn());
-        let nap = nap(pace, hand.claimed(), outbox.capacity(), ahead, deadline);
+        let ahead = outbox.backlog(hand);
+        let nap = if ahead < NAP_BACKLOG {
+            Nap::None
+        } else {
+            pace.nap(hand.claimed(), outbox.capacity(), ahead, deadline)
+        };
         let hot = outbox.is_hot(ahead);
         let found = outbox
             .ready()

@@ -2,10 +2,8 @@
 //! queue is never empty.
 
 use crate::common::{Door, eventually, watchdog};
-use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
 use workcrew::WorkerPool;
 
 /// A handle for jobs, once the pool is there.
@@ -140,32 +138,4 @@ fn follow_ups_of_a_long_job_run_while_follow_ups_beget_follow_ups() {
     pool.submit_all([0, 1]).unwrap();
     pool.join().unwrap();
     assert_eq!(ran.load(Ordering::Relaxed), PUSHED);
-}
-
-/// While jobs take next to no time, workers that are more than the cores leave them to the others. They
-/// come back for jobs that wait for each other.
-#[test]
-fn all_workers_come_back_for_jobs_that_wait_for_each_other() {
-    const ROUNDS: usize = if cfg!(miri) { 1 } else { 20 };
-    const QUICK: usize = if cfg!(miri) { 50 } else { 5_000 };
-    let _watchdog = watchdog();
-    let workers = thread::available_parallelism().map_or(1, NonZero::get) + 3;
-    let (pool, results) = WorkerPool::<Option<Door>, ()>::builder()
-        .workers(workers)
-        .job_capacity(64)
-        .build(|door, _| {
-            if let Some(door) = door {
-                door.pass();
-            }
-        })
-        .unwrap();
-    drop(results);
-    for _ in 0..ROUNDS {
-        let door = Door::new();
-        let quick = std::iter::repeat_n(None, QUICK);
-        let waiting = std::iter::repeat_n(Some(door.clone()), workers);
-        pool.submit_all(quick.chain(waiting)).unwrap();
-        door.wait_for(workers);
-        door.open();
-    }
 }

@@ -25,7 +25,7 @@ fn as_many_as_there_are_cores_stay() {
 }
 
 #[test]
-fn who_sleeps_does_not_stay() {
+fn who_sleeps_is_not_at_work() {
     let crowd = crowd(8, 2);
     for _ in 0..3 {
         crowd.leave();
@@ -38,13 +38,13 @@ fn who_sleeps_does_not_stay() {
 }
 
 #[test]
-fn one_watches_at_a_time() {
+fn there_is_one_lookout_at_a_time() {
     let crowd = crowd(8, 2);
     for _ in 0..2 {
-        assert!(!crowd.is_watched());
-        assert!(crowd.watch());
-        assert!(crowd.is_watched());
-        assert!(!crowd.watch());
-        crowd.end_watch();
+        assert!(!crowd.has_lookout());
+        assert!(crowd.post_lookout());
+        assert!(crowd.has_lookout());
+        assert!(!crowd.post_lookout());
+        crowd.recall_lookout();
     }
 }

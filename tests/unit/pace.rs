@@ -128,6 +128,26 @@ fn who_waits_for_little_naps_long() {
     assert!((1..20).contains(&long_naps(64, 64, 4)));
 }
 
+/// How many of so many waits begin with a long nap, each of them some `each` events after the last.
+fn long_naps_of(pace: &Pace, waits: u64, each: u64, deadline: Option<Instant>) -> usize {
+    let before = pace.events.load(Ordering::Relaxed);
+    let naps =
+        (1..=waits).filter(|n| pace.nap(before + n * each, 1_024, 1_024, deadline) == Nap::Long);
+    naps.count()
+}
+
+/// Those who wait until a deadline take none.
+#[test]
+fn naps_that_cannot_be_long_say_nothing_of_long_ones() {
+    let pace = Pace::new();
+    assert_eq!(long_naps_of(&pace, 20_000, 0, Some(sync::now())), 0);
+    assert_eq!(
+        pace.nap(0, 1_024, 1_024, Some(sync::now())),
+        Nap::short(1_024)
+    );
+    assert!(long_naps_of(&pace, 100, 1, None) > 90);
+}
+
 /// How many of so many searches begin with a nap, if each of them is followed by a claim of so
 /// many jobs.
 fn searches_with_a_nap(tempo: &mut Tempo, searches: usize, jobs: usize) -> usize {
@@ -196,8 +216,8 @@ fn a_crew_is_quick_while_a_job_takes_little_of_all_cores() {
         assert!(!is_quick_after(&mut tempo, 256, most, 64));
         assert!(is_quick_after(&mut tempo, 256, 0, 64));
     }
-    // More cores than nanoseconds.
-    assert!(!is_quick_after(&mut Tempo::new(10_000), 256, 256, 64));
+    // More cores than nanoseconds: no crew is so quick.
+    assert!(!is_quick_after(&mut Tempo::new(10_000), 256, 1, 64));
 }
 
 /// What is claimed may lie in the deques for a while.
@@ -220,14 +240,14 @@ fn who_has_a_long_queue_is_brisk_or_not_but_never_quick() {
     assert!(is_quick_after(&mut tempo, 1 << 20, 1, LONG_QUEUE - 1));
 }
 
-/// Whether a worker that watches others, or finds that others are brisk, goes on napping if so many jobs
-/// leave the queue in each nap. Before, the others took `each` nanoseconds from job to job.
-fn goes_on_napping(watches: bool, each: u64, jobs: u64) -> bool {
+/// Whether a worker goes on napping if so many jobs leave the queue in each nap. Where it is the lookout,
+/// the crew took `each` nanoseconds from job to job before.
+fn goes_on_napping(lookout: Option<u64>, jobs: u64) -> bool {
     let mut tempo = Tempo::new(2);
-    tempo.each = each;
+    tempo.each = lookout.unwrap_or(300);
     let (asked, head) = (Cell::new(0), Cell::new(0));
     tempo.stay_away(
-        watches,
+        lookout.is_some(),
         || asked.replace(asked.get() + 1) < 3,
         || head.replace(head.get() + jobs),
     );
@@ -236,39 +256,40 @@ fn goes_on_napping(watches: bool, each: u64, jobs: u64) -> bool {
     !in_vain
 }
 
-/// No nap is longer than so many nanoseconds.
+/// Of the longest and the shortest nap.
 const LONG: u64 = 1 << 40;
+const SHORT_ONE: u64 = sync::NAP.as_nanos() as u64;
 
 #[test]
-fn who_stays_away_naps_while_the_others_get_on() {
-    let nap = sync::NAP.as_nanos() as u64;
-    assert!(goes_on_napping(false, 0, LONG / BRISK));
-    assert!(!goes_on_napping(false, 0, nap / BRISK));
-    // Who stands aside since too many are brisk.
-    assert!(goes_on_napping(true, 0, LONG / BRISK));
-    assert!(!goes_on_napping(true, 0, nap / BRISK));
+fn who_stays_away_naps_while_the_brisk_get_on() {
+    // A lookout, too, that stands aside since too many are brisk.
+    for lookout in [None, Some(0)] {
+        assert!(goes_on_napping(lookout, SHORT_ONE / BRISK));
+        assert!(!goes_on_napping(lookout, SHORT_ONE / BRISK - 1));
+    }
 }
 
 #[test]
-fn who_watches_naps_while_the_others_are_faster_than_all_were_together() {
-    let nap = sync::NAP.as_nanos() as u64;
+fn the_lookout_naps_while_the_others_are_faster_than_all_were_together() {
     for each in [1, 20, 300] {
-        assert!(goes_on_napping(true, each, LONG / each));
-        assert!(!goes_on_napping(true, each, nap / each));
+        assert!(goes_on_napping(Some(each), LONG / each));
+        assert!(!goes_on_napping(Some(each), SHORT_ONE / each));
     }
-    // Who does not watch stays for those that are brisk alone.
-    assert!(!goes_on_napping(false, 300, nap / BRISK));
 }
 
 #[test]
 fn who_comes_back_sees_anew() {
     let mut tempo = Tempo::new(2);
     assert!(is_quick_after(&mut tempo, 256, 1, 64));
-    tempo.see_anew(1 << 20);
+    let now = sync::clock();
+    tempo.see_anew(1_000);
     assert!(!tempo.is_quick());
+    assert!(tempo.seen_at >= now);
     tempo.since = tempo.seen_at;
-    assert!(!is_quick_after(&mut tempo, 255, 1, 64));
-    assert!(is_quick_after(&mut tempo, 256, 1, 64));
+    tempo.see(1_255, 64);
+    assert!(!tempo.is_quick());
+    tempo.see(1_256, 64);
+    assert!(tempo.is_quick());
 }
 
 /// Those who are woken and come too late are woken more seldom, until one comes in time.

@@ -2,15 +2,15 @@
 
 use super::hand::Hand;
 use super::outbox::Outbox;
-use super::results::nap;
 use super::{Results, WorkerPool};
 use crate::engine::{Origin, hooks::Hooked, refusal};
 use crate::error::{BuildError, JobError};
-use crate::pace::{Nap, Pace};
+use crate::pace::be_quick;
 use crate::unwind;
+use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 use std::thread;
-use std::time::Instant;
 
 #[test]
 fn a_small_pool_runs_everything_and_ends() {
@@ -165,39 +165,33 @@ fn a_taker_goes_by_the_backlog_of_the_worker_whose_results_came_last() {
         assert_eq!(outbox.fill(&mut hand), 1);
         assert_eq!(hand.next().map(|outcome| outcome.worker), Some(worker));
         assert_eq!(outbox.fill(&mut hand), 0);
-        assert_eq!(outbox.backlog(hand.turn()), backlog);
+        assert_eq!(outbox.backlog(&hand), backlog);
         assert_eq!(outbox.is_hot(backlog), backlog == 0 && outbox.is_hot(0));
     }
 }
 
-/// Waits that cannot begin with a long nap say nothing about long naps.
+/// While jobs take next to no time, workers that are more than the cores leave them to the others. They
+/// come back for jobs that wait for each other.
 #[test]
-fn a_taker_of_single_results_naps_as_soon_as_many_wait() {
-    let pace = Pace::new();
-    let mut claimed = 0;
-    let mut naps = |waits: usize, ahead, deadline| {
-        let naps = (0..waits).filter(|_| {
-            claimed += 1;
-            nap(&pace, claimed, 1024, ahead, deadline) == Nap::Long
-        });
-        naps.count()
-    };
-    assert_eq!(naps(20_000, 0, None), 0);
-    assert_eq!(naps(20_000, 1024, Some(Instant::now())), 0);
-    assert!(naps(100, 1024, None) > 80);
-    assert_eq!(naps(20_000, 31, None), 0);
-    assert_eq!(naps(20_000, 32, Some(Instant::now())), 0);
-    assert!(naps(100, 32, None) > 80);
-}
-
-/// Long naps where short ones bring less of what is ahead than a long one would, about a fortieth.
-#[test]
-fn a_taker_naps_long_by_what_is_ahead() {
-    let naps = |each: u64| {
-        let pace = Pace::new();
-        let naps = (1..=100).filter(|n| nap(&pace, n * each, 100_000, 2_000, None) == Nap::Long);
-        naps.count()
-    };
-    assert!(naps(40) > 80);
-    assert_eq!(naps(50), 0);
+fn all_workers_come_back_for_jobs_that_wait_for_each_other() {
+    let (rounds, burst) = if cfg!(miri) { (2, 100) } else { (100, 1_000) };
+    let workers = thread::available_parallelism().map_or(1, NonZero::get) + 3;
+    let (pool, results) = WorkerPool::<Option<Arc<Barrier>>, ()>::builder()
+        .workers(workers)
+        .job_capacity(16)
+        .on_start(|_| be_quick())
+        .build(|barrier, _| {
+            if let Some(barrier) = barrier {
+                barrier.wait();
+            }
+        })
+        .unwrap();
+    drop(results);
+    for _ in 0..rounds {
+        let barrier = Arc::new(Barrier::new(workers + 1));
+        let quick = std::iter::repeat_n(None, burst);
+        let waiting = std::iter::repeat_n(Some(Arc::clone(&barrier)), workers);
+        pool.submit_all(quick.chain(waiting)).unwrap();
+        barrier.wait();
+    }
 }

@@ -1,10 +1,12 @@
 //! One worker's loop, played by the test's own thread.
 
-use super::{Desk, Exit, LOOKS, Worker};
+use super::{Desk, Exit, LOOKS, MOST_NEEDED, Worker};
 use crate::deque::Local;
 use crate::engine::entry::{Entry, Origin, Stamped};
 use crate::engine::{Ended, Engine, Lane, Picked, Run};
 use crate::idle::Place;
+use crate::pace::{Patience, be_quick};
+use std::thread;
 
 /// A job that comes when the worker has found none, by `send`.
 struct Late<'a, F> {
@@ -96,14 +98,14 @@ fn who_stands_aside_comes_back_if_the_others_do_not_go_on() {
         let (engine, locals) = crowded(2);
         let mut worker = Worker::new(&engine, 0, locals.into_iter().next().unwrap());
         see_quick_jobs(&mut worker);
-        assert_eq!(naps_before(&mut worker, send), naps, "it watches");
-        assert!(!engine.crowd.is_watched());
-        assert!(engine.crowd.step_aside(), "both are present");
+        assert_eq!(naps_before(&mut worker, send), naps, "it looks out");
+        assert!(!engine.crowd.has_lookout());
+        assert!(engine.crowd.step_aside(), "both are at work");
     }
 }
 
 #[test]
-fn who_has_slept_is_present_again() {
+fn who_has_slept_is_at_work_again() {
     let (engine, locals) = crowded(2);
     // So that it does not sleep for long.
     assert!(engine.try_submit(7).is_ok());
@@ -113,57 +115,74 @@ fn who_has_slept_is_present_again() {
         engine.idle.begin_search(&mut worker.place);
         worker.sleep(aside);
         let steps = [(); 2].map(|()| engine.crowd.step_aside());
-        assert_eq!(steps, [true, false], "two are present, one is too many");
+        assert_eq!(steps, [true, false], "two are at work, one is too many");
         engine.crowd.come_back();
     }
 }
 
-/// It counts as searching, so nobody else would be woken until its nap is over.
+/// It counts as searching, so nobody else would be woken until its nap is over. But it may be suspended.
 #[test]
-fn nobody_sleeps_if_only_the_watcher_searched_then() {
+fn the_last_searcher_besides_the_lookout_sleeps_late() {
     let (engine, locals) = crowded(3);
     let mut worker = Worker::new(&engine, 0, locals.into_iter().next().unwrap());
-    let mut sleeps = || (0..10_000).any(|_| worker.waits_long_enough(false));
+    let mut pauses = || {
+        worker.patience = Patience::default();
+        (1..=2 * MOST_NEEDED).find(|_| worker.waits_long_enough(false))
+    };
     let mut places = [0, 1, 2].map(Place::new);
-    let [own, watcher, third] = &mut places;
+    let [own, lookout, third] = &mut places;
     engine.idle.begin_search(own);
-    assert!(sleeps(), "nobody watches");
-    assert!(engine.crowd.watch());
-    engine.idle.begin_search(watcher);
-    assert!(!sleeps());
+    assert!(pauses() < Some(MOST_NEEDED), "nobody looks out");
+    assert!(engine.crowd.post_lookout());
+    engine.idle.begin_search(lookout);
+    assert!(pauses() >= Some(MOST_NEEDED));
     engine.idle.begin_search(third);
-    assert!(sleeps(), "another searches");
+    assert!(pauses() < Some(MOST_NEEDED), "another searches");
 }
 
-/// How many of so many jobs a worker claims at once.
-fn share(engine: &Engine<u8>, local: Local<Entry<u8>>, jobs: u8) -> usize {
-    for job in 0..jobs {
-        assert!(engine.try_submit(job).is_ok());
-    }
-    let mut worker = Worker::new(engine, 0, local);
-    assert!(worker.claim(&mut None));
-    1 + worker.local.len()
+/// How often a worker slept that stood aside, and then ran a job, while another was the lookout or not.
+fn sleeps_aside(has_lookout: bool) -> u64 {
+    let (engine, locals) = crowded(3);
+    assert!(!has_lookout || engine.crowd.post_lookout());
+    let mut worker = Worker::new(&engine, 0, locals.into_iter().next().unwrap());
+    see_quick_jobs(&mut worker);
+    naps_before(&mut worker, push_one);
+    engine.works()[0].parked
 }
 
 #[test]
-fn a_share_is_what_is_left_to_those_who_do_not_stand_aside() {
-    for (watched, jobs, most) in [(false, 20, 5), (true, 20, 20), (true, 8, 8)] {
-        let (engine, locals) = crowded(4);
-        assert!(!watched || engine.crowd.watch());
-        let local = locals.into_iter().next().unwrap();
-        assert_eq!(share(&engine, local, jobs), most);
+fn who_stands_aside_sleeps_behind_the_lookout() {
+    assert_eq!([true, false].map(sleeps_aside), [1, 0]);
+}
+
+#[test]
+fn a_worker_stands_aside_if_more_are_brisk_than_there_are_cores() {
+    for (others, aside) in [(0, false), (1, true)] {
+        let (engine, locals) = crowded(3);
+        let mut worker = Worker::new(&engine, 0, locals.into_iter().next().unwrap());
+        worker.set_brisk(true);
+        (0..others).for_each(|_| engine.crowd.set_brisk(true));
+        assert_eq!(worker.stands_aside(), aside);
     }
 }
 
-/// As `Handle`'s documentation says.
+/// What four queues full of jobs have shown.
 #[test]
-fn fewer_than_two_jobs_for_each_worker_are_claimed_one_by_one() {
-    for watched in [false, true] {
-        let (engine, locals) = crowded(4);
-        assert!(!watched || engine.crowd.watch());
-        let local = locals.into_iter().next().unwrap();
-        assert_eq!(share(&engine, local, 7), 1);
-    }
+fn a_worker_sees_whether_the_crew_is_quick() {
+    // In a thread of its own, since it is always quick.
+    let sees = || {
+        be_quick();
+        let (engine, locals) = crowded(1);
+        let mut worker = Worker::new(&engine, 0, locals.into_iter().next().unwrap());
+        (0..).position(|_| {
+            assert!(engine.try_submit(1).is_ok());
+            let mut pocket = None;
+            assert!(worker.claim(&mut pocket) && pocket.is_some());
+            worker.tempo.is_quick()
+        })
+    };
+    let jobs = thread::scope(|scope| scope.spawn(sees).join().unwrap());
+    assert_eq!(jobs, Some(4 * 64 - 1));
 }
 
 /// Else it would not spin for the next job of a submitter that sends one at a time.
