@@ -23,8 +23,8 @@ const FAIRNESS: u32 = 61;
 /// Most jobs that leave the injector in one claim.
 const MAX_BATCH: usize = 64;
 
-/// The last searcher besides the lookout goes to sleep after so many pauses in vain: ten milliseconds or
-/// more, so the lookout has lost its core, or is suspended.
+/// The last searcher besides the lookout goes to sleep after so many pauses in vain. They last longer than
+/// many naps, so the lookout has lost its core, or is suspended.
 const MOST_NEEDED: usize = if cfg!(miri) { 200 } else { 20_000 };
 
 /// A brisk worker is stolen from when it stands where it stood so many looks before. One that has

@@ -32,6 +32,11 @@ impl<F: FnOnce(&Engine<u8>)> Run<u8> for Late<'_, F> {
     }
 }
 
+/// The engine's first worker.
+fn first(engine: &Engine<u8>, locals: Vec<Local<Entry<u8>>>) -> Worker<'_, u8> {
+    Worker::new(engine, 0, locals.into_iter().next().unwrap())
+}
+
 /// Whether a worker took a nap before it came to run what was sent.
 fn naps_before<'a>(worker: &mut Worker<'a, u8>, send: impl FnOnce(&Engine<u8>)) -> bool {
     worker.engine.close();
@@ -59,7 +64,7 @@ fn a_worker_does_not_nap_while_an_errand_waits_for_it() {
     for (send, naps) in [(push_one as fn(&_), true), (send_one, false)] {
         let (engine, locals) = Engine::new(2, 8, 0, 1);
         engine.crowd.set_brisk(true);
-        let mut worker = Worker::new(&engine, 0, locals.into_iter().next().unwrap());
+        let mut worker = first(&engine, locals);
         assert_eq!(naps_before(&mut worker, send), naps);
     }
 }
@@ -96,7 +101,7 @@ fn more_workers_than_cores_leave_quick_jobs_to_the_others() {
 fn who_stands_aside_comes_back_if_the_others_do_not_go_on() {
     for (send, naps) in [(push_one as fn(&_), true), (send_one, false)] {
         let (engine, locals) = crowded(2);
-        let mut worker = Worker::new(&engine, 0, locals.into_iter().next().unwrap());
+        let mut worker = first(&engine, locals);
         see_quick_jobs(&mut worker);
         assert_eq!(naps_before(&mut worker, send), naps, "it looks out");
         assert!(!engine.crowd.has_lookout());
@@ -109,7 +114,7 @@ fn who_has_slept_is_at_work_again() {
     let (engine, locals) = crowded(2);
     // So that it does not sleep for long.
     assert!(engine.try_submit(7).is_ok());
-    let mut worker = Worker::new(&engine, 0, locals.into_iter().next().unwrap());
+    let mut worker = first(&engine, locals);
     for aside in [false, true] {
         assert!(!aside || engine.crowd.step_aside());
         engine.idle.begin_search(&mut worker.place);
@@ -124,7 +129,7 @@ fn who_has_slept_is_at_work_again() {
 #[test]
 fn the_last_searcher_besides_the_lookout_sleeps_late() {
     let (engine, locals) = crowded(3);
-    let mut worker = Worker::new(&engine, 0, locals.into_iter().next().unwrap());
+    let mut worker = first(&engine, locals);
     let mut pauses = || {
         worker.patience = Patience::default();
         (1..=2 * MOST_NEEDED).find(|_| worker.waits_long_enough(false))
@@ -144,7 +149,7 @@ fn the_last_searcher_besides_the_lookout_sleeps_late() {
 fn sleeps_aside(has_lookout: bool) -> u64 {
     let (engine, locals) = crowded(3);
     assert!(!has_lookout || engine.crowd.post_lookout());
-    let mut worker = Worker::new(&engine, 0, locals.into_iter().next().unwrap());
+    let mut worker = first(&engine, locals);
     see_quick_jobs(&mut worker);
     naps_before(&mut worker, push_one);
     engine.works()[0].parked
@@ -159,7 +164,7 @@ fn who_stands_aside_sleeps_behind_the_lookout() {
 fn a_worker_stands_aside_if_more_are_brisk_than_there_are_cores() {
     for (others, aside) in [(0, false), (1, true)] {
         let (engine, locals) = crowded(3);
-        let mut worker = Worker::new(&engine, 0, locals.into_iter().next().unwrap());
+        let mut worker = first(&engine, locals);
         worker.set_brisk(true);
         (0..others).for_each(|_| engine.crowd.set_brisk(true));
         assert_eq!(worker.stands_aside(), aside);
@@ -173,7 +178,7 @@ fn a_worker_sees_whether_the_crew_is_quick() {
     let sees = || {
         be_quick();
         let (engine, locals) = crowded(1);
-        let mut worker = Worker::new(&engine, 0, locals.into_iter().next().unwrap());
+        let mut worker = first(&engine, locals);
         (0..).position(|_| {
             assert!(engine.try_submit(1).is_ok());
             let mut pocket = None;
@@ -192,7 +197,7 @@ fn empty_places_of_a_lane_are_no_backlog() {
     let mut lane = Lane::default();
     engine.submit_in(&mut lane, 7, None).unwrap();
     assert!(lane.len() > 1);
-    let mut worker = Worker::new(&engine, 0, locals.into_iter().next().unwrap());
+    let mut worker = first(&engine, locals);
     let mut pocket = None;
     assert!(worker.find(&mut pocket));
     assert_eq!(pocket.take().map(|entry| entry.job), Some(7));
@@ -356,7 +361,7 @@ fn who_leaves_is_not_brisk() {
         if halted {
             engine.halt();
         }
-        let mut worker = Worker::new(&engine, 0, locals.into_iter().next().unwrap());
+        let mut worker = first(&engine, locals);
         worker.set_brisk(true);
         let mut late = Late {
             engine: &engine,
@@ -372,7 +377,7 @@ fn who_leaves_is_not_brisk() {
 #[test]
 fn who_is_not_brisk_any_more_shares_its_jobs() {
     let (engine, locals) = Engine::new(2, 64, 0, 1);
-    let mut worker = Worker::new(&engine, 0, locals.into_iter().next().unwrap());
+    let mut worker = first(&engine, locals);
     fill(&mut worker.local, 0..9);
     worker.set_brisk(true);
     assert!(engine.deques[0].is_unshared());
@@ -384,7 +389,7 @@ fn who_is_not_brisk_any_more_shares_its_jobs() {
 #[test]
 fn who_finds_a_job_in_the_overflow_searches_no_more() {
     let (engine, locals) = Engine::new(1, 64, 0, 1);
-    let mut worker = Worker::new(&engine, 0, locals.into_iter().next().unwrap());
+    let mut worker = first(&engine, locals);
     let entry = Entry::new(Origin::submitted(0), Stamped::from(7));
     engine.ledgers.of(0).push();
     assert!(engine.overflow(engine.ledgers.of(0), entry).is_ok());
