@@ -10,12 +10,17 @@ use crate::sync::{Arc, thread};
 struct Runner(Arc<Durations>);
 
 impl Run<u64> for Runner {
-    fn run(&mut self, picked: Picked<'_, u64>, _: &mut Desk<'_, u64>) -> Ended {
+    type Done = ();
+
+    fn run(&mut self, picked: Picked<'_, u64>, _: Desk<'_, u64>) {
         self.0.record(picked.take());
+    }
+
+    fn deliver(&mut self, (): (), _: &Desk<'_, u64>) -> Ended {
         Ended::Completed
     }
 
-    fn cancel(&mut self, _: Picked<'_, u64>, _: &mut Desk<'_, u64>) {
+    fn cancel(&mut self, _: Picked<'_, u64>, _: &Desk<'_, u64>) {
         panic!("nobody cancels");
     }
 }

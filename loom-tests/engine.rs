@@ -35,16 +35,21 @@ struct Runner<F> {
 }
 
 impl<F: Fn(&Site, u64, &mut Desk<'_, u64>)> Run<u64> for Runner<F> {
-    fn run(&mut self, picked: Picked<'_, u64>, desk: &mut Desk<'_, u64>) -> Ended {
+    type Done = ();
+
+    fn run(&mut self, picked: Picked<'_, u64>, mut desk: Desk<'_, u64>) {
         let job = picked.take();
         self.site.begun.fetch_add(1, Ordering::Relaxed);
-        (self.rule)(&self.site, job, desk);
+        (self.rule)(&self.site, job, &mut desk);
         let before = self.site.ended.fetch_or(1 << job, Ordering::Relaxed);
         assert_eq!(before & 1 << job, 0, "job {job} ran twice");
+    }
+
+    fn deliver(&mut self, (): (), _: &Desk<'_, u64>) -> Ended {
         Ended::Completed
     }
 
-    fn cancel(&mut self, picked: Picked<'_, u64>, _: &mut Desk<'_, u64>) {
+    fn cancel(&mut self, picked: Picked<'_, u64>, _: &Desk<'_, u64>) {
         assert_eq!(self.site.board.read(), 7);
         let before = self
             .site
@@ -344,7 +349,9 @@ fn thief_keeps_the_second_job_of_its_haul() {
         made: Arc<(AtomicU64, Parker)>,
     }
     impl Run<()> for Makes {
-        fn run(&mut self, picked: Picked<'_, ()>, desk: &mut Desk<'_, ()>) -> Ended {
+        type Done = ();
+
+        fn run(&mut self, picked: Picked<'_, ()>, mut desk: Desk<'_, ()>) {
             let (ended, all_ended) = &*self.made;
             let is_follow_up = picked.origin().is_follow_up();
             picked.take();
@@ -356,10 +363,13 @@ fn thief_keeps_the_second_job_of_its_haul() {
                 (0..3).for_each(|_| desk.push(()));
                 all_ended.park(WATCH);
             }
+        }
+
+        fn deliver(&mut self, (): (), _: &Desk<'_, ()>) -> Ended {
             Ended::Completed
         }
 
-        fn cancel(&mut self, _: Picked<'_, ()>, _: &mut Desk<'_, ()>) {
+        fn cancel(&mut self, _: Picked<'_, ()>, _: &Desk<'_, ()>) {
             unreachable!("nobody cancels")
         }
     }
@@ -729,17 +739,22 @@ fn halt_races_a_job() {
             move || {
                 struct Asks(Arc<Board>, u64);
                 impl Run<u64> for Asks {
-                    fn run(&mut self, picked: Picked<'_, u64>, desk: &mut Desk<'_, u64>) -> Ended {
+                    type Done = ();
+
+                    fn run(&mut self, picked: Picked<'_, u64>, desk: Desk<'_, u64>) {
                         picked.take();
                         if desk.is_cancelled() {
                             visit("model: cancelled");
                             assert_eq!(self.0.read(), 7);
                         }
                         self.1 += 1;
+                    }
+
+                    fn deliver(&mut self, (): (), _: &Desk<'_, u64>) -> Ended {
                         Ended::Completed
                     }
 
-                    fn cancel(&mut self, _: Picked<'_, u64>, _: &mut Desk<'_, u64>) {
+                    fn cancel(&mut self, _: Picked<'_, u64>, _: &Desk<'_, u64>) {
                         unreachable!("nobody cancels")
                     }
                 }

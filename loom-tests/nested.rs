@@ -32,16 +32,21 @@ impl Job {
 struct Runner;
 
 impl Run<Job> for Runner {
-    fn run(&mut self, picked: Picked<'_, Job>, _: &mut Desk<'_, Job>) -> Ended {
+    type Done = ();
+
+    fn run(&mut self, picked: Picked<'_, Job>, _: Desk<'_, Job>) {
         let job = picked.take();
         job.tells.unpark();
         if let Some(signal) = job.awaits {
             signal.park(WATCH);
         }
+    }
+
+    fn deliver(&mut self, (): (), _: &Desk<'_, Job>) -> Ended {
         Ended::Completed
     }
 
-    fn cancel(&mut self, _: Picked<'_, Job>, _: &mut Desk<'_, Job>) {
+    fn cancel(&mut self, _: Picked<'_, Job>, _: &Desk<'_, Job>) {
         panic!("nobody cancels");
     }
 }

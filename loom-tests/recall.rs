@@ -2,7 +2,7 @@
 //! with the engine's.)
 
 use super::explore::{Bound, Plan, explore};
-use crate::engine::{Look, Origin, Recalls};
+use crate::engine::{Origin, Recalls};
 use crate::probe::visit;
 use crate::sync::{Arc, thread};
 
@@ -27,10 +27,7 @@ fn cancellations_race_for_a_place() {
             2
         );
         for (index, added) in [(0, first), (1, second), (2, last)] {
-            assert_eq!(
-                recalls.look(Origin::submitted(index)) == Look::Recalled,
-                added
-            );
+            assert_eq!(recalls.has_recalled(Origin::submitted(index)), added);
         }
         visit(if last {
             "model: another was refused"
@@ -65,8 +62,8 @@ fn sweeps_race_a_cancellation() {
         }
         assert!(!recalls.has(0));
         assert!(recalls.want_sweep(), "words are left");
-        assert_eq!(recalls.look(Origin::submitted(5)), Look::Recalled);
-        assert_eq!(recalls.look(Origin::submitted(6)) == Look::Recalled, added);
+        assert!(recalls.has_recalled(Origin::submitted(5)));
+        assert_eq!(recalls.has_recalled(Origin::submitted(6)), added);
     });
 }
 
@@ -110,7 +107,7 @@ fn word_that_was_taken_out_makes_room() {
         recalls.add(1).unwrap();
         let worker = {
             let recalls = Arc::clone(&recalls);
-            thread::spawn(move || assert_eq!(recalls.look(Origin::submitted(0)), Look::Recalled))
+            thread::spawn(move || assert!(recalls.has_recalled(Origin::submitted(0))))
         };
         let added = recalls.add(2).is_ok();
         worker.join().unwrap();

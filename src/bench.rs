@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 use crate::deque::{self, Local, Steal, Stealer};
+use crate::engine::{Desk, Ended, Engine, Exit, Picked, Run, Worker};
 use crate::injector;
 use crate::sync::barrier;
 
@@ -87,5 +88,42 @@ impl<T> Injector<T> {
     #[inline]
     pub fn pop_batch(&self, most: usize, mut sink: impl FnMut(T)) -> usize {
         self.0.pop(most, |_| {}, |_, item| sink(item)).taken
+    }
+}
+
+/// What a worker does with its jobs.
+struct Sink<F>(F);
+
+impl<J, F: FnMut(J)> Run<J> for Sink<F> {
+    type Done = ();
+
+    #[inline(always)]
+    fn run(&mut self, picked: Picked<'_, J>, _: Desk<'_, J>) {
+        (self.0)(picked.take());
+    }
+
+    #[inline(always)]
+    fn deliver(&mut self, (): (), _: &Desk<'_, J>) -> Ended {
+        Ended::Completed
+    }
+
+    fn cancel(&mut self, _: Picked<'_, J>, _: &Desk<'_, J>) {
+        unreachable!("nobody cancels");
+    }
+}
+
+/// A crew with these jobs and no others: its one worker is the thread that calls what this returns.
+pub fn crew_of_one<J: Send, F: FnMut(J)>(
+    jobs: impl ExactSizeIterator<Item = J>,
+    sink: F,
+) -> impl FnOnce() {
+    let (engine, mut locals) = Engine::new(1, jobs.len(), 0, 0);
+    for job in jobs {
+        assert!(engine.try_submit(job).is_ok(), "there is room");
+    }
+    engine.close();
+    move || {
+        let exit = Worker::new(&engine, 0, locals.remove(0)).work(&mut Sink(sink));
+        assert_eq!(exit, Exit::Drained);
     }
 }

@@ -54,7 +54,7 @@ impl<T> Half<T> {
         let left = AtomicBool::new(false);
         // SAFETY: new memory, for just this.
         unsafe { memory.write(Pair { left, value }) };
-        [(); 2].map(|()| Self(memory, PhantomData))
+        [Self(memory, PhantomData), Self(memory, PhantomData)]
     }
 
     /// The same half, of a value whose type is known less well.
@@ -65,7 +65,7 @@ impl<T> Half<T> {
     #[inline]
     pub(crate) unsafe fn unsize<U: ?Sized>(
         self,
-        coerce: fn(NonNull<Pair<T>>) -> NonNull<Pair<U>>,
+        coerce: impl FnOnce(NonNull<Pair<T>>) -> NonNull<Pair<U>>,
     ) -> Half<U> {
         let half = ManuallyDrop::new(self);
         Half(coerce(half.0), PhantomData)

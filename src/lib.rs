@@ -207,7 +207,7 @@
 )]
 #![cfg_attr(
     all(test, workcrew_shuttle),
-    expect(dead_code, unused_imports, reason = "the loom models' part")
+    expect(dead_code, reason = "the loom models' part")
 )]
 
 #[cfg(feature = "bench-internals")]

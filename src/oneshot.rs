@@ -79,6 +79,7 @@ unsafe impl<J: Send, T: Send> Sync for Oneshot<J, T> {}
 pub(crate) struct Claim<'a, J, T>(&'a Oneshot<J, T>);
 
 impl<J, T> Oneshot<J, T> {
+    #[inline]
     pub(crate) fn new(job: J) -> Self {
         Self {
             word: Futex::new(QUEUED),
@@ -92,6 +93,7 @@ impl<J, T> Oneshot<J, T> {
     /// # Safety
     ///
     /// * The cell is the caller's: invariant 2 or 4.
+    #[inline]
     unsafe fn replace(&self, content: Content<J, T>) -> Content<J, T> {
         self.content.with_mut(|cell| {
             // SAFETY: nobody else touches it (the caller).
@@ -100,15 +102,18 @@ impl<J, T> Oneshot<J, T> {
     }
 
     /// Takes the job, to run it.
+    #[inline]
     pub(crate) fn claim(&self) -> Option<(Claim<'_, J, T>, J)> {
         self.claim_and(0)
     }
 
     /// Takes the job, to drop it.
+    #[inline]
     pub(crate) fn revoke(&self) -> Option<(Claim<'_, J, T>, J)> {
         self.claim_and(REVOKED)
     }
 
+    #[inline]
     fn claim_and(&self, flag: u32) -> Option<(Claim<'_, J, T>, J)> {
         // Relaxed, both: the job came with the place, to whoever shares it. Who is too late
         // touches nothing.
@@ -140,6 +145,7 @@ impl<J, T> Oneshot<J, T> {
     }
 
     /// The owner takes the outcome, if it is there.
+    #[inline]
     pub(crate) fn take(&self) -> Option<T> {
         // [outcome] Acquire: the outcome was written before.
         let word = self.word.word.load(Ordering::Acquire);
@@ -152,6 +158,7 @@ impl<J, T> Oneshot<J, T> {
     }
 
     /// What lies in the cell that the caller has just made its own.
+    #[inline]
     fn outcome(&self) -> Option<T> {
         // SAFETY: [`Oneshot::take`] and [`Claim::complete`] call it, one as the author of
         // `TAKEN` (invariant 4), the other as the claimant (invariant 2).
@@ -209,6 +216,7 @@ impl<J, T> Oneshot<J, T> {
     }
 
     /// The owner leaves. Returns the outcome, if it is there.
+    #[inline]
     pub(crate) fn leave(&self) -> Option<T> {
         // Hint: spares a read-modify-write. (Relaxed: our own. With no waker in it there is nothing
         // to be left.)
@@ -237,6 +245,7 @@ impl<J, T> Claim<'_, J, T> {
     /// # Errors
     ///
     /// Hands it back if the owner has left.
+    #[inline]
     pub(crate) fn complete(self, outcome: T) -> Result<(), T> {
         let Self(place) = self;
         // SAFETY: we are the claimant (invariant 2).

@@ -17,7 +17,8 @@
 //!
 //! And a worker that finds nothing while another works off a long queue of jobs that take
 //! next to no time ([`Tempo`]) would only be in its way. So would more such workers than
-//! there are cores, be the queue long or short.
+//! there are cores, be the queue long or short; and a worker that always finds the last few jobs
+//! would be in the way of who submits them.
 
 #![forbid(unsafe_code)]
 
@@ -140,6 +141,25 @@ impl Patience {
     }
 }
 
+/// So long a submitter pauses whose claim of a place has lost to another's, for the first time.
+/// Chosen by W2-4 in `benches`.
+const PAUSES: usize = if cfg!(workcrew_loom) { 1 } else { 16 };
+
+/// A submitter's claim of a place has lost to another's, `again` or for the first time. Returns that
+/// it has.
+///
+/// The next one comes not at once: of two cores that claim at the same time each waits for the
+/// other's cache lines, those of the cells too. Who loses again leaves the tail to the other.
+#[cold]
+pub(crate) fn stand_back(again: bool) -> bool {
+    if again {
+        sync::yield_now();
+    } else {
+        (0..PAUSES).for_each(|_| sync::spin_loop());
+    }
+    true
+}
+
 /// How long a waiter stays away before it looks again.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Nap {
@@ -259,6 +279,13 @@ const MOST_UNGATHERED: u32 = 8191;
 /// fault.
 const SLOW: u32 = 3;
 
+/// With fewer jobs than this for each worker, and in all, a worker may be at the submitters'
+/// heels. Chosen by W2 and W1b in `benches`.
+const FEW: (usize, usize) = (16, 64);
+
+/// So often a worker that falls behind looks whether jobs still come.
+const LOOKS: u64 = 4;
+
 /// With fewer jobs than this ahead no worker's tempo counts.
 const LONG_QUEUE: usize = 128;
 
@@ -276,6 +303,8 @@ pub(crate) struct Tempo {
     /// Naps before a search goes on, and how many jobs were claimed since the last search began.
     gather: Naps,
     gathered: u64,
+    /// Naps before small claims.
+    behind: Trials,
     /// How many jobs had left the queue when that was looked at last, and when that was.
     seen: u64,
     seen_at: u64,
@@ -316,6 +345,7 @@ impl Tempo {
             away: Trials::new(MOST_LEFT_OUT),
             gather: Naps::new(MOST_UNGATHERED),
             gathered: 0,
+            behind: Trials::new(MOST_UNGATHERED),
             seen: 0,
             seen_at: 0,
             each: 0,
@@ -387,6 +417,46 @@ impl Tempo {
         self.gather.begin(std::mem::take(&mut self.gathered))
     }
 
+    /// One of so many `workers`, which has not searched, comes for its share of the `len` jobs that wait in a
+    /// queue of so many `places`; `submitted` tells how many there ever were.
+    ///
+    /// If these are few, again and again, it is at the heels of submitters who wait for the cache
+    /// lines that it takes from them. So it naps, if jobs come fast and go on coming; a submitter that
+    /// itself waits for some of them would stop.
+    #[inline]
+    pub(crate) fn fall_behind(
+        &mut self,
+        len: usize,
+        workers: usize,
+        places: usize,
+        submitted: impl Fn() -> u64,
+    ) {
+        // A queue that is an eighth full is not short of jobs, nor does it run full in the nap.
+        let few = (FEW.0 * workers).min(FEW.1).min(places / 8);
+        if (1..few).contains(&len) && !cfg!(workcrew_loom) && self.behind.is_due() {
+            self.nap_while_jobs_come(Nap::short(places), submitted);
+        }
+    }
+
+    #[cold]
+    fn nap_while_jobs_come(&mut self, nap: Nap, submitted: impl Fn() -> u64) {
+        let Nap::Short(time) = nap else {
+            unreachable!("a short one");
+        };
+        let start = sync::clock();
+        let (mut before, mut looked) = (submitted(), start);
+        let paid = (0..LOOKS).all(|_| {
+            sync::give_way(time / LOOKS);
+            let (jobs, now) = (submitted(), sync::clock());
+            let fast = now - looked < BRISK * (jobs - before);
+            (before, looked) = (jobs, now);
+            fast
+        });
+        // The last jobs did not take longer for that.
+        self.since += sync::clock() - start;
+        self.behind.judge(paid);
+    }
+
     /// The nap did not spare the sleep.
     pub(crate) fn sleeps(&mut self) {
         self.gather.end_in_vain();
@@ -416,6 +486,12 @@ impl Tempo {
             };
             self.away.judge(paid);
         }
+    }
+
+    /// Whether it has fallen behind in vain.
+    #[cfg(all(test, not(workcrew_loom)))]
+    pub(crate) fn has_fallen_behind_in_vain(&self) -> bool {
+        self.behind.back_off > 0
     }
 
     /// Whether the last nap was in vain.

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// What a panic carries.
 pub(crate) type Payload = Box<dyn Any + Send>;
@@ -11,9 +11,15 @@ pub(crate) type Payload = Box<dyn Any + Send>;
 /// Runs the user's code; a panic comes back as a value.
 ///
 /// `AssertUnwindSafe`: what the closure leaves half-done is either the user's own,
-/// or state that the caller throws away after a panic.
+/// or state that the caller throws away after a panic, or asks for its own reasons
+/// ([`Worker::work`](crate::engine::Worker::work)).
 pub(crate) fn catch<T>(user_code: impl FnOnce() -> T) -> Result<T, Payload> {
     catch_unwind(AssertUnwindSafe(user_code))
+}
+
+/// Goes on with a panic that was caught.
+pub(crate) fn resume(payload: Payload) -> ! {
+    resume_unwind(payload)
 }
 
 /// Runs the user's code, and swallows its panic. Returns whether there was one.

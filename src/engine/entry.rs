@@ -71,6 +71,7 @@ pub(crate) struct Picked<'a, J> {
 
 impl<'a, J> Picked<'a, J> {
     /// What lies in a pocket that is full.
+    #[inline]
     pub(super) fn new(pocket: &'a mut Pocket<J>) -> Self {
         let &mut Some(Entry {
             origin, accepted, ..
@@ -85,10 +86,12 @@ impl<'a, J> Picked<'a, J> {
         }
     }
 
+    #[inline]
     pub(crate) fn origin(&self) -> Origin {
         self.origin
     }
 
+    #[inline]
     pub(super) fn accepted(&self) -> Stamp {
         self.accepted
     }

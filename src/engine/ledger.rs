@@ -105,6 +105,7 @@ impl Ledger {
     }
 
     /// A follow-up is about to be pushed.
+    #[inline]
     pub(crate) fn push(&self) {
         // Relaxed: [finished] carries it, when the job that pushes has ended.
         add(&self.pushed, 1, Ordering::Relaxed);
@@ -158,6 +159,7 @@ impl Ledger {
         self.has_left.store(true, Ordering::Relaxed);
     }
 
+    #[inline]
     pub(crate) fn has_left(&self) -> bool {
         self.has_left.load(Ordering::Relaxed)
     }

@@ -59,8 +59,6 @@ pub(crate) use entry::{Entry, Origin, Picked, Stamped};
 pub(crate) use lane::Lane;
 pub(crate) use life::{Berth, Left, launch};
 pub(crate) use nested::Roost;
-#[cfg(all(test, workcrew_loom))]
-pub(crate) use recall::Look;
 pub(crate) use recall::Recalls;
 pub(crate) use settings::{MAX_CAPACITY, Settings, settings_methods};
 pub(crate) use worker::{Desk, Exit, Inside, Worker, current_worker, is_inside};
@@ -77,6 +75,7 @@ use crate::probe::probe;
 use crate::recorder::Recorders;
 use crate::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, Home, Ordering, barrier};
 use crate::tally::WorkerStats;
+use crate::unwind::{self, Payload};
 use crossbeam_utils::CachePadded;
 use crowd::Crowd;
 use errand::Errands;
@@ -93,11 +92,23 @@ const DEQUE_BYTES: usize = if cfg!(workcrew_loom) { 32 } else { 1 << 16 };
 
 /// What a front does with a job.
 pub(crate) trait Run<J> {
-    /// Takes the job and runs it to its end, whatever it does, and delivers its outcome.
-    fn run(&mut self, picked: Picked<'_, J>, desk: &mut Desk<'_, J>) -> Ended;
+    /// What comes of a job that does not panic.
+    type Done;
+
+    /// Takes the job and runs it. If it panics, so does this, and [`fail`](Self::fail) follows. (All else here
+    /// does not panic.)
+    fn run(&mut self, picked: Picked<'_, J>, desk: Desk<'_, J>) -> Self::Done;
+
+    /// Delivers what came of the job.
+    fn deliver(&mut self, done: Self::Done, desk: &Desk<'_, J>) -> Ended;
+
+    /// Delivers that the job has panicked, and with what. A runner whose jobs never do need not have this.
+    fn fail(&mut self, payload: Payload, _desk: &Desk<'_, J>) {
+        unwind::resume(payload)
+    }
 
     /// Takes a job that was cancelled and drops it, whatever its drop does, and delivers that.
-    fn cancel(&mut self, picked: Picked<'_, J>, desk: &mut Desk<'_, J>);
+    fn cancel(&mut self, picked: Picked<'_, J>, desk: &Desk<'_, J>);
 
     /// There is nothing to run at the moment.
     fn rest(&mut self) {}
@@ -489,6 +500,7 @@ impl<J> Engine<J> {
         self.close();
     }
 
+    #[inline]
     pub(crate) fn is_halted(&self) -> bool {
         // A job that has forked comes back in the child too: no further one runs there.
         self.halted.load(Ordering::Acquire) || self.is_forked()

@@ -121,6 +121,7 @@ impl<'a, J> Roost<'a, J> {
 impl<J> Engine<J> {
     /// A worker's nest for itself, if there are any. Not in its stop hook: there it counts no
     /// jobs.
+    #[inline]
     pub(crate) fn own_nest(&self, worker: usize) -> Option<&Nest<Stamped<J>>> {
         if self.ledgers.of(worker).has_left() {
             return None;
@@ -129,6 +130,7 @@ impl<J> Engine<J> {
     }
 
     /// A worker's nest, if there are any.
+    #[inline]
     pub(crate) fn nest(&self, worker: usize) -> Option<&Nest<Stamped<J>>> {
         self.nests.get(worker)
     }

@@ -42,7 +42,7 @@
 //!
 //! | edge      | release side                          | acquire side         | carries                         | loom model               |
 //! |-----------|---------------------------------------|----------------------|---------------------------------|--------------------------|
-//! | `recall`  | [`Recalls::add`], then `settle`       | [`Recalls::look`]    | what the canceller did, and see above | `cancel_races_the_start` |
+//! | `recall`  | [`Recalls::add`], then `settle`       | [`Recalls::has_recalled`] | what the canceller did, and see above | `cancel_races_the_start` |
 //! | `horizon` | [`Recalls::add_below`], then `settle` | [`Recalls::covers`]  | the same                        | `cancel_all_races_the_start`, `cancel_all_races_a_follow_up` |
 //! | `late`    | [`Recalls::add`], `unswept`           | [`Recalls::sweep`]   | a word that the sweep shall see | `late_cancel_races_the_sweep` |
 
@@ -64,19 +64,6 @@ const JOBS_PER_LINE: usize = WORDS / 2;
 /// The line is full of other jobs. Nothing happened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Crowded;
-
-/// What a worker learns of a job that it is about to start.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[must_use]
-pub(crate) enum Look {
-    /// Start it. The table need not be looked at after its end: it was never used, or the
-    /// job is a follow-up.
-    Unused,
-    /// Start it, and [`Recalls::remove`] what may come too late.
-    NotRecalled,
-    /// Do not start it.
-    Recalled,
-}
 
 #[derive(Debug)]
 #[repr(align(64))]
@@ -146,6 +133,7 @@ impl Recalls {
     }
 
     /// Whether all jobs with this index are recalled, with all below some end.
+    #[inline]
     pub(crate) fn covers(&self, index: u64) -> bool {
         // [horizon] Acquire: what the canceller did before.
         index + 1 < self.horizon.load(Ordering::Acquire)
@@ -166,25 +154,28 @@ impl Recalls {
         self.horizon.load(Ordering::Relaxed) != 0
     }
 
-    /// Whether there ever was a word in the table: a hint for takers, for whom a later look will do.
+    /// Whether there ever was a word in the table. A hint for takers, for whom a later look will do.
     pub(crate) fn has_words(&self) -> bool {
         // Relaxed: as above.
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Whether to start the job from this origin, if [`Recalls::are_used`].
+    /// Whether the job from this origin, which the caller is about to start, was recalled, if
+    /// [`Recalls::are_used`].
     #[cold]
-    pub(crate) fn look(&self, origin: Origin) -> Look {
-        // Relaxed: [recall] as above. Follow-ups have no words.
-        let in_table = !origin.is_follow_up() && self.used.load(Ordering::Relaxed);
-        // The word goes in any case: nobody else will see it in time.
-        let recalled = in_table && self.remove(origin.index());
-        if recalled || self.covers(origin.index()) {
-            Look::Recalled
-        } else if in_table {
-            Look::NotRecalled
-        } else {
-            Look::Unused
+    #[must_use]
+    pub(crate) fn has_recalled(&self, origin: Origin) -> bool {
+        // The word goes in any case: nobody else will see it in time. Follow-ups have none.
+        let had_word = !origin.is_follow_up() && self.has_words() && self.remove(origin.index());
+        had_word || self.covers(origin.index())
+    }
+
+    /// The job from this origin has ended: a word that came too late goes. (One that comes later still goes in
+    /// a sweep, or by the job's taker.)
+    #[cold]
+    pub(crate) fn forget(&self, origin: Origin) {
+        if !origin.is_follow_up() && self.has_words() {
+            self.remove(origin.index());
         }
     }
 
@@ -238,7 +229,7 @@ impl Recalls {
     }
 }
 
-#[cfg(all(test, workcrew_loom))]
+#[cfg(test)]
 impl Recalls {
     /// Whether the job has a word.
     pub(crate) fn has(&self, index: u64) -> bool {
@@ -246,3 +237,7 @@ impl Recalls {
         places.any(|place| place.load(Ordering::Acquire) == index + 1)
     }
 }
+
+#[cfg(all(test, not(workcrew_loom)))]
+#[path = "../../tests/unit/recall.rs"]
+mod tests;

@@ -4,7 +4,6 @@
 
 use super::entry::Pocket;
 use super::ledger::Ledger;
-use super::recall::Look;
 use super::{Ended, Engine, Entry, Origin, Picked, Run};
 use crate::deque::{Local, Steal};
 use crate::idle::Place;
@@ -13,6 +12,7 @@ use crate::pace::{Nap, Patience, Tempo};
 use crate::probe::probe;
 use crate::recorder::Recorder;
 use crate::sync::{self, barrier};
+use crate::unwind::{self, Payload};
 use std::cell::Cell;
 use std::ops::ControlFlow;
 
@@ -37,11 +37,13 @@ sync::own! {
 }
 
 /// Whether the calling thread is a worker of the engine with this key.
+#[inline]
 pub(crate) fn is_inside(key: usize) -> bool {
     current_worker(key).is_some()
 }
 
 /// Which worker of the engine with this key the calling thread is.
+#[inline]
 pub(crate) fn current_worker(key: usize) -> Option<usize> {
     let (inside, worker) = INSIDE.with(Cell::get)?;
     (inside == key).then_some(worker)
@@ -101,6 +103,8 @@ pub(crate) struct Worker<'a, J> {
     /// Whether it has left the jobs to others.
     aside: bool,
     suspect: Suspect,
+    /// The job that runs: what panics meanwhile is its own code.
+    running: Option<Origin>,
 }
 
 /// The brisk worker that is watched, the head of its deque when that began, and how many looks of ours
@@ -127,12 +131,9 @@ impl<'a, J: Send> Desk<'a, J> {
         self.worker
     }
 
-    /// The same desk for a shorter time.
-    pub(crate) fn lend(&mut self) -> Desk<'_, J> {
-        Desk {
-            local: self.local,
-            ..*self
-        }
+    /// Where the job that runs comes from.
+    pub(crate) fn origin(&self) -> Origin {
+        self.origin
     }
 
     /// The index of the job that runs, or of the one it descends from.
@@ -195,6 +196,7 @@ impl<'a, J: Send> Worker<'a, J> {
             brisk: false,
             aside: false,
             suspect: Suspect::default(),
+            running: None,
         }
     }
 
@@ -202,58 +204,89 @@ impl<'a, J: Send> Worker<'a, J> {
     pub(crate) fn work(&mut self, runner: &mut impl Run<J>) -> Exit {
         let mut pocket = None;
         loop {
-            if !self.find(&mut pocket) {
-                if let ControlFlow::Break(exit) = self.search(runner, &mut pocket) {
+            // Once for all jobs that do not panic, since it keeps the compiler from looking into what is
+            // called. While a job runs nothing of the worker's is half-done: a job comes to the deque
+            // through its desk alone, whose only panic leaves all as it was.
+            match unwind::catch(|| self.run_jobs(runner, &mut pocket)) {
+                Ok(exit) => return exit,
+                Err(payload) => self.fail(runner, &mut pocket, payload),
+            }
+        }
+    }
+
+    /// Runs jobs until the engine ends, or one panics.
+    #[inline(always)]
+    fn run_jobs(&mut self, runner: &mut impl Run<J>, pocket: &mut Pocket<J>) -> Exit {
+        loop {
+            if !self.find(pocket) {
+                if let ControlFlow::Break(exit) = self.search(runner, pocket) {
                     return exit;
                 }
             }
-            let picked = Picked::new(&mut pocket);
+            let picked = Picked::new(pocket);
             let origin = picked.origin();
             self.recorder
                 .job_begins(origin.index(), origin.is_follow_up(), picked.accepted());
-            let mut desk = Desk {
-                engine: self.engine,
-                worker: self.id,
-                local: &mut self.local,
-                origin,
-                backlog: self.backlog,
-            };
             if origin.is_follow_up() {
                 // [horizon] counted as started before the look.
                 barrier::light();
             }
             // Since a submitted job left its queue we have told submitters of the room.
-            let ended = if self.engine.recalls.are_used() {
-                Self::run_unless_recalled(runner, picked, &mut desk)
+            let recalls = &self.engine.recalls;
+            let ended = if recalls.are_used() && recalls.has_recalled(origin) {
+                runner.cancel(picked, &self.desk(origin));
+                Ended::Cancelled
             } else {
-                runner.run(picked, &mut desk)
+                self.running = Some(origin);
+                let done = runner.run(picked, self.desk(origin));
+                self.running = None;
+                let ended = runner.deliver(done, &self.desk(origin));
+                self.forget_recall(origin);
+                ended
             };
-            self.recorder.job_ends(ended);
-            probe!("engine: job ended, not counted");
-            self.ledger.finish(ended);
+            self.ends(ended);
         }
     }
 
-    /// Runs a job, or drops it if it is recalled. Its recall goes with it.
+    /// The job that ran has panicked.
     #[cold]
-    fn run_unless_recalled(
-        runner: &mut impl Run<J>,
-        picked: Picked<'_, J>,
-        desk: &mut Desk<'_, J>,
-    ) -> Ended {
-        let origin = picked.origin();
-        let recalls = &desk.engine.recalls;
-        match recalls.look(origin) {
-            Look::Recalled => {
-                runner.cancel(picked, desk);
-                Ended::Cancelled
-            }
-            Look::NotRecalled => {
-                let ended = runner.run(picked, desk);
-                recalls.remove(origin.index());
-                ended
-            }
-            Look::Unused => runner.run(picked, desk),
+    fn fail(&mut self, runner: &mut impl Run<J>, pocket: &mut Pocket<J>, payload: Payload) {
+        let Some(origin) = self.running.take() else {
+            // It was no job.
+            unwind::resume(payload);
+        };
+        // Its worker may not have come to take it.
+        unwind::drop_quietly(pocket.take());
+        runner.fail(payload, &self.desk(origin));
+        self.forget_recall(origin);
+        self.ends(Ended::Panicked);
+    }
+
+    /// A cancellation of this job comes too late from now on.
+    #[inline(always)]
+    fn forget_recall(&self, origin: Origin) {
+        // Relaxed in there: a hint, here.
+        if self.engine.recalls.are_used() {
+            self.engine.recalls.forget(origin);
+        }
+    }
+
+    /// A job has ended, and was delivered.
+    #[inline(always)]
+    fn ends(&mut self, ended: Ended) {
+        self.recorder.job_ends(ended);
+        probe!("engine: job ended, not counted");
+        self.ledger.finish(ended);
+    }
+
+    #[inline(always)]
+    fn desk(&mut self, origin: Origin) -> Desk<'_, J> {
+        Desk {
+            engine: self.engine,
+            worker: self.id,
+            local: &mut self.local,
+            origin,
+            backlog: self.backlog,
         }
     }
 
@@ -365,7 +398,7 @@ impl<'a, J: Send> Worker<'a, J> {
     }
 
     /// A job from anywhere, unless the engine is halted; stops the search if there is one.
-    #[inline]
+    #[inline(always)]
     fn find(&mut self, pocket: &mut Pocket<J>) -> bool {
         if self.engine.is_halted() {
             return false;
@@ -390,9 +423,25 @@ impl<'a, J: Send> Worker<'a, J> {
                 return true;
             }
         }
-        self.own(pocket)
-            || !self.stands_aside()
-                && (self.claim(pocket) || self.overflowed(pocket) || self.steal(pocket))
+        if self.own(pocket) {
+            return true;
+        }
+        if self.stands_aside() {
+            return false;
+        }
+        self.fall_behind();
+        self.claim(pocket) || self.overflowed(pocket) || self.steal(pocket)
+    }
+
+    /// Lets the submitters get ahead, if this worker is always at their heels. (Who searches has napped.)
+    fn fall_behind(&mut self) {
+        let Engine { injector, .. } = self.engine;
+        if !self.place.is_searching() && !injector.is_closed() {
+            let (workers, places) = (self.engine.workers(), self.engine.capacity());
+            let submitted = || injector.tail();
+            self.tempo
+                .fall_behind(injector.len(), workers, places, submitted);
+        }
     }
 
     /// One of the jobs that could wait for ever: behind follow-ups that beget follow-ups, in our
@@ -438,7 +487,7 @@ impl<'a, J: Send> Worker<'a, J> {
     }
 
     /// The oldest job of our own deque.
-    #[inline]
+    #[inline(always)]
     fn own(&mut self, pocket: &mut Pocket<J>) -> bool {
         let Some(entry) = self.local.pop() else {
             return false;

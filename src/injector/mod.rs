@@ -76,10 +76,10 @@ mod segments;
 
 pub(crate) use reserve::Reserve;
 
-use crate::prefetch;
 use crate::probe::probe;
 use crate::sync::{AtomicBool, AtomicU64, Ordering, spin_loop};
 use crate::words::words;
+use crate::{pace, prefetch};
 use crossbeam_utils::CachePadded;
 use directory::{age, id_of, tag_of};
 use segments::{
@@ -479,6 +479,7 @@ impl<T> Injector<T> {
         want: usize,
         mut admits: impl FnMut(u64, usize) -> usize,
     ) -> Result<(u64, u32, usize), Rejected<()>> {
+        let mut lost = false;
         loop {
             // [closed] Acquire: closed means that the closer's writes are seen; and the
             // room test reads a head that is not ahead of this tail by more than
@@ -518,7 +519,7 @@ impl<T> Injector<T> {
             {
                 return Ok((position, segment, count));
             }
-            spin_loop();
+            lost = pace::stand_back(lost);
         }
     }
 

@@ -60,6 +60,12 @@ impl Home {
         Self(generation())
     }
 
+    /// Here, in a process where [`new`](Self::new) was called before, or in its parent.
+    #[inline]
+    pub(crate) fn again() -> Self {
+        Self(generation())
+    }
+
     /// Whether the caller is in a forked child.
     #[inline]
     pub(crate) fn is_abroad(self) -> bool {

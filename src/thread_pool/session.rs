@@ -122,6 +122,7 @@ impl<W: Work> Member<W> {
     ///
     /// * `scope` stays where it is until the job has been run or dropped.
     /// * The job counts in the scope's `pending` when it is run, but no longer afterwards.
+    #[inline]
     pub(crate) unsafe fn new(scope: &Arc<Shared>, work: W) -> Self {
         let work = MaybeDangling::new(work);
         Self { scope, work }
@@ -129,6 +130,7 @@ impl<W: Work> Member<W> {
 }
 
 impl<W: Work> Work for Member<W> {
+    #[inline]
     fn work(self) -> Ended {
         // SAFETY: we count, so the scope is there (`new`).
         let shared = unsafe { &*self.scope };
@@ -147,6 +149,7 @@ impl<W: Work> Envoy<W> {
     /// # Safety
     ///
     /// * `scope` stays where it is until the job has been run.
+    #[inline]
     pub(super) unsafe fn new(scope: &Arc<Shared>, work: W) -> Self {
         scope.has_begun();
         // SAFETY: it counts until it is run; and the caller's promise.
@@ -156,6 +159,7 @@ impl<W: Work> Envoy<W> {
     /// # Safety
     ///
     /// * The envoy is not used any more, nor dropped.
+    #[inline]
     unsafe fn member(&mut self) -> Member<W> {
         // SAFETY: the caller's promise.
         unsafe { ManuallyDrop::take(&mut self.0) }
@@ -163,6 +167,7 @@ impl<W: Work> Envoy<W> {
 }
 
 impl<W: Work> Work for Envoy<W> {
+    #[inline]
     fn work(self) -> Ended {
         let mut envoy = ManuallyDrop::new(self);
         // SAFETY: nobody drops it.
@@ -190,6 +195,7 @@ impl<W: Work> Drop for Envoy<W> {
 }
 
 impl Current {
+    #[inline]
     fn new(session: &Session<'_>) -> Self {
         let session = ptr::from_ref(session).cast();
         Self(CURRENT.with(|current| current.replace(session)))
@@ -197,6 +203,7 @@ impl Current {
 }
 
 impl Drop for Current {
+    #[inline]
     fn drop(&mut self) {
         CURRENT.with(|current| current.set(self.0));
     }
@@ -204,6 +211,7 @@ impl Drop for Current {
 
 impl<'a> Session<'a> {
     /// The calling thread's for this scope, if it is a worker of the pool, and at work.
+    #[inline]
     fn new(shared: &'a Arc<Shared>, is_owners: bool) -> Option<Self> {
         let engine = &shared.engine;
         let worker = current_worker(engine.key())?;
@@ -220,17 +228,20 @@ impl<'a> Session<'a> {
         })
     }
 
+    #[inline]
     fn is_of(&self, scope: &Arc<Shared>) -> bool {
         Arc::ptr_eq(self.shared, scope)
     }
 
     /// What its jobs are known by in the nests.
+    #[inline]
     fn tag(&self) -> usize {
         Arc::as_ptr(self.shared).addr()
     }
 
     /// Runs a job that has come to this thread, and all that it makes and nobody steals.
     /// (A share of its own, for the last job gives back what keeps the scope.)
+    #[inline]
     fn host(shared: Arc<Shared>, work: MaybeDangling<impl Work>) -> Ended {
         let Some(session) = Session::new(&shared, false) else {
             return Shared::run_as_a_guest(shared, work);
@@ -244,6 +255,7 @@ impl<'a> Session<'a> {
     }
 
     /// Runs a job, and keeps its unit.
+    #[inline]
     fn run(&self, work: MaybeDangling<impl Work>) -> Ended {
         let ended = self.shared.catch(work);
         self.spare.set(self.spare.get() + 1);
@@ -251,6 +263,7 @@ impl<'a> Session<'a> {
     }
 
     /// Runs what is in the nest. In a forked child nothing: it is the parent's.
+    #[inline]
     fn work_off(&self) {
         while !self.shared.home.is_abroad() {
             let Some(job) = self.roost.pop(self.tag()) else {
@@ -266,6 +279,7 @@ impl<'a> Session<'a> {
     }
 
     /// Gives back what is left of the units.
+    #[inline]
     fn settle(&self) {
         let spare = self.spare.take();
         if spare > 0 {
@@ -357,6 +371,7 @@ impl Shared {
     }
 
     /// Runs a job to its end, whatever it does.
+    #[inline]
     fn catch(&self, work: MaybeDangling<impl Work>) -> Ended {
         unwind::catch(|| work.into_inner().work()).unwrap_or_else(|payload| {
             let mut first = self.panic.lock();
@@ -397,6 +412,7 @@ impl Shared {
     }
 
     /// Submits a job, or a ticket. One that is refused is dropped.
+    #[inline]
     pub(super) fn submit(&self, task: Task) {
         match current_worker(self.engine.key()) {
             Some(worker) => drop(self.engine.push_inside(worker, task)),
@@ -412,6 +428,7 @@ impl Shared {
     }
 
     /// So many jobs have ended, and count no more.
+    #[inline]
     fn have_ended(&self, jobs: usize) {
         probe!("scope: jobs ended, not counted");
         // [pending] Release: the owner sees what the jobs did; the others' share passes through

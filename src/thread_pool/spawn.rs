@@ -31,6 +31,7 @@ pub(super) trait Job<T>: Send {
 }
 
 impl<F: FnOnce() -> T + Send, T> Job<T> for F {
+    #[inline]
     fn call(self) -> T {
         self()
     }
@@ -40,6 +41,7 @@ impl<F: FnOnce() -> T + Send, T> Job<T> for F {
 struct Ticket<F, T>(Half<Place<F, T>>);
 
 /// Runs what was claimed.
+#[inline]
 fn run<F: Job<T>, T>(claim: Claim<'_, Carried<F>, Outcome<T>>, job: Carried<F>) -> Ended {
     let (outcome, ended) = match unwind::catch(|| job.enter(Job::call)) {
         Ok(result) => (Ok(result), Ended::Completed),
@@ -67,6 +69,7 @@ fn cancel<F, T>(claim: Claim<'_, Carried<F>, Outcome<T>>, job: Carried<F>) {
 }
 
 impl<F: Job<T>, T: Send> Work for Ticket<F, T> {
+    #[inline]
     fn work(self) -> Ended {
         match self.0.claim() {
             Some((claim, job)) => run(claim, job),
@@ -79,6 +82,7 @@ impl<F: Job<T>, T: Send> Work for Ticket<F, T> {
 
 /// A job that the pool drops unstarted is cancelled.
 impl<F, T> Drop for Ticket<F, T> {
+    #[inline]
     fn drop(&mut self) {
         if let Some((claim, job)) = self.0.revoke() {
             cancel(claim, job);
@@ -120,6 +124,7 @@ impl<F: Job<T>, T: Send> Promise<T> for Place<F, T> {
         Oneshot::poll(self, context.waker())
     }
 
+    #[inline]
     fn leave(&self) -> Option<Outcome<T>> {
         Oneshot::leave(self)
     }
@@ -172,6 +177,7 @@ impl ThreadPoolHandle {
     }
 
     /// A job as a task to be submitted, and its handle.
+    #[inline]
     pub(super) fn pack<F, T>(&self, job: F) -> (Task, JobHandle<T>)
     where
         F: Job<T> + 'static,
@@ -181,9 +187,9 @@ impl ThreadPoolHandle {
         let task = Task::new(Ticket(theirs));
         let handle = JobHandle {
             // SAFETY: the same pointer, beside which the compiler puts a table.
-            promise: unsafe { ours.unsize(|place| place) },
+            promise: unsafe { ours.unsize(|place| place as _) },
             key: self.engine.key(),
-            home: Home::new(),
+            home: Home::again(),
         };
         (task, handle)
     }
@@ -344,6 +350,7 @@ impl<T> Future for JobHandle<T> {
 }
 
 impl<T> Drop for JobHandle<T> {
+    #[inline]
     fn drop(&mut self) {
         if self.home.is_abroad() {
             // What is there is the parent's.

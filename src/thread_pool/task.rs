@@ -41,6 +41,7 @@ pub(crate) trait Work: Send {
 pub(crate) struct Detached<F>(Carried<F>);
 
 impl<F> Detached<F> {
+    #[inline]
     pub(crate) fn new(job: F) -> Self {
         Self(Carried::new(job))
     }
@@ -51,6 +52,7 @@ impl<F> Detached<F> {
 }
 
 impl<F: FnOnce() + Send> Work for Detached<F> {
+    #[inline]
     fn work(self) -> Ended {
         self.0.enter(|job| job());
         Ended::Completed
@@ -137,6 +139,7 @@ unsafe fn discard<W>(space: *mut Space) {
 }
 
 impl Task {
+    #[inline]
     pub(crate) fn new<W: Work + 'static>(work: W) -> Self {
         Self::with_table(work, const { &TableOf::<W>::OWNED })
     }
@@ -146,11 +149,13 @@ impl Task {
     /// # Safety
     ///
     /// * The task is run or dropped before anything that `work` borrows ends.
+    #[inline]
     pub(crate) unsafe fn borrowing<W: Work>(work: W) -> Self {
         Self::with_table(work, const { &TableOf::<W>::BORROWING })
     }
 
     /// `table` is one of `TableOf<W>` (invariant 1).
+    #[inline]
     fn with_table<W>(work: W, table: &'static Table) -> Self {
         let mut space = Space::uninit();
         let place = space.as_mut_ptr();
@@ -165,6 +170,7 @@ impl Task {
     }
 
     /// Does the work.
+    #[inline]
     pub(crate) fn run(self) -> Ended {
         let mut task = ManuallyDrop::new(self);
         // SAFETY: `task` is dropped by nobody, so it is never looked at again, whether this

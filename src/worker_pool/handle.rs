@@ -78,7 +78,8 @@ impl<J: Send, R: Send> Handle<J, R> {
             .map_err(not_submitted)
     }
 
-    /// Submits a job if there is room now. Lock-free.
+    /// Submits a job if there is room now. Lock-free: it makes a system call at most to wake a sleeping
+    /// worker, or to give its core away where others submit at the same time.
     ///
     /// # Examples
     ///

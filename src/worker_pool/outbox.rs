@@ -357,6 +357,7 @@ impl<R> Stream<R> {
         }
     }
 
+    #[inline]
     fn set_backlog(&self, backlog: usize) {
         // Relaxed, both: one writer.
         if self.backlog.load(Ordering::Relaxed) != backlog {

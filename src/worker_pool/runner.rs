@@ -62,6 +62,11 @@ impl<'env, R: Send, S, F> Runner<'env, R, S, F> {
         Ok(())
     }
 
+    fn deliver_error<J: Send>(&mut self, error: JobError, desk: &Desk<'_, J>) {
+        self.outlet
+            .deliver_error(&self.outbox, desk.origin(), error, desk.halt());
+    }
+
     /// What a panic left half-done goes, and a fresh state comes. If that panics as well,
     /// the next job will try again.
     #[cold]
@@ -77,52 +82,41 @@ impl<J: Send, R: Send, S, F> Run<Carried<J>> for Runner<'_, R, S, F>
 where
     F: Fn(J, &mut Context<'_, J, S>) -> R,
 {
+    type Done = R;
+
     #[inline(always)]
-    fn run(&mut self, picked: Picked<'_, Carried<J>>, desk: &mut Desk<'_, Carried<J>>) -> Ended {
-        let origin = picked.origin();
-        // A state that could not be made again after the last panic: now or never.
-        let state = match self.state {
-            Some(_) => Ok(()),
-            None => self.renew(),
-        };
-        let result = match state {
-            Ok(()) => {
-                let state = self.state.as_mut().expect("made above");
-                let mut context = Context {
-                    state,
-                    desk: desk.lend(),
-                };
-                let run = |job| (self.function)(job, &mut context);
-                unwind::catch(|| picked.take().enter(run))
-            }
-            Err(payload) => {
-                unwind::drop_quietly(picked.take());
-                Err(payload)
-            }
-        };
-        let hurry = desk.halt();
-        match result {
-            Ok(result) => {
-                let backlog = desk.backlog();
-                self.outlet
-                    .deliver(&self.outbox, origin, result, backlog, hurry);
-                Ended::Completed
-            }
-            Err(payload) => {
-                self.renew_after_panic();
-                let error = JobError::Panicked(JobPanic::new(payload));
-                self.outlet
-                    .deliver_error(&self.outbox, origin, error, hurry);
-                Ended::Panicked
-            }
+    fn run(&mut self, picked: Picked<'_, Carried<J>>, desk: Desk<'_, Carried<J>>) -> R {
+        if self.state.is_none() {
+            // It could not be made again after the last panic: now or never.
+            self.state = Some((self.init)(self.worker));
         }
+        let state = self.state.as_mut().expect("made above");
+        let mut context = Context { state, desk };
+        picked
+            .take()
+            .enter(|job| (self.function)(job, &mut context))
     }
 
-    fn cancel(&mut self, picked: Picked<'_, Carried<J>>, desk: &mut Desk<'_, Carried<J>>) {
-        let origin = picked.origin();
+    #[inline(always)]
+    fn deliver(&mut self, result: R, desk: &Desk<'_, Carried<J>>) -> Ended {
+        self.outlet.deliver(
+            &self.outbox,
+            desk.origin(),
+            result,
+            desk.backlog(),
+            desk.halt(),
+        );
+        Ended::Completed
+    }
+
+    fn fail(&mut self, payload: Payload, desk: &Desk<'_, Carried<J>>) {
+        self.renew_after_panic();
+        self.deliver_error(JobError::Panicked(JobPanic::new(payload)), desk);
+    }
+
+    fn cancel(&mut self, picked: Picked<'_, Carried<J>>, desk: &Desk<'_, Carried<J>>) {
         unwind::drop_quietly(picked.take());
-        self.outlet
-            .deliver_error(&self.outbox, origin, JobError::Cancelled, desk.halt());
+        self.deliver_error(JobError::Cancelled, desk);
     }
 
     fn rest(&mut self) {

@@ -200,6 +200,82 @@ fn jobs_of_all_claims_since_the_nap_count() {
     }
 }
 
+/// A worker comes for its share of `len` jobs, while `rate` more are submitted between two looks. Returns how
+/// often it looked, if it napped.
+fn looks(tempo: &mut Tempo, len: usize, workers: usize, places: usize, rate: u64) -> u32 {
+    let looks = Cell::new(0);
+    tempo.fall_behind(len, workers, places, || {
+        looks.set(looks.get() + 1);
+        u64::from(looks.get()) * rate
+    });
+    looks.get()
+}
+
+/// As many as nobody can submit.
+const TORRENT: u64 = 1 << 40;
+
+#[test]
+fn who_is_at_the_submitters_heels_falls_behind_while_jobs_come() {
+    let mut tempo = Tempo::new(2);
+    for len in 1..FEW.0 {
+        assert_eq!(looks(&mut tempo, len, 1, 1_024, TORRENT), 5);
+    }
+    // One trial after the other is in vain, and ends at the first look.
+    let trials: Vec<_> = (0..10_000)
+        .filter(|_| match looks(&mut tempo, 3, 1, 1_024, 0) {
+            0 => false,
+            looks => {
+                assert_eq!(looks, 2);
+                true
+            }
+        })
+        .collect();
+    assert_eq!(trials.len(), 13);
+}
+
+/// A submitter that waits for some of its jobs, say: it has filled its window.
+#[test]
+fn a_nap_ends_as_soon_as_no_more_jobs_come() {
+    for before in 1..=3 {
+        let mut tempo = Tempo::new(2);
+        let looks = Cell::new(0_u64);
+        let submitted = || {
+            looks.set(looks.get() + 1);
+            looks.get().min(before) * TORRENT
+        };
+        tempo.fall_behind(3, 1, 1_024, submitted);
+        assert_eq!(looks.get(), before + 1);
+        tempo.fall_behind(3, 1, 1_024, || unreachable!("that was in vain"));
+    }
+}
+
+#[test]
+fn who_is_not_at_the_submitters_heels_takes_its_share_at_once() {
+    let naps = |len, workers, places| looks(&mut Tempo::new(2), len, workers, places, TORRENT) > 0;
+    assert!(!naps(0, 1, 1_024), "there is no job");
+    for (few, workers, places) in [
+        (16, 1, 1_024),
+        (48, 3, 1_024),
+        (64, 100, 1_024),
+        (32, 3, 256),
+    ] {
+        assert!(naps(1, workers, places));
+        assert!(naps(few - 1, workers, places));
+        assert!(!naps(few, workers, places), "{few}");
+    }
+}
+
+/// A nap is no work.
+#[test]
+fn who_falls_behind_is_brisk_as_before() {
+    let mut tempo = Tempo::new(2);
+    tempo.since = sync::clock();
+    let before = tempo.since;
+    assert_eq!(looks(&mut tempo, 3, 1, 1_024, TORRENT), 5);
+    let nap = Nap::short(1_024);
+    assert!(matches!(nap, Nap::Short(time) if tempo.since - before >= time));
+}
+
 /// `jobs` more jobs leave the queue in so many nanoseconds. Whether the crew counts as quick then.
 fn is_quick_after(tempo: &mut Tempo, jobs: u64, time: u64, capacity: usize) -> bool {
     tempo.since += time;

@@ -6,6 +6,7 @@ use crate::engine::entry::{Entry, Origin, Stamped};
 use crate::engine::{Ended, Engine, Lane, Picked, Run};
 use crate::idle::Place;
 use crate::pace::{Patience, be_quick};
+use crate::unwind::{self, Payload};
 use std::thread;
 
 /// A job that comes when the worker has found none, by `send`.
@@ -16,12 +17,17 @@ struct Late<'a, F> {
 }
 
 impl<F: FnOnce(&Engine<u8>)> Run<u8> for Late<'_, F> {
-    fn run(&mut self, picked: Picked<'_, u8>, _: &mut Desk<'_, u8>) -> Ended {
+    type Done = ();
+
+    fn run(&mut self, picked: Picked<'_, u8>, _: Desk<'_, u8>) {
         self.ran.push(picked.take());
+    }
+
+    fn deliver(&mut self, (): (), _: &Desk<'_, u8>) -> Ended {
         Ended::Completed
     }
 
-    fn cancel(&mut self, _: Picked<'_, u8>, _: &mut Desk<'_, u8>) {
+    fn cancel(&mut self, _: Picked<'_, u8>, _: &Desk<'_, u8>) {
         unreachable!("nobody cancels");
     }
 
@@ -399,4 +405,171 @@ fn who_finds_a_job_in_the_overflow_searches_no_more() {
     assert_eq!(pocket.map(|entry| entry.job), Some(7));
     assert!(!worker.place.is_searching());
     assert_eq!(engine.idle.searchers(), 0);
+}
+
+/// A runner that panics at one of its steps, and notes what it is told.
+struct Panics {
+    at: &'static str,
+    failed: bool,
+}
+
+impl Panics {
+    fn pass(&self, step: &str) {
+        assert_ne!(step, self.at, "as it was told");
+    }
+}
+
+impl Run<u8> for Panics {
+    type Done = ();
+
+    fn run(&mut self, picked: Picked<'_, u8>, _: Desk<'_, u8>) {
+        self.pass("run, not taken");
+        assert_eq!(picked.take(), 7);
+        self.pass("run");
+    }
+
+    fn deliver(&mut self, (): (), _: &Desk<'_, u8>) -> Ended {
+        self.pass("deliver");
+        Ended::Completed
+    }
+
+    fn fail(&mut self, _: Payload, desk: &Desk<'_, u8>) {
+        assert_eq!(desk.index(), 0);
+        self.failed = true;
+    }
+
+    fn cancel(&mut self, _: Picked<'_, u8>, _: &Desk<'_, u8>) {
+        unreachable!("nobody cancels");
+    }
+
+    fn rest(&mut self) {
+        self.pass("rest");
+    }
+}
+
+/// Whether what panics at this step is taken for the job's own code.
+fn is_the_jobs(at: &'static str) -> bool {
+    let (engine, locals) = Engine::new(1, 64, 0, 1);
+    engine.try_submit(7).unwrap();
+    engine.close();
+    let mut worker = first(&engine, locals);
+    let mut runner = Panics { at, failed: false };
+    match unwind::catch(|| worker.work(&mut runner)) {
+        Ok(exit) => assert_eq!(exit, Exit::Drained),
+        Err(_) => assert!(!runner.failed, "{at}"),
+    }
+    assert_eq!(engine.totals().panicked, u64::from(runner.failed));
+    runner.failed
+}
+
+#[test]
+fn only_what_a_job_panics_with_is_its_failure() {
+    for (at, is_its) in [
+        ("run, not taken", true),
+        ("run", true),
+        ("deliver", false),
+        ("rest", false),
+        ("nowhere", false),
+    ] {
+        assert_eq!(is_the_jobs(at), is_its, "{at}");
+    }
+}
+
+/// An engine of one worker, with a job.
+fn at_the_heels() -> (Engine<u8>, Vec<Local<Entry<u8>>>) {
+    let (engine, locals) = Engine::new(1, 1_024, 0, 1);
+    assert!(engine.try_submit(7).is_ok());
+    (engine, locals)
+}
+
+#[test]
+fn who_always_finds_the_last_jobs_falls_behind_the_submitters() {
+    let (engine, locals) = at_the_heels();
+    let mut worker = first(&engine, locals);
+    assert!(worker.find(&mut None));
+    assert!(worker.tempo.has_fallen_behind_in_vain());
+}
+
+/// It has napped already, or nobody submits any more.
+#[test]
+fn who_searches_or_works_off_a_closed_queue_does_not_fall_behind() {
+    for searches in [false, true] {
+        let (engine, locals) = at_the_heels();
+        let mut worker = first(&engine, locals);
+        if searches {
+            engine.idle.begin_search(&mut worker.place);
+        } else {
+            engine.close();
+        }
+        assert!(worker.find(&mut None));
+        assert!(!worker.tempo.has_fallen_behind_in_vain());
+    }
+}
+
+/// They would wait for the nap's end.
+#[test]
+fn who_has_jobs_does_not_fall_behind() {
+    let (engine, locals) = at_the_heels();
+    let mut worker = first(&engine, locals);
+    for job in 10..=255 {
+        let entry = Entry::new(Origin::submitted(0).follow_up(), Stamped::from(job));
+        worker.local.push(entry).unwrap();
+    }
+    // Now and then what was submitted comes first.
+    let mut found = 0;
+    while found != 7 {
+        let mut pocket = None;
+        assert!(worker.find(&mut pocket));
+        found = pocket.unwrap().job;
+    }
+    assert!(worker.local.len() > 0);
+    assert!(!worker.tempo.has_fallen_behind_in_vain());
+}
+
+/// Its job is cancelled while it runs.
+struct CancelledLate<'a> {
+    engine: &'a Engine<u8>,
+    panics: bool,
+}
+
+impl Run<u8> for CancelledLate<'_> {
+    type Done = ();
+
+    fn run(&mut self, picked: Picked<'_, u8>, desk: Desk<'_, u8>) {
+        picked.take();
+        self.engine.recalls.add(desk.index()).unwrap();
+        assert!(!self.panics, "as it was told");
+    }
+
+    fn deliver(&mut self, (): (), _: &Desk<'_, u8>) -> Ended {
+        Ended::Completed
+    }
+
+    fn fail(&mut self, _: Payload, _: &Desk<'_, u8>) {
+        assert!(self.panics);
+    }
+
+    fn cancel(&mut self, _: Picked<'_, u8>, _: &Desk<'_, u8>) {
+        unreachable!("it is too late");
+    }
+
+    /// After the job, and before a sweep.
+    fn rest(&mut self) {
+        assert!(!self.engine.recalls.has(0), "panics: {}", self.panics);
+    }
+}
+
+/// Nobody may ever take the outcome.
+#[test]
+fn a_cancellation_that_came_too_late_is_forgotten_with_its_job() {
+    for panics in [false, true] {
+        let (engine, locals) = Engine::new(1, 64, 0, 1);
+        engine.try_submit(7).unwrap();
+        engine.close();
+        let mut runner = CancelledLate {
+            engine: &engine,
+            panics,
+        };
+        assert_eq!(first(&engine, locals).work(&mut runner), Exit::Drained);
+    }
 }

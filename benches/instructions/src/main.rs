@@ -8,7 +8,7 @@ use std::env;
 use std::hint::black_box;
 use std::process::ExitCode;
 use std::sync::{Arc, Condvar, Mutex};
-use workcrew::__bench::{injector, ring};
+use workcrew::__bench::{crew_of_one, injector, ring};
 use workcrew::{Results, Scope, ThreadPool, ThreadPoolHandle, WorkerPool};
 
 /// How often a path is walked. (Room for as many everywhere.)
@@ -31,6 +31,7 @@ const PATHS: &[Path] = &[
     ("injector push, by 64", injector_push_batch),
     ("injector pop", injector_pop),
     ("injector pop, by 64", injector_pop_batch),
+    ("work", work),
     ("submit", submit),
     ("submit_all", submit_all),
     ("submit in a lane", submit_in_a_lane),
@@ -180,6 +181,15 @@ fn injector_pop_batch() {
         while queue.pop_batch(BATCH, |item| sum += item) > 0 {}
         assert_eq!(sum, TIMES * (TIMES - 1) / 2);
     });
+}
+
+/// A worker's way from job to job.
+fn work() {
+    let mut sum = 0;
+    let mut run = Some(crew_of_one(0..TIMES, |job| sum += black_box(job)));
+    counted(&mut || run.take().expect("once")());
+    drop(run);
+    assert_eq!(sum, TIMES * (TIMES - 1) / 2);
 }
 
 /// As many jobs as a queue has had at once before the path is walked, so that this allocates
