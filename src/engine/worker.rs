@@ -251,9 +251,9 @@ impl<'a, J: Send> Worker<'a, J> {
     /// The job that ran has panicked.
     #[cold]
     fn fail(&mut self, runner: &mut impl Run<J>, pocket: &mut Pocket<J>, payload: Payload) {
+        // Else it was no job.
         let Some(origin) = self.running.take() else {
-            // It was no job.
-            unwind::resume(payload);
+            unwind::resume(payload)
         };
         // Its worker may not have come to take it.
         unwind::drop_quietly(pocket.take());
