@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What a panic carries.
 pub(crate) type Payload = Box<dyn Any + Send>;
@@ -15,11 +15,6 @@ pub(crate) type Payload = Box<dyn Any + Send>;
 /// ([`Worker::work`](crate::engine::Worker::work)).
 pub(crate) fn catch<T>(user_code: impl FnOnce() -> T) -> Result<T, Payload> {
     catch_unwind(AssertUnwindSafe(user_code))
-}
-
-/// Goes on with a panic that was caught.
-pub(crate) fn resume(payload: Payload) -> ! {
-    resume_unwind(payload)
 }
 
 /// Runs the user's code, and swallows its panic. Returns whether there was one.

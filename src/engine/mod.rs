@@ -75,7 +75,7 @@ use crate::probe::probe;
 use crate::recorder::Recorders;
 use crate::sync::{Arc, AtomicBool, AtomicU64, AtomicUsize, Home, Ordering, barrier};
 use crate::tally::WorkerStats;
-use crate::unwind::{self, Payload};
+use crate::unwind::Payload;
 use crossbeam_utils::CachePadded;
 use crowd::Crowd;
 use errand::Errands;
@@ -104,7 +104,7 @@ pub(crate) trait Run<J> {
 
     /// Delivers that the job has panicked, and with what. A runner whose jobs never do need not have this.
     fn fail(&mut self, payload: Payload, _desk: &Desk<'_, J>) {
-        unwind::resume(payload)
+        std::panic::resume_unwind(payload)
     }
 
     /// Takes a job that was cancelled and drops it, whatever its drop does, and delivers that.

@@ -165,18 +165,20 @@ impl Recalls {
     #[cold]
     #[must_use]
     pub(crate) fn has_recalled(&self, origin: Origin) -> bool {
-        // The word goes in any case: nobody else will see it in time. Follow-ups have none.
-        let had_word = !origin.is_follow_up() && self.has_words() && self.remove(origin.index());
-        had_word || self.covers(origin.index())
+        // The word goes in any case: nobody else will see it in time.
+        self.remove_of(origin) || self.covers(origin.index())
     }
 
     /// The job from this origin has ended: a word that came too late goes. (One that comes later still goes in
     /// a sweep, or by the job's taker.)
     #[cold]
     pub(crate) fn forget(&self, origin: Origin) {
-        if !origin.is_follow_up() && self.has_words() {
-            self.remove(origin.index());
-        }
+        self.remove_of(origin);
+    }
+
+    /// As [`remove`](Self::remove). Follow-ups have no words.
+    fn remove_of(&self, origin: Origin) -> bool {
+        !origin.is_follow_up() && self.has_words() && self.remove(origin.index())
     }
 
     /// Takes out the word of a job that the calling worker has, or that has ended. Returns whether

@@ -253,7 +253,7 @@ impl<'a, J: Send> Worker<'a, J> {
     fn fail(&mut self, runner: &mut impl Run<J>, pocket: &mut Pocket<J>, payload: Payload) {
         // Else it was no job.
         let Some(origin) = self.running.take() else {
-            unwind::resume(payload)
+            std::panic::resume_unwind(payload)
         };
         // Its worker may not have come to take it.
         unwind::drop_quietly(pocket.take());
