@@ -77,7 +77,7 @@ mod segments;
 pub(crate) use reserve::Reserve;
 
 use crate::probe::probe;
-use crate::sync::{AtomicBool, AtomicU64, Ordering, spin_loop};
+use crate::sync::{AtomicU64, Ordering, spin_loop};
 use crate::words::words;
 use crate::{pace, prefetch};
 use crossbeam_utils::CachePadded;
@@ -113,8 +113,7 @@ pub(crate) struct Injector<T> {
     head: CachePadded<AtomicU64>,
     /// The last position that a refused producer asked to be passed over, plus one.
     contested: AtomicU64,
-    /// Whether a producer has ever reserved places.
-    reserves: AtomicBool,
+    reserves: reserve::Reserves,
     directory: Box<[AtomicU64]>,
     segments: Segments<T>,
 }
@@ -196,7 +195,7 @@ impl<T> Injector<T> {
             tail: CachePadded::new(AtomicU64::new(start << 1)),
             head: CachePadded::new(AtomicU64::new(start)),
             contested: AtomicU64::new(0),
-            reserves: AtomicBool::new(false),
+            reserves: reserve::Reserves::new(start),
             directory: words(entries, never),
             segments: Segments::new(),
         }

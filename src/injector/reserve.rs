@@ -52,7 +52,8 @@
 use super::segments::{GROUP, Located, RESERVED, SEGMENT, VOID, bits, locate, place};
 use super::{Injector, Rejected, age, id_of, write};
 use crate::probe::probe;
-use crate::sync::{AtomicU32, Ordering, spin_loop};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering, spin_loop};
+use crossbeam_utils::CachePadded;
 use std::mem::ManuallyDrop;
 
 /// Places that one producer has claimed ahead and not used, in order.
@@ -95,6 +96,24 @@ impl Reserve {
     }
 }
 
+/// What a queue remembers of all reserves.
+pub(super) struct Reserves {
+    /// Whether a producer has ever reserved places.
+    any: AtomicBool,
+    /// All positions before this one are decided, or the head has passed them.
+    settled: CachePadded<AtomicU64>,
+}
+
+impl Reserves {
+    /// Of a queue whose first position is `start`.
+    pub(super) fn new(start: u64) -> Self {
+        Self {
+            any: AtomicBool::new(false),
+            settled: CachePadded::new(AtomicU64::new(start)),
+        }
+    }
+}
+
 /// The bits of a group's first cell without which it is its owner's to use.
 const TAKEN: u32 = 1 | 1 << VOID;
 
@@ -117,8 +136,8 @@ impl<T> Injector<T> {
         mut admits: impl FnMut(u64, usize) -> usize,
     ) -> Result<u64, Rejected<T>> {
         // Relaxed: [tail] the claim's release store publishes it.
-        if !self.reserves.load(Ordering::Relaxed) {
-            self.reserves.store(true, Ordering::Relaxed);
+        if !self.reserves.any.load(Ordering::Relaxed) {
+            self.reserves.any.store(true, Ordering::Relaxed);
         }
         let item = ManuallyDrop::new(item);
         loop {
@@ -219,9 +238,17 @@ impl<T> Injector<T> {
 
     /// For a producer that finds no room: takes back the reserved places from `head` to `tail`.
     /// Returns how many of these are void, but for those that the head has passed.
+    ///
+    /// What is decided stays so until the head passes it, so no walk begins before the first position
+    /// that an earlier one saw undecided: all of them together look at each group once, unless one
+    /// is not finished.
     #[cold]
     pub(crate) fn reclaim(&self, head: u64, tail: u64) -> u64 {
-        self.walk(head, tail, |word, mine| {
+        // Relaxed: what it says stays true, so an old one costs looks.
+        let from = self.reserves.settled.load(Ordering::Relaxed).max(head);
+        let mut settled = from;
+        let mut in_row = true;
+        let void = self.walk(from, tail, |word, mine| {
             // [seen] Acquire: see `vacant`.
             let mut seen = word.load(Ordering::Acquire);
             loop {
@@ -244,8 +271,21 @@ impl<T> Injector<T> {
                     Err(now) => seen = now,
                 }
             }
+            if in_row {
+                // (Groups that the head has passed are left out: so this is no further than it
+                // might be.)
+                let open = mine & !seen;
+                let end = open.trailing_zeros().min(u32::BITS - mine.leading_zeros());
+                settled += u64::from(end - mine.trailing_zeros());
+                in_row = open == 0;
+            }
             seen >> VOID & mine
-        })
+        });
+        if settled > from {
+            // Hint: spares the next walk what this one has seen.
+            self.reserves.settled.store(settled, Ordering::Relaxed);
+        }
+        void
     }
 
     /// How many positions from `from` to `to`, and not passed by the head, are reserved or void:
@@ -282,7 +322,7 @@ impl<T> Injector<T> {
     #[inline]
     pub(crate) fn reserves(&self) -> bool {
         // Relaxed: [tail] has brought it, if there are any below that tail.
-        self.reserves.load(Ordering::Relaxed)
+        self.reserves.any.load(Ordering::Relaxed)
     }
 
     /// Lets `look` tell, group by group, which of these cells count. Returns how many that are,

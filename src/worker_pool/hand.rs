@@ -79,6 +79,17 @@ impl<R> Hand<R> {
         }
     }
 
+    /// The next outcome, if it is one of the claim. Small, since it is inlined wherever
+    /// outcomes are taken.
+    #[inline(always)]
+    pub(super) fn next_claimed(&mut self) -> Option<Outcome<R>> {
+        if !self.outcomes.is_empty() {
+            return None;
+        }
+        let delivered = self.claim.as_mut()?.next()?;
+        Some(delivered.ok_by(self.turn))
+    }
+
     /// Takes a claim on this turn's ring. Returns how many outcomes it holds.
     #[inline]
     pub(super) fn hold(&mut self, claim: Claim<Delivered<R>>) -> usize {
@@ -93,16 +104,15 @@ impl<R> Hand<R> {
 impl<R> Iterator for Hand<R> {
     type Item = Outcome<R>;
 
-    #[inline(always)]
     fn next(&mut self) -> Option<Outcome<R>> {
         if !self.outcomes.is_empty() {
             return self.outcomes.pop_front();
         }
-        if let Some(delivered) = self.claim.as_mut()?.next() {
-            return Some(delivered.ok_by(self.turn));
+        let next = self.next_claimed();
+        if next.is_none() {
+            // Its slots are the worker's again.
+            self.claim = None;
         }
-        // Its slots are the worker's again.
-        self.claim = None;
-        None
+        next
     }
 }

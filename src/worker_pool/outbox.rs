@@ -136,6 +136,8 @@ pub(crate) struct Outbox<R> {
 pub(crate) struct Outlet<R> {
     ring: Local<Delivered<R>>,
     stream: Arc<CachePadded<Stream<R>>>,
+    /// How long it waits for room before it sleeps.
+    patience: Patience,
 }
 
 impl<R: Send> Outbox<R> {
@@ -160,6 +162,7 @@ impl<R: Send> Outbox<R> {
                 let outlet = Outlet {
                     ring: local,
                     stream: Arc::clone(&stream),
+                    patience: Patience::default(),
                 };
                 (stream, outlet)
             })
@@ -428,7 +431,7 @@ impl<R: Send> Outlet<R> {
     }
 
     #[inline]
-    fn tell_and_look(&self, outbox: &Outbox<R>, in_ring: bool, hurry: impl Fn() -> bool) {
+    fn tell_and_look(&mut self, outbox: &Outbox<R>, in_ring: bool, hurry: impl Fn() -> bool) {
         probe!("outbox deliver: stored, takers not told");
         // [takers] passes a light barrier.
         outbox.ready.notify(1);
@@ -445,14 +448,14 @@ impl<R: Send> Outlet<R> {
 
     /// Takes another lease if there is room for it, and waits if there is none at all.
     #[inline(never)]
-    fn look_for_room(&self, outbox: &Outbox<R>, hurry: impl Fn() -> bool) {
+    fn look_for_room(&mut self, outbox: &Outbox<R>, hurry: impl Fn() -> bool) {
         let stream = &self.stream;
         // Of two workers that have delivered, the second to pass sees the first.
         barrier::full();
         let room = outbox.capacity.checked_sub(outbox.reserved());
         probe!("outbox deliver: room counted");
         match room {
-            None => outbox.wait_for_room(hurry),
+            None => outbox.wait_for_room(&mut self.patience, hurry),
             // A short queue has no leases.
             Some(room)
                 if outbox.lease > 0 && room as u64 >= outbox.lease && !stream.is_spilling() =>
@@ -523,18 +526,13 @@ impl<R: Send> Outlet<R> {
 
 impl<R: Send> Outbox<R> {
     #[cold]
-    fn wait_for_room(&self, hurry: impl Fn() -> bool) {
+    fn wait_for_room(&self, patience: &mut Patience, hurry: impl Fn() -> bool) {
         let mut room = false;
-        self.room.wait_politely(
-            Nap::short(self.capacity),
-            &mut Patience::default(),
-            false,
-            None,
-            || {
+        self.room
+            .wait_politely(Nap::short(self.capacity), patience, false, None, || {
                 room = self.has_room();
                 (room || self.nobody_takes() || hurry()).then_some(())
-            },
-        );
+            });
         if room {
             // A result that leaves wakes one worker, but may make room for all.
             self.room.notify(1);

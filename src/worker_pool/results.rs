@@ -174,9 +174,14 @@ impl<R: Send> Results<R> {
     /// much faster or the queue much longer; else it is woken at once.
     #[inline]
     pub fn recv(&mut self) -> Result<Outcome<R>, RecvError> {
-        if let Some(outcome) = self.in_hand() {
-            return Ok(outcome);
+        match self.in_hand() {
+            Some(outcome) => Ok(outcome),
+            None => self.recv_elsewhere(),
         }
+    }
+
+    #[inline(never)]
+    fn recv_elsewhere(&mut self) -> Result<Outcome<R>, RecvError> {
         match self.refill() {
             Ok(outcome) => Ok(outcome),
             Err(TryRecvError::Ended) => Err(RecvError::Ended),
@@ -201,21 +206,24 @@ impl<R: Send> Results<R> {
         }
     }
 
-    /// An outcome that is in hand already. (So most come: without a copy on the way.)
+    /// An outcome of the claim in hand. (So most come: without a copy on the way.)
     #[inline(always)]
     fn in_hand(&mut self) -> Option<Outcome<R>> {
         if self.is_forked() {
             return None;
         }
-        self.hand.next()
+        self.hand.next_claimed()
     }
 
-    /// The next outcome, if the hand is empty.
+    /// The next outcome, if none is left in the claim.
     #[inline(never)]
     fn refill(&mut self) -> Result<Outcome<R>, TryRecvError> {
         if self.is_forked() {
             // What is here is the parent's.
             return Err(TryRecvError::Ended);
+        }
+        if let Some(outcome) = self.hand.next() {
+            return Ok(outcome);
         }
         refill(&mut self.hand, &self.outbox, &self.recalls)
     }
