@@ -6,34 +6,26 @@
 //! the pool's workers, and no others.
 //!
 //! **Parts.** The jobs are [spawned](super::spawn) ones, and who claims them and hears of their
-//! outcome is settled there. In order, the oldest is waited for. As they end, each job, dropped or
-//! done, puts its number into a queue (`Ended`) and knocks at a gate, where the owner waits for
-//! the next number.
+//! outcome is settled there. Which outcome is the next: see [`in_flight`](super::in_flight).
 //!
 //! **Room.** Outside of the crew a job is submitted only if there is room at once, or nothing is
 //! in flight that could be waited for instead. A worker never waits for room; its jobs go where
 //! follow-ups go, but unlike these not after the pool was closed: an iterator without an end
 //! would keep it open for ever.
-//!
-//! | edge    | release side             | acquire side         | carries                 | loom model                 |
-//! |---------|--------------------------|----------------------|-------------------------|----------------------------|
-//! | `ended` | [`Teller`]'s drop, gate  | [`Ended::wait`]      | that a number is there  | `owner_hears_of_each_end`  |
 
 #![forbid(unsafe_code)]
 
+use super::in_flight::{AsTheyEnd, Call, InFlight, InOrder};
 use super::spawn::{Job, JobHandle, unpack};
 use super::task::Task;
 use super::{ThreadPool, ThreadPoolHandle};
 use crate::engine::{Refused, current_worker};
 use crate::error::JobError;
-use crate::gate::Gate;
-use crate::injector::{Injector, Rejected};
-use crate::sync::{Arc, Object};
-use std::collections::{BTreeMap, VecDeque};
+use crate::injector::Rejected;
 use std::fmt;
 use std::iter::FusedIterator;
 
-/// Fewer than an [`Injector`] holds: each job in flight must be able to tell of its end.
+/// Fewer than an [`Injector`](crate::injector::Injector) holds: each job in flight must be able to tell of its end.
 const MAX_WINDOW: usize = 1 << 20;
 
 /// What becomes of a job.
@@ -42,7 +34,7 @@ type Outcome<R> = Result<R, JobError>;
 /// Applies a function to the items of an iterator, and yields what that returns, as the jobs end;
 /// made by [`ThreadPool::map_iter`](crate::ThreadPool::map_iter).
 #[must_use = "iterators do nothing unless they are consumed"]
-pub struct MapIter<I: Iterator, F, R>(Feed<I, F, AsTheyEnd<R>>)
+pub struct MapIter<I: Iterator, F, R>(Feed<I, AsTheyEnd<F, R>>)
 where
     I::Item: Send + 'static,
     F: 'static,
@@ -51,187 +43,35 @@ where
 /// As [`MapIter`], in the order of the items; made by
 /// [`ThreadPool::map_iter_ordered`](crate::ThreadPool::map_iter_ordered).
 #[must_use = "iterators do nothing unless they are consumed"]
-pub struct MapIterOrdered<I: Iterator, F, R>(Feed<I, F, InOrder<R>>)
+pub struct MapIterOrdered<I: Iterator, F, R>(Feed<I, InOrder<F, R>>)
 where
     I::Item: Send + 'static,
     F: 'static,
     R: Send + 'static;
 
-/// The numbers of jobs that have ended, and where their owner waits for the next.
-pub(crate) struct Ended {
-    numbers: Injector<u64>,
-    owner: Gate,
-}
-
-/// Tells of the end of its job when it is dropped with it.
-pub(crate) struct Teller {
-    ended: Arc<Ended>,
-    number: u64,
-}
-
-impl Ended {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self {
-            numbers: Injector::unbounded(),
-            owner: Gate::new(),
-        })
-    }
-
-    fn pop(&self) -> Option<u64> {
-        // What was overtaken is pushed again, and told of again.
-        self.numbers.pop_one()
-    }
-
-    /// Waits for the next number.
-    pub(crate) fn wait(&self) -> u64 {
-        let number = self.pop().or_else(|| self.owner.wait(None, || self.pop()));
-        number.expect("there is no deadline")
-    }
-}
-
-impl Teller {
-    pub(crate) fn new(ended: &Arc<Ended>, number: u64) -> Self {
-        Self {
-            ended: Arc::clone(ended),
-            number,
-        }
-    }
-}
-
-impl Drop for Teller {
-    fn drop(&mut self) {
-        let pushed = self.ended.numbers.add(self.number);
-        debug_assert!(pushed.is_ok(), "the window is smaller than the queue");
-        // [ended] it is there before the owner is told.
-        self.ended.owner.notify(1);
-    }
-}
-
-/// The function, to be applied to an item.
-struct Application<A, F, L> {
+/// A function, to be applied to an item.
+struct Application<A, C> {
     item: A,
-    function: Object<F>,
     /// Outlives the call.
-    teller: L,
+    function: C,
 }
 
-impl<A, R, F, L> Job<R> for Application<A, F, L>
-where
-    A: Send,
-    F: Fn(A) -> R + Send + Sync,
-    L: Send,
-{
+impl<A: Send, R, C: Call<A, R>> Job<R> for Application<A, C> {
     fn call(self) -> R {
-        let Self {
-            item,
-            function,
-            teller,
-        } = self;
-        let _teller = teller;
-        function(item)
-    }
-}
-
-/// The jobs whose outcomes have not been yielded.
-trait InFlight {
-    type Result: Send + 'static;
-    /// What a job takes with it.
-    type Teller: Send + 'static;
-
-    fn len(&self) -> usize;
-    fn teller(&self, number: u64) -> Self::Teller;
-    fn add(&mut self, number: u64, job: JobHandle<Self::Result>);
-
-    /// Takes out the next one whose outcome is to be yielded. There is one. A worker runs those
-    /// that are queued, if it `helps`.
-    fn next(&mut self, helps: bool) -> JobHandle<Self::Result>;
-
-    /// Cancels those that have not started, and forgets all.
-    fn leave(&mut self);
-}
-
-struct InOrder<R>(VecDeque<JobHandle<R>>);
-
-impl<R: Send + 'static> InFlight for InOrder<R> {
-    type Result = R;
-    type Teller = ();
-
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn teller(&self, _: u64) {}
-
-    fn add(&mut self, _: u64, job: JobHandle<R>) {
-        self.0.push_back(job);
-    }
-
-    fn next(&mut self, _: bool) -> JobHandle<R> {
-        self.0.pop_front().expect("there is one")
-    }
-
-    fn leave(&mut self) {
-        for job in self.0.drain(..) {
-            job.cancel();
-        }
-    }
-}
-
-struct AsTheyEnd<R> {
-    jobs: BTreeMap<u64, JobHandle<R>>,
-    ended: Arc<Ended>,
-}
-
-impl<R: Send + 'static> InFlight for AsTheyEnd<R> {
-    type Result = R;
-    type Teller = Teller;
-
-    fn len(&self) -> usize {
-        self.jobs.len()
-    }
-
-    fn teller(&self, number: u64) -> Teller {
-        Teller::new(&self.ended, number)
-    }
-
-    fn add(&mut self, number: u64, job: JobHandle<R>) {
-        self.jobs.insert(number, job);
-    }
-
-    fn next(&mut self, helps: bool) -> JobHandle<R> {
-        let number = loop {
-            if let Some(number) = self.ended.pop() {
-                break number;
-            }
-            // Else all run elsewhere.
-            let ran_one = helps && self.jobs.values().any(JobHandle::run_if_queued);
-            if !ran_one {
-                break self.ended.wait();
-            }
-        };
-        self.jobs.remove(&number).expect("it is told of once")
-    }
-
-    fn leave(&mut self) {
-        for job in std::mem::take(&mut self.jobs).into_values() {
-            job.cancel();
-        }
+        let Self { item, function } = self;
+        function.call(item)
     }
 }
 
 /// What both have in common.
-struct Feed<I: Iterator, F, O: InFlight>
+struct Feed<I: Iterator, O: InFlight>
 where
     I::Item: Send + 'static,
-    F: 'static,
 {
     pool: ThreadPoolHandle,
-    function: Object<F>,
     /// `None` once it has ended.
     items: Option<I>,
-    /// How many items have been drawn.
-    drawn: u64,
-    /// The last of them, if it is not accepted yet.
+    /// The job of the last item that was drawn, if it is not accepted yet.
     pending: Option<(Task, JobHandle<O::Result>)>,
     /// Nothing more is drawn or submitted.
     stopped: bool,
@@ -240,30 +80,27 @@ where
     in_flight: O,
 }
 
-impl<I: Iterator, F, O: InFlight> Drop for Feed<I, F, O>
+impl<I: Iterator, O: InFlight> Drop for Feed<I, O>
 where
     I::Item: Send + 'static,
-    F: 'static,
 {
     fn drop(&mut self) {
         self.in_flight.leave();
     }
 }
 
-impl<I, F, O> Feed<I, F, O>
+impl<I, O> Feed<I, O>
 where
     I: Iterator,
     I::Item: Send + 'static,
     O: InFlight,
-    F: Fn(I::Item) -> O::Result + Send + Sync + 'static,
+    O::Call: Call<I::Item, O::Result>,
 {
-    fn new(pool: &ThreadPoolHandle, items: I, function: F, in_flight: O) -> Self {
+    fn new(pool: &ThreadPoolHandle, items: I, in_flight: O) -> Self {
         let window = pool.engine.capacity() + pool.engine.workers();
         Self {
             pool: pool.clone(),
-            function: Object::new(function),
             items: Some(items),
-            drawn: 0,
             pending: None,
             stopped: false,
             window: window.min(MAX_WINDOW),
@@ -295,21 +132,17 @@ where
             self.items = None;
             return None;
         };
-        self.drawn += 1;
-        Some(self.pool.pack(Application {
-            item,
-            function: Object::clone(&self.function),
-            teller: self.in_flight.teller(self.drawn),
-        }))
+        let function = self.in_flight.call();
+        Some(self.pool.pack(Application { item, function }))
     }
 
     /// Submits as long as there is room in the queue and in the window.
     fn submit(&mut self, worker: Option<usize>) {
-        let engine = Arc::clone(&self.pool.engine);
         while !self.stopped && self.in_flight.len() < self.window {
             let Some((task, job)) = self.draw() else {
                 return;
             };
+            let engine = &self.pool.engine;
             let submitted = match worker {
                 Some(worker) if !engine.is_closed() => match engine.push_inside(worker, task) {
                     // Millions wait there: it is dropped, and so cancelled.
@@ -319,7 +152,7 @@ where
                 _ => engine.try_submit(task).map(drop),
             };
             match submitted {
-                Ok(()) => self.in_flight.add(self.drawn, job),
+                Ok(()) => self.in_flight.add(job),
                 Err(Rejected::Full(task)) => {
                     self.pending = Some((task, job));
                     return;
@@ -341,7 +174,7 @@ where
             return;
         };
         match self.pool.engine.submit(task, None) {
-            Ok(_) => self.in_flight.add(self.drawn, job),
+            Ok(_) => self.in_flight.add(job),
             Err(Refused::Closed(task) | Refused::WouldDeadlock(task) | Refused::TimedOut(task)) => {
                 self.pending = Some((task, job));
                 self.stopped = true;
@@ -349,9 +182,9 @@ where
         }
     }
 
-    fn into_items(mut self) -> impl Iterator<Item = I::Item> + use<I, F, O> {
+    fn into_items(mut self) -> impl Iterator<Item = I::Item> + use<I, O> {
         let pending = self.pending.take().map(|(task, _job)| {
-            let job: Application<I::Item, F, O::Teller> = unpack::<_, O::Result>(task);
+            let job: Application<I::Item, O::Call> = unpack::<_, O::Result>(task);
             job.item
         });
         let rest = self.items.take();
@@ -505,11 +338,8 @@ impl ThreadPoolHandle {
         F: Fn(I::Item) -> R + Send + Sync + 'static,
         R: Send + 'static,
     {
-        let in_flight = AsTheyEnd {
-            jobs: BTreeMap::new(),
-            ended: Ended::new(),
-        };
-        MapIter(Feed::new(self, items.into_iter(), f, in_flight))
+        let in_flight = AsTheyEnd::new(f);
+        MapIter(Feed::new(self, items.into_iter(), in_flight))
     }
 
     /// As [`map_iter`](Self::map_iter), in the order of the items.
@@ -532,8 +362,8 @@ impl ThreadPoolHandle {
         F: Fn(I::Item) -> R + Send + Sync + 'static,
         R: Send + 'static,
     {
-        let in_flight = InOrder(VecDeque::new());
-        MapIterOrdered(Feed::new(self, items.into_iter(), f, in_flight))
+        let in_flight = InOrder::new(f);
+        MapIterOrdered(Feed::new(self, items.into_iter(), in_flight))
     }
 }
 

@@ -39,6 +39,7 @@ mod builder;
 mod fork_join;
 pub(crate) mod group;
 mod handle;
+pub(crate) mod in_flight;
 pub(crate) mod limit;
 pub(crate) mod map_iter;
 pub(crate) mod offer;
