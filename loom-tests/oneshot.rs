@@ -40,7 +40,8 @@ fn outcome_reaches_the_sleeper() {
                 run(&place).unwrap().unwrap();
             }
         });
-        assert_eq!(place.wait(None).unwrap().open(), 11);
+        assert!(place.wait(None));
+        assert_eq!(place.take().unwrap().open(), 11);
         assert_eq!(board.read(), 5);
         worker.join().unwrap();
     });
@@ -102,7 +103,8 @@ fn claim_races_cancel() {
                 false
             }
         };
-        let outcome = place.wait(None).unwrap().open();
+        assert!(place.wait(None));
+        let outcome = place.take().unwrap().open();
         assert_eq!(outcome, if cancelled { 0 } else { 11 });
         let ran = workers.map(|worker| worker.join().unwrap());
         let ran = ran.into_iter().filter(|ran| *ran).count();

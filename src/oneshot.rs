@@ -138,7 +138,8 @@ impl<J, T> Oneshot<J, T> {
         self.word.word.load(Ordering::Relaxed) & REVOKED != 0
     }
 
-    /// Whether the outcome is there.
+    /// Whether the outcome is there, or has been taken.
+    #[inline]
     pub(crate) fn is_done(&self) -> bool {
         // [outcome] Acquire: as for who takes it.
         self.word.word.load(Ordering::Acquire) & PHASE >= DONE
@@ -168,20 +169,21 @@ impl<J, T> Oneshot<J, T> {
         }
     }
 
-    /// The owner waits for the outcome, at most until `deadline` (under loom: for ever).
-    pub(crate) fn wait(&self, deadline: Option<Instant>) -> Option<T> {
+    /// The owner waits for the outcome, at most until `deadline` (under loom: for ever). Returns
+    /// whether it is there.
+    pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
         loop {
             // Relaxed: whoever completes it after this sees the flag.
             let word = self.word.word.fetch_or(SLEEPER, Ordering::Relaxed) | SLEEPER;
             if word & PHASE >= DONE {
-                return self.take();
+                return true;
             }
             let limit = match deadline {
                 None => Duration::MAX,
                 Some(deadline) => deadline.saturating_duration_since(sync::now()),
             };
             if limit.is_zero() {
-                return None;
+                return false;
             }
             probe!("oneshot wait: looked, not asleep");
             // Not for ever, since the claimant may be suspended before it wakes us.

@@ -95,7 +95,11 @@ trait Promise<T>: Send + Sync {
     fn run_if_queued(&self) -> bool;
     fn cancel(&self) -> bool;
     fn is_done(&self) -> bool;
-    fn wait(&self, deadline: Option<Instant>) -> Option<Outcome<T>>;
+    fn wait(&self, deadline: Option<Instant>) -> bool;
+    /// What is there after a wait. (By itself: both together would return it in an `Option`, and it
+    /// would be read out of that by a wide load before the narrow stores are done.)
+    fn take(&self) -> Outcome<T>;
+    fn join(&self) -> Outcome<T>;
     fn poll(&self, context: &mut Context<'_>) -> Poll<Outcome<T>>;
     fn leave(&self) -> Option<Outcome<T>>;
 }
@@ -116,8 +120,22 @@ impl<F: Job<T>, T: Send> Promise<T> for Place<F, T> {
         Oneshot::is_done(self)
     }
 
-    fn wait(&self, deadline: Option<Instant>) -> Option<Outcome<T>> {
-        WAITS.with(|waits| waits.wait(|| self.take(), || Oneshot::wait(self, deadline)))
+    fn wait(&self, deadline: Option<Instant>) -> bool {
+        WAITS.with(|waits| {
+            let look = || Oneshot::is_done(self).then_some(());
+            let sleep = || Oneshot::wait(self, deadline).then_some(());
+            waits.wait(look, sleep).is_some()
+        })
+    }
+
+    fn take(&self) -> Outcome<T> {
+        Oneshot::take(self).expect("it was not taken before")
+    }
+
+    fn join(&self) -> Outcome<T> {
+        let done = Promise::wait(self, None);
+        debug_assert!(done, "without a deadline there is no end but an outcome");
+        Promise::take(self)
     }
 
     fn poll(&self, context: &mut Context<'_>) -> Poll<Outcome<T>> {
@@ -263,8 +281,7 @@ impl<T> JobHandle<T> {
         if is_inside(self.key) {
             self.promise.run_if_queued();
         }
-        let outcome = self.promise.wait(None);
-        outcome.expect("without a deadline there is no end but an outcome")
+        self.promise.join()
     }
 
     /// As [`join`](Self::join), but waits at most `timeout`, and never runs the job itself.
@@ -299,7 +316,11 @@ impl<T> JobHandle<T> {
             return Ok(Err(JobError::Forked));
         }
         let deadline = sync::deadline(timeout);
-        self.promise.wait(deadline).ok_or(self)
+        if self.promise.wait(deadline) {
+            Ok(self.promise.take())
+        } else {
+            Err(self)
+        }
     }
 
     /// Whether the job has ended: then [`join`](Self::join) returns at once.
