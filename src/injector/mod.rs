@@ -102,7 +102,7 @@ const ENTRIES_UNBOUNDED: usize = if cfg!(workcrew_shuttle) {
     // Memory that Miri zeroes byte by byte.
     1 << 8
 } else {
-    1 << 16
+    1 << 14
 };
 
 /// A multi-producer, multi-consumer queue. See the module's page.
@@ -567,7 +567,7 @@ impl<T> Injector<T> {
     /// Copies an item into a claimed cell and sets its bit, and with it those in `also`. Returns
     /// whose the item is now: the queue's, or the caller's still, if a consumer has poisoned the
     /// cell.
-    #[inline]
+    #[inline(always)]
     fn publish(&self, id: u32, position: u64, item: &ManuallyDrop<T>, also: u32) -> bool {
         let segment = self.segments.get(id);
         let (group, cell) = place(position);

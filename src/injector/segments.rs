@@ -27,8 +27,15 @@ use std::ptr;
 /// Cells in a group: with seven, a group of words fills one cache line exactly,
 /// state word included.
 pub(super) const GROUP: usize = if cfg!(workcrew_loom) { 2 } else { 7 };
-/// Groups in a segment.
-pub(super) const GROUPS: usize = if cfg!(workcrew_loom) { 2 } else { 8 };
+/// Groups in a segment. A claim ends with its segment, and each new one costs some cache lines, so
+/// there are many. (In unit tests fewer, which end more often.)
+pub(super) const GROUPS: usize = if cfg!(workcrew_loom) {
+    2
+} else if cfg!(test) {
+    8
+} else {
+    32
+};
 /// In a group's word, a cell's further bits stand so far above its decided bit: its place is
 /// reserved, it is void. See `reserve`.
 pub(super) const RESERVED: usize = GROUP;

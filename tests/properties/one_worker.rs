@@ -25,7 +25,7 @@ use workcrew::{
 const MOST_CLAIMED: usize = 64;
 
 /// Outcomes in a segment of a queue.
-const SEGMENT: usize = 56;
+const SEGMENT: usize = 224;
 
 /// From this capacity on lanes reserve places, and indices are not known before.
 const RESERVES: usize = 8;

@@ -270,7 +270,8 @@ fn is_stolen_from(
 ) -> bool {
     let starts = if cfg!(miri) { 1 } else { 2 * workers };
     (0..starts).all(|searches| {
-        let (engine, locals) = Engine::new(workers, 64, 8, 1);
+        // So long that nobody stands aside, however fast this is.
+        let (engine, locals) = Engine::new(workers, 128, 8, 1);
         let mut locals: Vec<_> = locals.into_iter().collect();
         let mut worker = Worker::new(&engine, 0, locals.remove(0));
         worker.searches = searches;
