@@ -36,7 +36,7 @@ use crossbeam_utils::CachePadded;
 
 /// Most places in a lease. Chosen by W1b in `benches`: a count of eight workers' results
 /// costs as much as all else for a job, and far more while they are at work.
-const MOST: usize = 32;
+const MOST: usize = 128;
 
 /// All leases together are at most the capacity divided by this.
 const PART: usize = if cfg!(workcrew_loom) { 1 } else { 4 };

@@ -115,7 +115,7 @@ pub(crate) struct Outbox<R> {
     /// Seldom any, so the queue is made when there are.
     strays: Lazy<Injector<Outcome<R>>>,
     capacity: usize,
-    /// Places in a lease.
+    /// Places in a lease, at most.
     lease: u64,
     /// Where takers wait for results.
     ready: Gate,
@@ -201,6 +201,12 @@ impl<R: Send> Outbox<R> {
             let (head, tail) = stream.ring.ends();
             stream.lease.places(head, tail)
         })
+    }
+
+    /// Whether a lease of so many places would spare more than the second count that it costs. (A short
+    /// queue has none.)
+    fn is_worth_a_lease(&self, room: usize) -> bool {
+        room > 0 && self.lease > 0 && 4 * room as u64 >= self.lease
     }
 
     fn sum(&self, in_ring: impl Fn(&Stream<R>) -> usize) -> usize {
@@ -456,12 +462,11 @@ impl<R: Send> Outlet<R> {
         probe!("outbox deliver: room counted");
         match room {
             None => outbox.wait_for_room(&mut self.patience, hurry),
-            // A short queue has no leases.
-            Some(room)
-                if outbox.lease > 0 && room as u64 >= outbox.lease && !stream.is_spilling() =>
-            {
+            Some(room) if outbox.is_worth_a_lease(room) && !stream.is_spilling() => {
                 // Hint: spares the next results their count.
-                stream.lease.announce(self.ring.tail() + outbox.lease);
+                stream
+                    .lease
+                    .announce(self.ring.tail() + outbox.lease.min(room as u64));
                 probe!("outbox deliver: lease announced, not counted");
                 if outbox.reserved() > outbox.capacity {
                     stream.lease.give_back(self.ring.tail());
