@@ -41,7 +41,7 @@ fn outcome_reaches_the_sleeper() {
             }
         });
         assert!(place.wait(None));
-        assert_eq!(place.take().unwrap().open(), 11);
+        assert_eq!(place.take().open(), 11);
         assert_eq!(board.read(), 5);
         worker.join().unwrap();
     });
@@ -73,7 +73,7 @@ fn asking_brings_the_jobs_deeds() {
         }
         worker.join().unwrap();
         assert!(place.is_done());
-        assert_eq!(place.take().unwrap().open(), 11);
+        assert_eq!(place.take().open(), 11);
     });
 }
 
@@ -104,7 +104,7 @@ fn claim_races_cancel() {
             }
         };
         assert!(place.wait(None));
-        let outcome = place.take().unwrap().open();
+        let outcome = place.take().open();
         assert_eq!(outcome, if cancelled { 0 } else { 11 });
         let ran = workers.map(|worker| worker.join().unwrap());
         let ran = ran.into_iter().filter(|ran| *ran).count();

@@ -145,14 +145,16 @@ impl<J, T> Oneshot<J, T> {
         self.word.word.load(Ordering::Acquire) & PHASE >= DONE
     }
 
-    /// The owner takes the outcome, if it is there.
+    /// The owner takes the outcome.
+    ///
+    /// # Panics
+    ///
+    /// If it is not there, or was taken.
     #[inline]
-    pub(crate) fn take(&self) -> Option<T> {
+    pub(crate) fn take(&self) -> T {
         // [outcome] Acquire: the outcome was written before.
         let word = self.word.word.load(Ordering::Acquire);
-        if word & PHASE != DONE {
-            return None;
-        }
+        assert_eq!(word & PHASE, DONE, "it is there, and was not taken");
         // Relaxed: from `DONE` on nobody but the owner changes the word.
         self.word.word.store(word | TAKEN, Ordering::Relaxed);
         self.outcome()
@@ -160,11 +162,11 @@ impl<J, T> Oneshot<J, T> {
 
     /// What lies in the cell that the caller has just made its own.
     #[inline]
-    fn outcome(&self) -> Option<T> {
+    fn outcome(&self) -> T {
         // SAFETY: [`Oneshot::take`] and [`Claim::complete`] call it, one as the author of
         // `TAKEN` (invariant 4), the other as the claimant (invariant 2).
         match unsafe { self.replace(Content::Nothing) } {
-            Content::Outcome(outcome) => Some(outcome),
+            Content::Outcome(outcome) => outcome,
             _ => unreachable!("it is written before it is `DONE` (invariant 3)"),
         }
     }
@@ -214,7 +216,7 @@ impl<J, T> Oneshot<J, T> {
         if word & PHASE < DONE {
             return Poll::Pending;
         }
-        Poll::Ready(self.take().expect("nobody but the owner takes it"))
+        Poll::Ready(self.take())
     }
 
     /// The owner leaves. Returns the outcome, if it is there.
@@ -233,11 +235,7 @@ impl<J, T> Oneshot<J, T> {
             let waker = self.waker.lock().take();
             unwind::drop_quietly(waker);
         }
-        if before & PHASE == DONE {
-            self.take()
-        } else {
-            None
-        }
+        (before & PHASE == DONE).then(|| self.take())
     }
 }
 
@@ -265,10 +263,7 @@ impl<J, T> Claim<'_, J, T> {
                 });
         let Ok(before) = published else {
             // Still `RUNNING`, and so ours.
-            return match place.outcome() {
-                Some(outcome) => Err(outcome),
-                None => Ok(()),
-            };
+            return Err(place.outcome());
         };
         probe!("oneshot complete: published, owner not told");
         if before & SLEEPER != 0 {

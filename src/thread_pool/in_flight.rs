@@ -247,13 +247,12 @@ impl<F: 'static, R: Send + 'static> InFlight for AsTheyEnd<F, R> {
 
     fn next(&mut self, helps: bool) -> JobHandle<R> {
         let place = loop {
-            if let Some(place) = self.told.pop_front() {
-                break place;
-            }
-            // Else all run elsewhere.
-            let ran_one = !self.shared.whole.ended.hear(&mut self.told) && helps && self.run_one();
-            if self.told.is_empty() && !ran_one {
-                self.shared.whole.ended.wait(&mut self.told);
+            match self.told.pop_front() {
+                Some(place) => break place,
+                None if self.shared.whole.ended.hear(&mut self.told) => {}
+                None if helps && self.run_one() => {}
+                // All run elsewhere.
+                None => self.shared.whole.ended.wait(&mut self.told),
             }
         };
         self.free.push(place);

@@ -129,7 +129,7 @@ impl<F: Job<T>, T: Send> Promise<T> for Place<F, T> {
     }
 
     fn take(&self) -> Outcome<T> {
-        Oneshot::take(self).expect("it was not taken before")
+        Oneshot::take(self)
     }
 
     fn join(&self) -> Outcome<T> {

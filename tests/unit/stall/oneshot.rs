@@ -29,7 +29,7 @@ pub(super) fn play(point: &Point, role: Role) -> bool {
     };
     let wait = || {
         assert!(place.wait(None));
-        assert_eq!(place.take(), Some(11));
+        assert_eq!(place.take(), 11);
         through.store(true, SeqCst);
     };
     thread::scope(|scope| match role {
