@@ -154,7 +154,7 @@ impl<J, T> Oneshot<J, T> {
     pub(crate) fn take(&self) -> T {
         // [outcome] Acquire: the outcome was written before.
         let word = self.word.word.load(Ordering::Acquire);
-        assert_eq!(word & PHASE, DONE, "it is there, and was not taken");
+        assert_eq!(word & PHASE, DONE, "an outcome can be taken once");
         // Relaxed: from `DONE` on nobody but the owner changes the word.
         self.word.word.store(word | TAKEN, Ordering::Relaxed);
         self.outcome()
@@ -172,7 +172,7 @@ impl<J, T> Oneshot<J, T> {
     }
 
     /// The owner waits for the outcome, at most until `deadline` (under loom: for ever). Returns
-    /// whether it is there.
+    /// whether it is there, or was taken.
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
         loop {
             // Relaxed: whoever completes it after this sees the flag.

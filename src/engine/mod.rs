@@ -83,7 +83,7 @@ use ledger::{Ledger, Ledgers};
 use std::time::Instant;
 
 /// Slots in a worker's deque, for jobs of up to 256 bytes; larger jobs get fewer.
-/// Chosen by W1b in `benches`: a batch of half the bounded queue fits.
+/// Chosen by W1b in `benches`: a claim fits, and some follow-ups of its first job.
 const DEQUE_SLOTS: usize = if cfg!(workcrew_loom) { 4 } else { 256 };
 
 /// Bytes that a ring of jobs may take. (In a model these are two slots, or four if a job has no

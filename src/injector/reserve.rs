@@ -100,8 +100,8 @@ impl Reserve {
 pub(super) struct Reserves {
     /// Whether a producer has ever reserved places.
     any: AtomicBool,
-    /// All positions before this one are decided, or the head has passed them.
-    settled: CachePadded<AtomicU64>,
+    /// All positions before this one are decided and not void, or the head has passed them.
+    decided: CachePadded<AtomicU64>,
 }
 
 impl Reserves {
@@ -109,7 +109,7 @@ impl Reserves {
     pub(super) fn new(start: u64) -> Self {
         Self {
             any: AtomicBool::new(false),
-            settled: CachePadded::new(AtomicU64::new(start)),
+            decided: CachePadded::new(AtomicU64::new(start)),
         }
     }
 }
@@ -239,14 +239,15 @@ impl<T> Injector<T> {
     /// For a producer that finds no room: takes back the reserved places from `head` to `tail`.
     /// Returns how many of these are void, but for those that the head has passed.
     ///
-    /// What is decided stays so until the head passes it, so no walk begins before the first position
-    /// that an earlier one saw undecided: all of them together look at each group once, unless one
-    /// is not finished.
+    /// A place that is decided and not void stays so until the head has passed it. So no walk begins
+    /// before the first position that an earlier one saw otherwise: where nothing is void, and every
+    /// push is finished, all of them together look at each group once. (A void place counts until
+    /// the caller sees a head beyond it, decided or not.)
     #[cold]
     pub(crate) fn reclaim(&self, head: u64, tail: u64) -> u64 {
         // Relaxed: what it says stays true, so an old one costs looks.
-        let from = self.reserves.settled.load(Ordering::Relaxed).max(head);
-        let mut settled = from;
+        let from = self.reserves.decided.load(Ordering::Relaxed).max(head);
+        let mut decided = from;
         let mut in_row = true;
         let void = self.walk(from, tail, |word, mine| {
             // [seen] Acquire: see `vacant`.
@@ -274,16 +275,16 @@ impl<T> Injector<T> {
             if in_row {
                 // (Groups that the head has passed are left out: so this is no further than it
                 // might be.)
-                let open = mine & !seen;
+                let open = mine & (!seen | seen >> VOID);
                 let end = open.trailing_zeros().min(u32::BITS - mine.leading_zeros());
-                settled += u64::from(end - mine.trailing_zeros());
+                decided += u64::from(end - mine.trailing_zeros());
                 in_row = open == 0;
             }
             seen >> VOID & mine
         });
-        if settled > from {
+        if decided > from {
             // Hint: spares the next walk what this one has seen.
-            self.reserves.settled.store(settled, Ordering::Relaxed);
+            self.reserves.decided.store(decided, Ordering::Relaxed);
         }
         void
     }

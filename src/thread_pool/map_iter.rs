@@ -15,7 +15,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::in_flight::{AsTheyEnd, Call, InFlight, InOrder};
+use super::in_flight::{Apply, AsTheyEnd, InFlight, InOrder};
 use super::spawn::{Job, JobHandle, unpack};
 use super::task::Task;
 use super::{ThreadPool, ThreadPoolHandle};
@@ -26,7 +26,11 @@ use std::fmt;
 use std::iter::FusedIterator;
 
 /// Fewer than an [`Injector`](crate::injector::Injector) holds: each job in flight must be able to tell of its end.
-const MAX_WINDOW: usize = 1 << 20;
+const MAX_WINDOW: usize = if cfg!(any(test, miri)) {
+    1 << 14
+} else {
+    1 << 20
+};
 
 /// What becomes of a job.
 type Outcome<R> = Result<R, JobError>;
@@ -56,10 +60,10 @@ struct Application<A, C> {
     function: C,
 }
 
-impl<A: Send, R, C: Call<A, R>> Job<R> for Application<A, C> {
+impl<A: Send, R, C: Apply<A, R>> Job<R> for Application<A, C> {
     fn call(self) -> R {
         let Self { item, function } = self;
-        function.call(item)
+        function.apply(item)
     }
 }
 
@@ -94,7 +98,7 @@ where
     I: Iterator,
     I::Item: Send + 'static,
     O: InFlight,
-    O::Call: Call<I::Item, O::Result>,
+    O::Function: Apply<I::Item, O::Result>,
 {
     fn new(pool: &ThreadPoolHandle, items: I, in_flight: O) -> Self {
         let window = pool.engine.capacity() + pool.engine.workers();
@@ -132,7 +136,7 @@ where
             self.items = None;
             return None;
         };
-        let function = self.in_flight.call();
+        let function = self.in_flight.function();
         Some(self.pool.pack(Application { item, function }))
     }
 
@@ -184,7 +188,7 @@ where
 
     fn into_items(mut self) -> impl Iterator<Item = I::Item> + use<I, O> {
         let pending = self.pending.take().map(|(task, _job)| {
-            let job: Application<I::Item, O::Call> = unpack::<_, O::Result>(task);
+            let job: Application<I::Item, O::Function> = unpack::<_, O::Result>(task);
             job.item
         });
         let rest = self.items.take();

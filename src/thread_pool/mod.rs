@@ -41,7 +41,7 @@ pub(crate) mod group;
 mod handle;
 pub(crate) mod in_flight;
 pub(crate) mod limit;
-pub(crate) mod map_iter;
+mod map_iter;
 pub(crate) mod offer;
 mod runner;
 mod scope;

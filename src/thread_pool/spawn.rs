@@ -274,6 +274,10 @@ impl<T> JobHandle<T> {
     /// job counts as queued in [`stats`](ThreadPoolHandle::stats) until its turn comes, and
     /// then as completed, whether it panicked or not.) It never returns if the job waits for
     /// the caller.
+    ///
+    /// # Panics
+    ///
+    /// If the handle, as a future, has been ready before: then the outcome was taken.
     pub fn join(self) -> Result<T, JobError> {
         if self.home.is_abroad() {
             return Err(JobError::Forked);
@@ -311,6 +315,10 @@ impl<T> JobHandle<T> {
     /// # Blocking
     ///
     /// As [`join`](Self::join), until the time is up.
+    ///
+    /// # Panics
+    ///
+    /// As [`join`](Self::join).
     pub fn join_timeout(self, timeout: Duration) -> Result<Result<T, JobError>, Self> {
         if self.home.is_abroad() {
             return Ok(Err(JobError::Forked));

@@ -34,17 +34,27 @@
 use crate::sync::{AtomicU64, Ordering, barrier};
 use crossbeam_utils::CachePadded;
 
-/// Most places in a lease. Chosen by W1b in `benches`: a count of eight workers' results
-/// costs as much as all else for a job, and far more while they are at work.
+/// Most places in a lease. Chosen by W1b, with pinned threads: each lease costs a count of all workers'
+/// results, which takes as long as all else for a job with eight, and far more while they are at work.
 const MOST: usize = 128;
 
 /// All leases together are at most the capacity divided by this.
 const PART: usize = if cfg!(workcrew_loom) { 1 } else { 4 };
 
-/// Places in a lease, of so many workers in a queue of so many places. None in a short
+/// A lease of fewer places, where more would be allowed, is not worth the second count.
+const LEAST: u64 = 32;
+
+/// Most places in a lease, of so many workers in a queue of so many places. None in a short
 /// queue: there each result is counted.
 pub(crate) fn size(workers: usize, capacity: usize) -> u64 {
     (capacity / workers / PART).min(MOST) as u64
+}
+
+/// Places in a lease where so many are free: up to `most`, but with more than [`LEAST`] no more than
+/// half of the room, so that others need not take them away at once.
+pub(crate) fn of(most: u64, room: u64) -> Option<u64> {
+    let least = most.min(LEAST);
+    (least > 0 && room >= least).then(|| most.min(least.max(room / 2)))
 }
 
 /// One worker's lease.

@@ -203,12 +203,6 @@ impl<R: Send> Outbox<R> {
         })
     }
 
-    /// Whether a lease of so many places would spare more than the second count that it costs. (A short
-    /// queue has none.)
-    fn is_worth_a_lease(&self, room: usize) -> bool {
-        room > 0 && self.lease > 0 && 4 * room as u64 >= self.lease
-    }
-
     fn sum(&self, in_ring: impl Fn(&Stream<R>) -> usize) -> usize {
         let in_rings = self.streams.iter().map(|stream| in_ring(stream)).sum();
         // Relaxed: who spills knows, and others may miss a result that is being spilled.
@@ -462,14 +456,14 @@ impl<R: Send> Outlet<R> {
         probe!("outbox deliver: room counted");
         match room {
             None => outbox.wait_for_room(&mut self.patience, hurry),
-            Some(room) if outbox.is_worth_a_lease(room) && !stream.is_spilling() => {
-                // Hint: spares the next results their count.
-                stream
-                    .lease
-                    .announce(self.ring.tail() + outbox.lease.min(room as u64));
-                probe!("outbox deliver: lease announced, not counted");
-                if outbox.reserved() > outbox.capacity {
-                    stream.lease.give_back(self.ring.tail());
+            Some(room) if !stream.is_spilling() => {
+                if let Some(places) = lease::of(outbox.lease, room as u64) {
+                    // Hint: spares the next results their count.
+                    stream.lease.announce(self.ring.tail() + places);
+                    probe!("outbox deliver: lease announced, not counted");
+                    if outbox.reserved() > outbox.capacity {
+                        stream.lease.give_back(self.ring.tail());
+                    }
                 }
             }
             Some(_) => {}

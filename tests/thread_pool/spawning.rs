@@ -338,6 +338,27 @@ fn the_last_waker_is_woken_once() {
 }
 
 #[test]
+fn a_handle_that_has_been_ready_panics_when_it_is_joined() {
+    let _watchdog = watchdog();
+    let pool = ThreadPool::new(1).unwrap();
+    let waker = alarm().1;
+    for timed in [false, true] {
+        let mut job = pool.spawn(|| 1).unwrap();
+        pool.wait_idle().unwrap();
+        let poll = pin!(&mut job).poll(&mut Context::from_waker(&waker));
+        assert!(poll.is_ready());
+        let join = std::panic::AssertUnwindSafe(|| {
+            if timed {
+                job.join_timeout(Duration::ZERO).is_ok()
+            } else {
+                job.join().is_ok()
+            }
+        });
+        assert!(std::panic::catch_unwind(join).is_err());
+    }
+}
+
+#[test]
 fn a_waker_that_panics_does_no_harm() {
     struct Bad(Arc<()>);
     impl Wake for Bad {

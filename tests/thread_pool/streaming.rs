@@ -276,6 +276,20 @@ fn a_worker_that_waits_for_its_iterator_runs_no_other_job() {
 }
 
 #[test]
+fn a_worker_that_runs_its_own_items_begins_with_the_oldest() {
+    let _watchdog = watchdog();
+    let pool = pool(1, 8);
+    let handle = pool.handle();
+    let job = pool.spawn(move || {
+        let all = handle.map_iter(0..8, |n| n).window(4).map(Result::unwrap);
+        all.collect::<Vec<u32>>()
+    });
+    let all = job.unwrap().join().unwrap();
+    assert_eq!(all[..4], [0, 1, 2, 3]);
+    pool.join().unwrap();
+}
+
+#[test]
 fn an_iterator_that_panics_loses_none_of_the_outcomes() {
     let _watchdog = watchdog();
     let pool = pool(2, 3);

@@ -1,6 +1,7 @@
 //! Whole pools, small enough for Miri, and what only the inside can test.
 
 use super::hand::Hand;
+use super::lease;
 use super::outbox::Outbox;
 use super::{Results, WorkerPool};
 use crate::engine::{Origin, hooks::Hooked, refusal};
@@ -11,6 +12,23 @@ use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
+
+#[test]
+fn a_lease_is_as_long_as_it_may_be_and_leaves_others_half_of_the_room() {
+    for (most, room, places) in [
+        (128, 31, None),
+        (128, 32, Some(32)),
+        (128, 65, Some(32)),
+        (128, 100, Some(50)),
+        (128, 256, Some(128)),
+        (128, 1000, Some(128)),
+        (8, 7, None),
+        (8, 8, Some(8)),
+        (0, 100, None),
+    ] {
+        assert_eq!(lease::of(most, room), places, "{room} of room");
+    }
+}
 
 #[test]
 fn a_small_pool_runs_everything_and_ends() {
