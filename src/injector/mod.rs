@@ -566,7 +566,7 @@ impl<T> Injector<T> {
 
     /// Copies an item into a claimed cell and sets its bit, and with it those in `also`. Returns
     /// whose the item is now: the queue's, or the caller's still, if a consumer has poisoned the
-    /// cell.
+    /// cell. (Else it is a call for some compilers, and `submit` takes a fifth more instructions.)
     #[inline(always)]
     fn publish(&self, id: u32, position: u64, item: &ManuallyDrop<T>, also: u32) -> bool {
         let segment = self.segments.get(id);

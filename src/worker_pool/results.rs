@@ -180,6 +180,7 @@ impl<R: Send> Results<R> {
         }
     }
 
+    /// As [`Results::recv`], if none is left in the claim.
     #[inline(never)]
     fn recv_elsewhere(&mut self) -> Result<Outcome<R>, RecvError> {
         match self.refill() {
