@@ -32,6 +32,7 @@ mod parcel;
 #[cfg(target_os = "linux")]
 mod stacks;
 
+mod barrier;
 mod canary;
 mod crew;
 mod deque;

@@ -20,78 +20,88 @@
 //! Either half may be strengthened to [`heavy`]; two [`light`]s are no handshake. The
 //! heavy half also acquires what its thread has read, as a fence does; a light half is
 //! nothing but a half.
+//!
+//! To interrupt a core costs half a microsecond, or ten in a virtual machine. While that costs more
+//! than it spares, both halves are full fences ([`modes`], [`scales`]).
 
 use super::{Ordering, fence};
 
+#[cfg(any(
+    all(target_os = "linux", not(workcrew_loom), not(miri)),
+    all(test, workcrew_loom, not(workcrew_shuttle))
+))]
+pub(crate) mod modes;
+#[cfg(all(target_os = "linux", not(workcrew_loom), not(miri)))]
+mod scales;
+
 #[cfg(all(target_os = "linux", not(workcrew_loom), not(miri)))]
 mod imp {
-    use std::sync::atomic::{AtomicU8, Ordering, compiler_fence, fence};
+    use super::modes::{Half, Modes};
+    use super::scales::Scales;
+    use crate::sync::clock;
+    use crossbeam_utils::CachePadded;
+    use std::sync::atomic::{Ordering, compiler_fence, fence};
 
-    /// Not asked yet: [`light`] is a full fence, which pairs with anything.
-    const UNKNOWN: u8 = 0;
-    /// The kernel refused: both halves are full fences for ever.
-    const SYMMETRIC: u8 = 1;
-    /// The process is registered: the light half costs nothing.
-    const ASYMMETRIC: u8 = 2;
-    /// The kernel has obeyed, and then refused: both halves are full fences from now on, but
-    /// some light halves may have been none.
-    const REVOKED: u8 = 3;
-
-    static MODE: AtomicU8 = AtomicU8::new(UNKNOWN);
+    static MODES: CachePadded<Modes> = CachePadded::new(Modes::new());
+    static SCALES: CachePadded<Scales> = CachePadded::new(Scales::new());
 
     #[inline]
     pub(crate) fn light() {
-        // Relaxed: a stale UNKNOWN only costs a full fence. ASYMMETRIC is never
-        // taken back, and it is stored only after registration, from when on
-        // every heavy half in the process asks the kernel.
-        if MODE.load(Ordering::Relaxed) == ASYMMETRIC {
-            compiler_fence(Ordering::SeqCst);
-        } else {
-            fence(Ordering::SeqCst);
+        if MODES.light() == Half::Fenced {
+            weigh();
+        }
+    }
+
+    #[cold]
+    fn weigh() {
+        if SCALES.ends_fences() {
+            MODES.end_fences();
         }
     }
 
     #[cold]
     pub(crate) fn try_heavy() -> bool {
-        let mode = MODE.load(Ordering::Relaxed);
-        if (mode == UNKNOWN || mode == ASYMMETRIC)
-            && !membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED)
-        {
-            // Before `prepare` every light half is a full fence, so one here will do. After it,
-            // only a filter on system calls that was installed later gets us here.
-            let _ =
-                MODE.compare_exchange(ASYMMETRIC, REVOKED, Ordering::Relaxed, Ordering::Relaxed);
+        let start = SCALES.heavy_begins().then(clock);
+        let half = MODES.try_heavy();
+        if let (Some(start), Ok(Half::Asymmetric)) = (start, &half) {
+            if SCALES.tries_fences(start, clock()) {
+                MODES.begin_fences();
+            }
         }
-        fence(Ordering::SeqCst);
-        !is_revoked()
+        half.is_ok()
     }
 
     #[inline]
     pub(crate) fn is_revoked() -> bool {
-        MODE.load(Ordering::Relaxed) == REVOKED
+        MODES.is_revoked()
     }
 
     #[cold]
     pub(crate) fn prepare() {
-        if MODE.load(Ordering::Relaxed) != UNKNOWN {
-            return;
-        }
-        let mode = if membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED)
-            && membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED)
-        {
-            ASYMMETRIC
-        } else {
-            SYMMETRIC
-        };
-        // Relaxed: nobody is published anything by the mode. It is decided once:
-        // a thread that saw ASYMMETRIC must never meet a heavy half that saw
-        // SYMMETRIC, so the first decision stands.
-        let _ = MODE.compare_exchange(UNKNOWN, mode, Ordering::Relaxed, Ordering::Relaxed);
+        MODES.decide(|| {
+            membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) && interrupt_all()
+        });
     }
 
     #[cfg(test)]
-    pub(super) fn is_asymmetric() -> bool {
-        MODE.load(Ordering::Relaxed) == ASYMMETRIC
+    pub(super) fn modes() -> &'static Modes {
+        &MODES
+    }
+
+    /// Nothing to the processor: the accesses before and after it stay so.
+    #[inline]
+    pub(super) fn split_light() {
+        compiler_fence(Ordering::SeqCst);
+    }
+
+    pub(super) use split_light as split_heavy;
+
+    /// Runs a full fence on every core that runs a thread of this process, the caller's too. Returns
+    /// whether the kernel has obeyed.
+    pub(super) fn interrupt_all() -> bool {
+        let obeyed = membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+        fence(Ordering::SeqCst);
+        obeyed
     }
 
     fn membarrier(command: libc::c_int) -> bool {
@@ -137,6 +147,32 @@ mod imp {
     /// the second to come here.
     pub(crate) fn prepare() {
         let _: (&AtomicU32, &AtomicU32) = (&LIGHT, &HEAVY);
+        #[cfg(test)]
+        let _: &AtomicU32 = &FENCED;
+    }
+
+    /// Where an interrupt may fall in the program of a thread that passes a light half.
+    #[cfg(test)]
+    pub(super) use light as split_light;
+
+    #[cfg(test)]
+    loom::lazy_static! {
+        /// As `LIGHT`, for heavy halves that may be fences: one mark for both would order them.
+        static ref FENCED: AtomicU32 = AtomicU32::new(0);
+    }
+
+    /// And of one that passes a heavy half.
+    #[cfg(test)]
+    pub(super) fn split_heavy() {
+        FENCED.fetch_add(1, Ordering::Release);
+        HEAVY.fetch_add(0, Ordering::Acquire);
+    }
+
+    #[cfg(test)]
+    pub(super) fn interrupt_all() -> bool {
+        let obeyed = try_heavy();
+        FENCED.fetch_add(0, Ordering::Acquire);
+        obeyed
     }
 }
 

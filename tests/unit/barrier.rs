@@ -3,7 +3,7 @@
 //! The mode is decided once a process, and a filter is for ever, so each case is played in a
 //! process of its own: this test program, asked for one test.
 
-use super::imp::is_asymmetric;
+use super::imp::modes;
 use super::prepare;
 use crate::deque::{self, Steal};
 use crate::{Results, ThreadPool, WorkerPool};
@@ -16,6 +16,7 @@ use std::{io, thread};
 const CASE: &str = "WORKCREW_MEMBARRIER";
 const REFUSED: &str = "refused";
 const REFUSED_LATER: &str = "refused later";
+const REFUSED_MEANWHILE: &str = "refused while both halves are fences";
 
 /// A process that hangs is killed after so many seconds.
 const PATIENCE: u32 = 120;
@@ -124,9 +125,9 @@ fn a_pool_works_to_the_end_whatever_the_kernel_says() {
     prepare();
     match &*case {
         // Nobody has refused anything yet.
-        REFUSED_LATER => assert!(is_asymmetric() && kernel_obeys()),
-        REFUSED => assert!(!is_asymmetric() && !kernel_obeys()),
-        _ => assert_eq!(is_asymmetric(), kernel_obeys()),
+        REFUSED_LATER | REFUSED_MEANWHILE => assert!(modes().obeys() && kernel_obeys()),
+        REFUSED => assert!(!modes().obeys() && !kernel_obeys()),
+        _ => assert_eq!(modes().obeys(), kernel_obeys()),
     }
     let (pool, mut results) = crew();
     let closures = ThreadPool::new(3).unwrap();
@@ -138,12 +139,16 @@ fn a_pool_works_to_the_end_whatever_the_kernel_says() {
         local.bias();
         (local, stealer)
     });
-    if case == REFUSED_LATER {
+    if [REFUSED_LATER, REFUSED_MEANWHILE].contains(&&*case) {
+        if case == REFUSED_MEANWHILE {
+            modes().begin_fences();
+        }
         refuse(libc::EPERM).unwrap();
         assert!(!kernel_obeys());
         work(&pool, &mut results);
-        // Whoever went to sleep since has noticed.
-        assert!(!is_asymmetric());
+        modes().end_fences();
+        // Whoever went to sleep since has noticed, or who has ended the fences.
+        assert!(!modes().obeys());
         nest(&closures);
         // Nobody but its owner can end the bias, and nobody is kept awake by it.
         assert_eq!(stealer.steal(1, |_| ()), Steal::Empty);
@@ -196,4 +201,9 @@ fn where_the_kernel_refuses_membarrier_both_halves_are_fences() {
 #[test]
 fn where_the_kernel_refuses_membarrier_later_both_halves_become_fences() {
     play(REFUSED_LATER, None);
+}
+
+#[test]
+fn where_the_kernel_refuses_membarrier_meanwhile_both_halves_stay_fences() {
+    play(REFUSED_MEANWHILE, None);
 }

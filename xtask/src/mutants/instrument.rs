@@ -43,8 +43,8 @@ const NOT_MUTATED: &[&str] = &[
     "src/worker_pool/scope.rs",
 ];
 
-/// Of `src/sync` this one is, as far as loom sees it.
-const BARRIER: &str = "src/sync/barrier.rs";
+/// Of `src/sync` these are, as far as loom sees them.
+const BARRIERS: &[&str] = &["src/sync/barrier.rs", "src/sync/barrier/modes.rs"];
 
 /// What the comment above a line says that only saves time.
 const HINT: &str = "Hint: ";
@@ -57,6 +57,8 @@ const CALLS: &[&str] = &[
     "light",
     "heavy",
     "full",
+    "split_light",
+    "split_heavy",
     "notify",
     "notify_all",
     "notify_one",
@@ -193,7 +195,7 @@ pub(super) fn copy_to(folder: &Path) -> Outcome<(Vec<Mutant>, Vec<Edge>)> {
         let io = |error| format!("{file}: {error}");
         let mut text = fs::read_to_string(&file).map_err(io)?;
         let excluded = NOT_MUTATED.iter().any(|prefix| file.starts_with(prefix));
-        if file.starts_with("src/") && (file == BARRIER || !excluded) {
+        if file.starts_with("src/") && (BARRIERS.contains(&&*file) || !excluded) {
             edges.extend(edge_table(&file, &text));
             text = instrument(&file, &text, &mut mutants);
         }

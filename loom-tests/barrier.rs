@@ -1,0 +1,120 @@
+//! Models of [`crate::sync::barrier::modes`]. What is stored before a half is `Relaxed`: what orders
+//! it is the pair.
+
+use super::explore::{Bound, Plan, explore};
+use crate::probe::visit;
+use crate::sync::barrier::modes::{Half, Modes};
+use crate::sync::{Arc, AtomicBool, Ordering, thread};
+
+/// Two threads, each of which stores, passes its half, and looks for the other's store.
+struct Pair {
+    modes: Modes,
+    light: AtomicBool,
+    heavy: AtomicBool,
+}
+
+impl Pair {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            modes: Modes::asymmetric(),
+            light: AtomicBool::new(false),
+            heavy: AtomicBool::new(false),
+        })
+    }
+
+    /// What its half was, and whether it sees the other.
+    fn pass_light(&self) -> (Half, bool) {
+        self.light.store(true, Ordering::Relaxed);
+        let half = self.modes.light();
+        (half, self.heavy.load(Ordering::Relaxed))
+    }
+
+    fn pass_heavy(&self) -> (Half, bool) {
+        self.heavy.store(true, Ordering::Relaxed);
+        let half = self.modes.try_heavy().unwrap();
+        (half, self.light.load(Ordering::Relaxed))
+    }
+}
+
+/// At least one sees the other, whatever mode each of them has found.
+fn check(light: (Half, bool), heavy: (Half, bool)) {
+    assert!(
+        light.1 || heavy.1,
+        "{light:?} and {heavy:?} passed each other"
+    );
+    match (light.0, heavy.0) {
+        (Half::Asymmetric, Half::Fenced) => visit("model: bare meets fenced"),
+        (Half::Fenced, Half::Fenced) => visit("model: both fenced"),
+        (Half::Fence | Half::Fenced, Half::Asymmetric) => visit("model: fence meets interrupt"),
+        _ => {}
+    }
+}
+
+#[test]
+fn bare_half_races_the_fences() {
+    let plan = Plan {
+        bound: Bound::Preemptions(4),
+        floor: 500,
+        events: &["model: bare meets fenced", "model: both fenced"],
+    };
+    explore("bare_half_races_the_fences", plan, || {
+        let pair = Pair::new();
+        let light = {
+            let pair = Arc::clone(&pair);
+            thread::spawn(move || pair.pass_light())
+        };
+        let begins = {
+            let pair = Arc::clone(&pair);
+            thread::spawn(move || pair.modes.begin_fences())
+        };
+        let heavy = pair.pass_heavy();
+        check(light.join().unwrap(), heavy);
+        begins.join().unwrap();
+    });
+}
+
+#[test]
+fn fenced_half_races_their_end() {
+    let plan = Plan {
+        bound: Bound::Preemptions(4),
+        floor: 500,
+        events: &["model: bare meets fenced", "model: fence meets interrupt"],
+    };
+    explore("fenced_half_races_their_end", plan, || {
+        let pair = Pair::new();
+        pair.modes.begin_fences();
+        let light = {
+            let pair = Arc::clone(&pair);
+            thread::spawn(move || pair.pass_light())
+        };
+        let ends = {
+            let pair = Arc::clone(&pair);
+            thread::spawn(move || pair.modes.end_fences())
+        };
+        let heavy = pair.pass_heavy();
+        check(light.join().unwrap(), heavy);
+        ends.join().unwrap();
+    });
+}
+
+/// Who began the change is suspended; a heavy half finishes it, and the next one is a fence.
+#[test]
+fn heavy_half_finishes_a_change() {
+    let plan = Plan {
+        bound: Bound::Preemptions(4),
+        floor: 100,
+        events: &["model: bare meets fenced"],
+    };
+    explore("heavy_half_finishes_a_change", plan, || {
+        let pair = Pair::new();
+        let light = {
+            let pair = Arc::clone(&pair);
+            thread::spawn(move || pair.pass_light())
+        };
+        pair.modes.begin_and_leave();
+        assert_eq!(pair.modes.try_heavy().unwrap(), Half::Asymmetric);
+        let heavy = pair.pass_heavy();
+        assert_eq!(heavy.0, Half::Fenced);
+        check(light.join().unwrap(), heavy);
+    });
+}
