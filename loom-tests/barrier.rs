@@ -43,10 +43,10 @@ fn check(light: (Half, bool), heavy: (Half, bool)) {
         "{light:?} and {heavy:?} passed each other"
     );
     match (light.0, heavy.0) {
-        (Half::Asymmetric, Half::Fenced) => visit("model: bare meets fenced"),
-        (Half::Fenced, Half::Fenced) => visit("model: both fenced"),
-        (Half::Fence | Half::Fenced, Half::Asymmetric) => visit("model: fence meets interrupt"),
-        _ => {}
+        (Half::Asymmetric, Half::Fence { .. }) => visit("model: no half meets a fence"),
+        (Half::Fence { .. }, Half::Fence { .. }) => visit("model: two fences"),
+        (Half::Fence { .. }, Half::Asymmetric) => visit("model: fence meets interrupt"),
+        (Half::Asymmetric, Half::Asymmetric) => {}
     }
 }
 
@@ -55,7 +55,7 @@ fn bare_half_races_the_fences() {
     let plan = Plan {
         bound: Bound::Preemptions(4),
         floor: 500,
-        events: &["model: bare meets fenced", "model: both fenced"],
+        events: &["model: no half meets a fence", "model: two fences"],
     };
     explore("bare_half_races_the_fences", plan, || {
         let pair = Pair::new();
@@ -78,7 +78,10 @@ fn fenced_half_races_their_end() {
     let plan = Plan {
         bound: Bound::Preemptions(4),
         floor: 500,
-        events: &["model: bare meets fenced", "model: fence meets interrupt"],
+        events: &[
+            "model: no half meets a fence",
+            "model: fence meets interrupt",
+        ],
     };
     explore("fenced_half_races_their_end", plan, || {
         let pair = Pair::new();
@@ -97,13 +100,13 @@ fn fenced_half_races_their_end() {
     });
 }
 
-/// Who began the change is suspended; a heavy half finishes it, and the next one is a fence.
+/// Who began the change is suspended. Another heavy half finishes it, and the next one is a fence.
 #[test]
 fn heavy_half_finishes_a_change() {
     let plan = Plan {
-        bound: Bound::Preemptions(4),
+        bound: Bound::Preemptions(3),
         floor: 100,
-        events: &["model: bare meets fenced"],
+        events: &["model: no half meets a fence", "model: two fences"],
     };
     explore("heavy_half_finishes_a_change", plan, || {
         let pair = Pair::new();
@@ -111,10 +114,43 @@ fn heavy_half_finishes_a_change() {
             let pair = Arc::clone(&pair);
             thread::spawn(move || pair.pass_light())
         };
-        pair.modes.begin_and_leave();
-        assert_eq!(pair.modes.try_heavy().unwrap(), Half::Asymmetric);
+        let helper = {
+            let pair = Arc::clone(&pair);
+            thread::spawn(move || {
+                pair.modes.begin_and_leave();
+                let _ = pair.modes.try_heavy().unwrap();
+            })
+        };
         let heavy = pair.pass_heavy();
-        assert_eq!(heavy.0, Half::Fenced);
         check(light.join().unwrap(), heavy);
+        helper.join().unwrap();
+    });
+}
+
+/// The modes go round between the two halves, whichever comes first.
+#[test]
+fn modes_go_round_between_two_halves() {
+    let plan = Plan {
+        bound: Bound::Preemptions(3),
+        floor: 500,
+        events: &["model: no half meets a fence", "model: two fences"],
+    };
+    explore("modes_go_round_between_two_halves", plan, || {
+        let pair = Pair::new();
+        let light = {
+            let pair = Arc::clone(&pair);
+            thread::spawn(move || pair.pass_light())
+        };
+        let round = {
+            let pair = Arc::clone(&pair);
+            thread::spawn(move || {
+                pair.modes.begin_fences();
+                pair.modes.end_fences();
+                pair.modes.begin_fences();
+            })
+        };
+        let heavy = pair.pass_heavy();
+        check(light.join().unwrap(), heavy);
+        round.join().unwrap();
     });
 }

@@ -4,7 +4,7 @@
 //!
 //! **Promise.** If the condition becomes true and [`Gate::notify`] is called after
 //! it, a thread that waits looks again. Nobody waits in vain, and one event wakes
-//! one thread. When nobody waits, `notify` is one load.
+//! one thread. When nobody waits, `notify` is a light barrier and one load.
 //!
 //! **Layout.** One 32-bit word that threads sleep on: `waiting` in the upper half,
 //! `permits` in the lower. `permits <= waiting`.

@@ -178,7 +178,7 @@ impl Idle {
             .map_err(Snapshot)
     }
 
-    /// Tells the crew that work was published. Lock-free; one load when nobody sleeps.
+    /// Tells the crew that work was published. Lock-free; a light barrier and one load when nobody sleeps.
     #[inline]
     pub(crate) fn notify(&self) {
         // [asleep] the work is stored before the look for sleepers.

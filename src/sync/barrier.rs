@@ -47,14 +47,14 @@ mod imp {
 
     #[inline]
     pub(crate) fn light() {
-        if MODES.light() == Half::Fenced {
+        if MODES.light() == (Half::Fence { for_now: true }) {
             weigh();
         }
     }
 
     #[cold]
     fn weigh() {
-        if SCALES.ends_fences() {
+        if SCALES.ends_trial() {
             MODES.end_fences();
         }
     }
@@ -64,7 +64,7 @@ mod imp {
         let start = SCALES.heavy_begins().then(clock);
         let half = MODES.try_heavy();
         if let (Some(start), Ok(Half::Asymmetric)) = (start, &half) {
-            if SCALES.tries_fences(start, clock()) {
+            if SCALES.begins_trial(start, clock()) {
                 MODES.begin_fences();
             }
         }
@@ -78,6 +78,8 @@ mod imp {
 
     #[cold]
     pub(crate) fn prepare() {
+        // Before anybody is in a hurry: the first call makes the clock.
+        clock();
         MODES.decide(|| {
             membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) && interrupt_all()
         });

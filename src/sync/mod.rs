@@ -6,7 +6,7 @@
 //!
 //! | facade | ships as | under loom |
 //! |---|---|---|
-//! | [`barrier::light`], [`barrier::heavy`] | compiler fence and `membarrier` on Linux, else two `SeqCst` fences | the weaker of the two: what the pair promises, and no more |
+//! | [`barrier::light`], [`barrier::heavy`] | compiler fence and `membarrier` on Linux, where that is cheaper than two `SeqCst` fences; else these | the weaker of the two: what the pair promises, and no more |
 //! | the atomics | std's | loom's, and see `watched` |
 //! | [`Home`] | a handler that runs in each forked child, on Linux | nothing |
 //! | [`Futex`] | the Linux futex call, else a mutex and a condition variable | the mutex and the condition variable |

@@ -1,6 +1,6 @@
 //! Where the kernel refuses `membarrier`: by a filter on system calls, as in a sandbox.
 //!
-//! The mode is decided once a process, and a filter is for ever, so each case is played in a
+//! Whether it obeys is asked once a process, and a filter is for ever, so each case is played in a
 //! process of its own: this test program, asked for one test.
 
 use super::imp::modes;
@@ -139,15 +139,23 @@ fn a_pool_works_to_the_end_whatever_the_kernel_says() {
         local.bias();
         (local, stealer)
     });
-    if [REFUSED_LATER, REFUSED_MEANWHILE].contains(&&*case) {
-        if case == REFUSED_MEANWHILE {
-            modes().begin_fences();
-        }
+    if case == REFUSED_MEANWHILE {
+        modes().begin_fences();
+        refuse(libc::EPERM).unwrap();
+        work(&pool, &mut results);
+        modes().end_fences();
+        assert!(!modes().obeys(), "they do not end");
+        assert!(!modes().is_revoked(), "and no light half was none");
+        work(&pool, &mut results);
+        nest(&closures);
+    }
+    if case == REFUSED_LATER {
+        // If the work has made them fences for now.
+        modes().end_fences();
         refuse(libc::EPERM).unwrap();
         assert!(!kernel_obeys());
         work(&pool, &mut results);
-        modes().end_fences();
-        // Whoever went to sleep since has noticed, or who has ended the fences.
+        // Whoever went to sleep since has noticed.
         assert!(!modes().obeys());
         nest(&closures);
         // Nobody but its owner can end the bias, and nobody is kept awake by it.

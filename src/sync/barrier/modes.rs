@@ -1,89 +1,121 @@
 //! Which half of the barrier bears the cost: that may change while the program runs.
 //!
 //! Light halves cost nothing, since a heavy one interrupts all cores. Where that is dear, and a crew
-//! sleeps often, two full fences are cheaper ([`Scales`](super::scales::Scales) weighs it).
+//! sleeps often, two full fences are cheaper ([`Scales`](super::scales) weighs it).
 //!
-//! **Layout.** One word. It grows with each change; its two lowest bits are the *mode*. Three of the
-//! highest values are for ever: [`UNKNOWN`] until somebody asks the kernel, [`SYMMETRIC`],
-//! [`REVOKED`].
+//! **Layout.** One word. It grows with each change; its two lowest bits are the *mode*. Three values
+//! at the upper end stand for what does not go round: nobody has asked the kernel yet, it has refused
+//! (`SYMMETRIC`), it has obeyed first and then refused (`REVOKED`).
 //!
 //! | mode       | light half   | heavy half           |
 //! |------------|--------------|----------------------|
-//! | asymmetric | nothing      | interrupts all cores |
+//! | asymmetric | none         | interrupts all cores |
 //! | entering   | a full fence | interrupts all cores |
 //! | fenced     | a full fence | a full fence         |
 //! | leaving    | a full fence | interrupts all cores |
+//! | (the three) | a full fence | a full fence        |
 //!
 //! **Transitions.** From each mode to the next, and from the last to the first, by compare-and-swap.
 //!
 //! * asymmetric to entering, fenced to leaving: anybody.
 //! * entering to fenced, leaving to asymmetric: whoever has seen the mode, and interrupted all cores
 //!   after that. So who began may be suspended.
+//! * the kernel refuses: in "leaving" to `SYMMETRIC`, for no light half is missing there; in
+//!   "asymmetric" and "entering" to `REVOKED`, for some may be.
 //!
-//! **Proof.** P stores x, passes its light half, loads y; S stores y, passes its heavy half, loads x.
-//! If S interrupts all cores, or both pass a full fence, one of them sees the other's store. What is
-//! left: S found "fenced" and P "asymmetric". Each half loads the mode after its thread's store.
+//! **Proof.** P stores x, passes its light half, loads y; S stores y (or has seen it), passes its heavy
+//! half, loads x. If S interrupts all cores, or both pass a full fence, one of them sees the other's
+//! store. What is left: S found "fenced" and P "asymmetric". Each half loads the mode after its
+//! thread's store.
 //!
 //! 1. *P's asymmetric came before S's fenced.* In between somebody saw "entering" and then interrupted
-//!    P's core, and P had loaded the mode by then, or it would have found "entering". So x was stored
-//!    by then; `[fenced]` brings that to S, which sees x.
+//!    P's core, and P had loaded the mode by then, or it would have found "entering" or a later one.
+//!    So x was stored by then; `[fenced]` brings that to S, which sees x.
 //! 2. *P's asymmetric came after S's fenced.* In between somebody saw "leaving" and then interrupted
-//!    S's core, and S had loaded the mode by then, or it would have found "leaving". So y was stored by
-//!    then; `[bare]` brings that to P, which sees y.
+//!    S's core, and S had loaded the mode by then, or it would have found "leaving" or a later one. So
+//!    y was stored (or seen) by then; `[bare]` brings that to P, which sees y.
 //!
-//! | edge     | release side                      | acquire side               | carries                   | loom model                    |
-//! |----------|-----------------------------------|----------------------------|---------------------------|-------------------------------|
-//! | `fenced` | [`Modes::advance`], to fenced     | [`Modes::try_heavy`], fence | what bare halves follow   | `bare_half_races_the_fences`  |
-//! | `bare`   | [`Modes::advance`], to asymmetric | [`Modes::light`], word     | what fenced halves follow | `fenced_half_races_their_end` |
+//! All changes are read-modify-writes, so whoever finds a later mode acquires what was released with
+//! the earlier ones.
+//!
+//! | edge     | release side                      | acquire side               | carries                        | loom model                    |
+//! |----------|-----------------------------------|----------------------------|--------------------------------|-------------------------------|
+//! | `fenced` | [`Modes::advance`], to fenced     | [`Modes::try_heavy`], fence | stores before missing light halves | `bare_half_races_the_fences`  |
+//! | `bare`   | [`Modes::advance`], to asymmetric | [`Modes::light`], fence    | stores before heavy halves that were fences | `fenced_half_races_their_end` |
 
 #![forbid(unsafe_code)]
 
 use super::imp::{interrupt_all, split_heavy, split_light};
 use crate::sync::{AtomicU64, Ordering, fence};
 
-const ASYMMETRIC: u64 = 0;
-const FENCED: u64 = 2;
-
 /// So many modes there are.
-const MODES: u64 = 4;
+const ROUND: u64 = 4;
 
-/// Nobody has asked the kernel. Light halves are full fences, which pairs with anything.
-const UNKNOWN: u64 = u64::MAX;
+/// A copy of the word.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Snapshot(u64);
 
-/// The kernel refused: both halves are full fences for ever.
-const SYMMETRIC: u64 = u64::MAX - MODES;
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Mode {
+    Asymmetric,
+    Entering,
+    Fenced,
+    Leaving,
+    /// None of these.
+    Outside,
+}
 
-/// The kernel has obeyed, and then refused: both halves are full fences from now on, but
-/// some light halves may have been none.
-const REVOKED: u64 = u64::MAX - 2 * MODES;
+impl Snapshot {
+    const UNKNOWN: Self = Self(u64::MAX);
+    const SYMMETRIC: Self = Self(u64::MAX - ROUND);
+    const REVOKED: Self = Self(u64::MAX - 2 * ROUND);
+
+    /// The one question of a light half. (To the three values the answer is "no": their lowest bits are
+    /// set.)
+    #[inline]
+    fn is_asymmetric(self) -> bool {
+        self.0 % ROUND == 0
+    }
+
+    fn mode(self) -> Mode {
+        match self.0 % ROUND {
+            _ if self.0 >= Self::REVOKED.0 => Mode::Outside,
+            0 => Mode::Asymmetric,
+            1 => Mode::Entering,
+            2 => Mode::Fenced,
+            _ => Mode::Leaving,
+        }
+    }
+
+    fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
 
 /// What a half was.
+#[must_use]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Half {
-    /// A light one that cost nothing, or a heavy one that interrupted all cores.
+    /// A light one that was none, or a heavy one that interrupted all cores.
     Asymmetric,
-    /// A full fence, which the asymmetric mode would have spared a light half.
-    Fenced,
-    /// A full fence, whatever the mode.
-    Fence,
+    /// A full fence. `for_now`: till the asymmetric mode comes back.
+    Fence { for_now: bool },
 }
+
+/// The kernel refuses what it did before.
+#[derive(Debug)]
+pub(crate) struct Revoked;
 
 #[derive(Debug)]
 pub(crate) struct Modes {
     word: AtomicU64,
 }
 
-fn mode(word: u64) -> u64 {
-    word % MODES
-}
-
 #[cold]
-fn light_fence(word: u64) -> Half {
+fn light_fence(word: Snapshot) -> Half {
     fence(Ordering::SeqCst);
-    if mode(word) == FENCED {
-        Half::Fenced
-    } else {
-        Half::Fence
+    Half::Fence {
+        for_now: word.mode() != Mode::Outside,
     }
 }
 
@@ -91,40 +123,51 @@ impl Modes {
     #[cfg(not(workcrew_loom))]
     pub(super) const fn new() -> Self {
         Self {
-            word: AtomicU64::new(UNKNOWN),
+            word: AtomicU64::new(Snapshot::UNKNOWN.0),
         }
+    }
+
+    fn load(&self) -> Snapshot {
+        // Relaxed: who needs what comes with it passes a fence.
+        Snapshot(self.word.load(Ordering::Relaxed))
+    }
+
+    fn change(&self, old: Snapshot, new: Snapshot, success: Ordering) -> bool {
+        self.word
+            .compare_exchange(old.0, new.0, success, Ordering::Relaxed)
+            .is_ok()
     }
 
     #[inline]
     pub(crate) fn light(&self) -> Half {
         // Our thread's store comes before the load of the mode.
         split_light();
-        // [bare] Acquire: a new asymmetric mode brings the stores that came before a fence.
-        let word = self.word.load(Ordering::Acquire);
-        if mode(word) == ASYMMETRIC {
+        let word = self.load();
+        if word.is_asymmetric() {
+            // [bare] a new asymmetric mode brings the stores that came before a fence. (Not by the load:
+            // on some processors that would wait for our own stores.)
+            fence(Ordering::Acquire);
             Half::Asymmetric
         } else {
             light_fence(word)
         }
     }
 
-    /// What the half was, or that it pairs with nothing, since the kernel has refused it.
+    /// What the half was; or it pairs with nothing, since the kernel has refused it.
     pub(crate) fn try_heavy(&self) -> Result<Half, Revoked> {
-        // As there.
+        // Our thread's store comes before the load of the mode.
         split_heavy();
-        // [fenced] Relaxed: the fence acquires the stores that came before a light half that was none.
-        let word = self.word.load(Ordering::Relaxed);
-        let half = match word {
-            SYMMETRIC | REVOKED => Half::Fence,
-            // Before `prepare` every light half is a full fence, so one here will do.
-            UNKNOWN => self.interrupt(),
-            _ => match mode(word) {
-                FENCED => Half::Fenced,
-                ASYMMETRIC => self.interrupt(),
-                _ => self.advance(word),
-            },
+        let word = self.load();
+        let half = match word.mode() {
+            Mode::Fenced => Half::Fence { for_now: true },
+            Mode::Asymmetric => self.interrupt(),
+            Mode::Entering | Mode::Leaving => self.advance(word),
+            // Before `decide` every light half is a full fence. And if it comes meanwhile, it decides.
+            Mode::Outside if word == Snapshot::UNKNOWN => self.interrupt(),
+            Mode::Outside => Half::Fence { for_now: false },
         };
         if half != Half::Asymmetric {
+            // [fenced] acquires what came with the mode.
             fence(Ordering::SeqCst);
         }
         if self.is_revoked() {
@@ -138,92 +181,90 @@ impl Modes {
         if interrupt_all() {
             return Half::Asymmetric;
         }
-        // Only a filter on system calls that was installed after `prepare` gets us here. Relaxed:
-        // nobody is published anything by it.
-        let revoked = |word| (word < REVOKED).then_some(REVOKED);
+        // Only a filter on system calls that was installed after `decide` gets us here.
+        let refused = |word| match Snapshot(word).mode() {
+            Mode::Asymmetric | Mode::Entering => Some(Snapshot::REVOKED.0),
+            Mode::Leaving => Some(Snapshot::SYMMETRIC.0),
+            // A fence will do.
+            Mode::Fenced | Mode::Outside => None,
+        };
+        // Relaxed: nobody is published anything by it; [fenced] the caller's fence acquires.
         let _ = self
             .word
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, revoked);
-        Half::Fence
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, refused);
+        Half::Fence { for_now: false }
     }
 
     /// From a mode in between to the next.
-    fn advance(&self, word: u64) -> Half {
+    fn advance(&self, word: Snapshot) -> Half {
         let half = self.interrupt();
         if half == Half::Asymmetric {
-            // [fenced] [bare] Release: the stores that the interrupt made visible. Relaxed failure:
-            // another was faster, or it is revoked.
-            let _ =
-                self.word
-                    .compare_exchange(word, word + 1, Ordering::Release, Ordering::Relaxed);
+            // [fenced] [bare] Release: the stores that the interrupt made visible. (If it fails
+            // another was faster, or the kernel has refused.)
+            self.change(word, word.next(), Ordering::Release);
         }
         half
     }
 
     /// Light halves become full fences, and then heavy ones too, if they are not yet.
     pub(crate) fn begin_fences(&self) {
-        self.leave(ASYMMETRIC);
+        self.leave(Mode::Asymmetric);
     }
 
-    /// Light halves cost nothing any more, if they did.
+    /// Light halves are none any more, if they were fences for now. Finishes what others have begun.
     pub(crate) fn end_fences(&self) {
-        self.leave(FENCED);
+        self.leave(Mode::Fenced);
     }
 
     #[cold]
-    fn leave(&self, old: u64) {
-        // Relaxed: the compare-and-swap fails if it is an old one.
-        let word = self.word.load(Ordering::Relaxed);
-        // Relaxed: nothing comes with it; who sees the mode in between does as in the old one, or more.
-        let left = word < REVOKED
-            && mode(word) == old
-            && self
-                .word
-                .compare_exchange(word, word + 1, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok();
-        if left {
-            self.advance(word + 1);
-        }
+    fn leave(&self, old: Mode) {
+        let word = self.load();
+        let mode = word.mode();
+        let between = match mode {
+            Mode::Entering | Mode::Leaving => word,
+            // Relaxed: who sees the mode in between does as in the old one, or more.
+            _ if mode == old && self.change(word, word.next(), Ordering::Relaxed) => word.next(),
+            _ => return,
+        };
+        let _ = self.advance(between);
     }
 
     /// Decides whether the kernel obeys.
     #[cfg(not(workcrew_loom))]
     pub(super) fn decide(&self, obeys: impl FnOnce() -> bool) {
-        // Relaxed, both: nobody is published anything by it. It is decided once: a thread that saw
-        // "asymmetric" must never meet a heavy half that saw "symmetric", so the first decision stands.
-        if self.word.load(Ordering::Relaxed) == UNKNOWN {
-            let word = if obeys() { ASYMMETRIC } else { SYMMETRIC };
-            let _ = self
-                .word
-                .compare_exchange(UNKNOWN, word, Ordering::Relaxed, Ordering::Relaxed);
+        if self.load() != Snapshot::UNKNOWN {
+            return;
         }
+        let decision = if obeys() {
+            Snapshot(0)
+        } else {
+            Snapshot::SYMMETRIC
+        };
+        // Relaxed: nobody is published anything by it. Once: a thread that saw "asymmetric" must never
+        // meet a heavy half that saw "symmetric", so the first decision stands.
+        self.change(Snapshot::UNKNOWN, decision, Ordering::Relaxed);
     }
 
     #[inline]
     pub(crate) fn is_revoked(&self) -> bool {
-        // Relaxed: for ever.
-        self.word.load(Ordering::Relaxed) == REVOKED
+        self.load() == Snapshot::REVOKED
     }
 }
-
-/// The kernel refuses what it did before.
-#[derive(Debug)]
-pub(crate) struct Revoked;
 
 #[cfg(all(test, not(workcrew_loom)))]
 impl Modes {
     /// Whether the kernel obeys, as far as is known.
     pub(super) fn obeys(&self) -> bool {
-        self.word.load(Ordering::Relaxed) < REVOKED
+        self.load().mode() != Mode::Outside
     }
 }
 
 #[cfg(all(test, workcrew_loom))]
 impl Modes {
-    /// Where light halves cost nothing.
+    /// Where light halves are none.
     pub(crate) fn asymmetric() -> Self {
         Self {
-            word: AtomicU64::new(ASYMMETRIC),
+            word: AtomicU64::new(0),
         }
     }
 

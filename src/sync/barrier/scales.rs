@@ -1,9 +1,10 @@
 //! Whether two full fences would be cheaper than a light and a heavy half: hints, all of it.
 //!
-//! A heavy half takes as long as it takes to interrupt the other cores: half a microsecond, or ten in
-//! a virtual machine. Is a sixteenth of the time spent so, fences are tried. They go on until a thread passes
-//! a row of light halves which by then have cost it more than the heavy halves of the time, all threads'
-//! together, would have. The more trials were in vain the more are left out.
+//! Heavy halves are counted, and one in a row of them is timed. If they take much of the time a *trial*
+//! begins: both halves are fences. It goes on until one thread has passed a row of light halves during
+//! which the heavy halves of all threads would have taken less time than its own fences. (Other threads pass
+//! light halves too; but not all fences are waited for.) The more trials were in vain the more are left out.
+//! Chosen by W1b-64 and W1b-1024 in `benches`.
 
 #![forbid(unsafe_code)]
 
@@ -25,8 +26,11 @@ const RARE: u64 = 16;
 /// Nanoseconds for a heavy half at most: one that takes longer has lost its core.
 const MOST: u64 = 20_000;
 
-/// Fences have paid if they took the place of so many heavy halves.
-const PAID: u64 = 64;
+/// A trial has paid if what it spared would have taken so many nanoseconds.
+const PAID: u64 = 4 * LIGHT_ROW * FENCE;
+
+/// A trial ends, though it pays, when so many heavy halves were fences: the price may be an old one.
+const LONG: u64 = 1 << 14;
 
 /// Trials, each due after a row of heavy halves, that are left out in a row at most.
 const MOST_LEFT_OUT: u64 = 63;
@@ -36,21 +40,21 @@ std::thread_local! {
     static ROW: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
 }
 
-// Relaxed, all.
 #[derive(Debug)]
 pub(super) struct Scales {
     /// Heavy halves so far.
     heavy: AtomicU64,
-    /// When the last row of them was weighed, and nanoseconds for one of them.
+    /// When the last row of them ended, and nanoseconds for one of them; 0: unknown.
     since: AtomicU64,
     price: AtomicU64,
-    /// Heavy halves before the trial.
+    /// Heavy halves before the last trial.
     before: AtomicU64,
     /// Trials to leave out now, and after the last one.
     left_out: AtomicU64,
     back_off: AtomicU64,
 }
 
+// Relaxed, all: hints. They may be of different moments, so nothing is subtracted that could be less.
 impl Scales {
     pub(super) const fn new() -> Self {
         Self {
@@ -68,13 +72,17 @@ impl Scales {
         self.heavy.fetch_add(1, Ordering::Relaxed) % HEAVY_ROW == HEAVY_ROW - 1
     }
 
-    /// The heavy half that ends a row has interrupted all cores, between these times. Returns whether
-    /// fences shall be tried.
-    pub(super) fn tries_fences(&self, start: u64, now: u64) -> bool {
-        let price = (now - start).min(MOST);
+    /// The heavy half that ends a row has interrupted all cores, from `start` to `now`. Returns whether a
+    /// trial shall begin.
+    pub(super) fn begins_trial(&self, start: u64, now: u64) -> bool {
+        let since = self.since.swap(now, Ordering::Relaxed);
+        let last = self.price.load(Ordering::Relaxed);
+        let price = now.saturating_sub(start).min(MOST);
+        // One that was held up makes no price.
+        let price = if last > 0 { price.min(2 * last) } else { price };
         self.price.store(price, Ordering::Relaxed);
-        let time = now.saturating_sub(self.since.swap(now, Ordering::Relaxed));
-        if HEAVY_ROW * price * RARE < time {
+        let is_rare = |time| time > HEAVY_ROW * RARE * price;
+        if since == 0 || now.checked_sub(since).is_none_or(is_rare) {
             return false;
         }
         let left_out = self.left_out.load(Ordering::Relaxed);
@@ -82,25 +90,29 @@ impl Scales {
             self.left_out.store(left_out - 1, Ordering::Relaxed);
             return false;
         }
-        self.before
-            .store(self.heavy.load(Ordering::Relaxed), Ordering::Relaxed);
+        let heavy = self.heavy.load(Ordering::Relaxed);
+        self.before.store(heavy, Ordering::Relaxed);
         true
     }
 
-    /// A light half was a fence that could be spared. Returns whether such fences shall end.
-    pub(super) fn ends_fences(&self) -> bool {
-        let (light, before) = ROW.get();
+    /// A light half was a fence. Returns whether the trial shall end.
+    pub(super) fn ends_trial(&self) -> bool {
+        let (light, begin) = match ROW.get() {
+            (0, _) => (0, self.heavy.load(Ordering::Relaxed)),
+            row => row,
+        };
         if light + 1 < LIGHT_ROW {
-            ROW.set((light + 1, before));
+            ROW.set((light + 1, begin));
             return false;
         }
+        ROW.set((0, 0));
         let heavy = self.heavy.load(Ordering::Relaxed);
-        ROW.set((0, heavy));
-        if (heavy - before) * self.price.load(Ordering::Relaxed) >= LIGHT_ROW * FENCE {
+        let price = self.price.load(Ordering::Relaxed);
+        let spared = heavy.saturating_sub(self.before.load(Ordering::Relaxed));
+        if heavy.saturating_sub(begin) * price >= LIGHT_ROW * FENCE && spared < LONG {
             return false;
         }
-        let spared = heavy - self.before.load(Ordering::Relaxed);
-        let back_off = if spared >= PAID {
+        let back_off = if spared * price >= PAID {
             0
         } else {
             (2 * self.back_off.load(Ordering::Relaxed) + 1).min(MOST_LEFT_OUT)
