@@ -47,14 +47,16 @@ mod imp {
 
     #[inline]
     pub(crate) fn light() {
-        if MODES.light() == (Half::Fence { for_now: true }) {
-            weigh();
+        if !MODES.light_is_none() {
+            light_fence();
         }
     }
 
+    /// All in one call, which needs nothing of the caller's: so it costs that no register.
     #[cold]
-    fn weigh() {
-        if SCALES.ends_trial() {
+    fn light_fence() {
+        let is_for_now = MODES.light_fence();
+        if is_for_now && SCALES.ends_trial() {
             MODES.end_fences();
         }
     }

@@ -41,7 +41,7 @@
 //! | edge     | release side                      | acquire side               | carries                        | loom model                    |
 //! |----------|-----------------------------------|----------------------------|--------------------------------|-------------------------------|
 //! | `fenced` | [`Modes::advance`], to fenced     | [`Modes::try_heavy`], fence | stores before missing light halves | `bare_half_races_the_fences`  |
-//! | `bare`   | [`Modes::advance`], to asymmetric | [`Modes::light`], fence    | stores before heavy halves that were fences | `fenced_half_races_their_end` |
+//! | `bare`   | [`Modes::advance`], to asymmetric | [`Modes::light_is_none`], word | stores before heavy halves that were fences | `fenced_half_races_their_end` |
 
 #![forbid(unsafe_code)]
 
@@ -111,14 +111,6 @@ pub(crate) struct Modes {
     word: AtomicU64,
 }
 
-#[cold]
-fn light_fence(word: Snapshot) -> Half {
-    fence(Ordering::SeqCst);
-    Half::Fence {
-        for_now: word.mode() != Mode::Outside,
-    }
-}
-
 impl Modes {
     #[cfg(not(workcrew_loom))]
     pub(super) const fn new() -> Self {
@@ -127,8 +119,9 @@ impl Modes {
         }
     }
 
+    #[inline]
     fn load(&self) -> Snapshot {
-        // Relaxed: who needs what comes with it passes a fence.
+        // Relaxed: [fenced] who needs what comes with it passes a fence.
         Snapshot(self.word.load(Ordering::Relaxed))
     }
 
@@ -138,19 +131,19 @@ impl Modes {
             .is_ok()
     }
 
+    /// Whether a light half is none, now. Else it is [`Modes::light_fence`].
     #[inline]
-    pub(crate) fn light(&self) -> Half {
+    pub(super) fn light_is_none(&self) -> bool {
         // Our thread's store comes before the load of the mode.
         split_light();
-        let word = self.load();
-        if word.is_asymmetric() {
-            // [bare] a new asymmetric mode brings the stores that came before a fence. (Not by the load:
-            // on some processors that would wait for our own stores.)
-            fence(Ordering::Acquire);
-            Half::Asymmetric
-        } else {
-            light_fence(word)
-        }
+        // [bare] Acquire: a new asymmetric mode brings the stores that came before a fence.
+        Snapshot(self.word.load(Ordering::Acquire)).is_asymmetric()
+    }
+
+    /// Returns whether it is a fence for now.
+    pub(super) fn light_fence(&self) -> bool {
+        fence(Ordering::SeqCst);
+        self.load().mode() != Mode::Outside
     }
 
     /// What the half was; or it pairs with nothing, since the kernel has refused it.
@@ -248,6 +241,18 @@ impl Modes {
     #[inline]
     pub(crate) fn is_revoked(&self) -> bool {
         self.load() == Snapshot::REVOKED
+    }
+}
+
+#[cfg(test)]
+impl Modes {
+    /// A light half.
+    pub(crate) fn light(&self) -> Half {
+        if self.light_is_none() {
+            return Half::Asymmetric;
+        }
+        let for_now = self.light_fence();
+        Half::Fence { for_now }
     }
 }
 
