@@ -12,7 +12,7 @@ use crate::sync::{AtomicU64, Ordering};
 use std::cell::Cell;
 
 /// Heavy halves that are weighed at a time.
-const HEAVY_ROW: u64 = 16;
+const HEAVY_ROW: u64 = 32;
 
 /// Light halves of one thread that are weighed at a time.
 const LIGHT_ROW: u64 = 2048;
