@@ -43,11 +43,26 @@ fn check(light: (Half, bool), heavy: (Half, bool)) {
         "{light:?} and {heavy:?} passed each other"
     );
     match (light.0, heavy.0) {
-        (Half::Asymmetric, Half::Fence { .. }) => visit("model: no half meets a fence"),
-        (Half::Fence { .. }, Half::Fence { .. }) => visit("model: two fences"),
-        (Half::Fence { .. }, Half::Asymmetric) => visit("model: fence meets interrupt"),
+        (Half::Asymmetric, Half::Fence) => visit("model: no half meets a fence"),
+        (Half::Fence, Half::Fence) => visit("model: two fences"),
+        (Half::Fence, Half::Asymmetric) => visit("model: fence meets interrupt"),
         (Half::Asymmetric, Half::Asymmetric) => {}
     }
+}
+
+/// A light half, a heavy half, and a third thread that changes the mode.
+fn race(pair: Arc<Pair>, change: impl FnOnce(&Modes) + 'static) {
+    let light = {
+        let pair = Arc::clone(&pair);
+        thread::spawn(move || pair.pass_light())
+    };
+    let changes = {
+        let pair = Arc::clone(&pair);
+        thread::spawn(move || change(&pair.modes))
+    };
+    let heavy = pair.pass_heavy();
+    check(light.join().unwrap(), heavy);
+    changes.join().unwrap();
 }
 
 #[test]
@@ -58,18 +73,7 @@ fn bare_half_races_the_fences() {
         events: &["model: no half meets a fence", "model: two fences"],
     };
     explore("bare_half_races_the_fences", plan, || {
-        let pair = Pair::new();
-        let light = {
-            let pair = Arc::clone(&pair);
-            thread::spawn(move || pair.pass_light())
-        };
-        let begins = {
-            let pair = Arc::clone(&pair);
-            thread::spawn(move || pair.modes.begin_fences())
-        };
-        let heavy = pair.pass_heavy();
-        check(light.join().unwrap(), heavy);
-        begins.join().unwrap();
+        race(Pair::new(), Modes::begin_fences);
     });
 }
 
@@ -86,17 +90,7 @@ fn fenced_half_races_their_end() {
     explore("fenced_half_races_their_end", plan, || {
         let pair = Pair::new();
         pair.modes.begin_fences();
-        let light = {
-            let pair = Arc::clone(&pair);
-            thread::spawn(move || pair.pass_light())
-        };
-        let ends = {
-            let pair = Arc::clone(&pair);
-            thread::spawn(move || pair.modes.end_fences())
-        };
-        let heavy = pair.pass_heavy();
-        check(light.join().unwrap(), heavy);
-        ends.join().unwrap();
+        race(pair, Modes::end_fences);
     });
 }
 
@@ -109,21 +103,10 @@ fn heavy_half_finishes_a_change() {
         events: &["model: no half meets a fence", "model: two fences"],
     };
     explore("heavy_half_finishes_a_change", plan, || {
-        let pair = Pair::new();
-        let light = {
-            let pair = Arc::clone(&pair);
-            thread::spawn(move || pair.pass_light())
-        };
-        let helper = {
-            let pair = Arc::clone(&pair);
-            thread::spawn(move || {
-                pair.modes.begin_and_leave();
-                let _ = pair.modes.try_heavy().unwrap();
-            })
-        };
-        let heavy = pair.pass_heavy();
-        check(light.join().unwrap(), heavy);
-        helper.join().unwrap();
+        race(Pair::new(), |modes| {
+            modes.begin_and_leave();
+            let _ = modes.try_heavy().unwrap();
+        });
     });
 }
 
@@ -136,21 +119,10 @@ fn modes_go_round_between_two_halves() {
         events: &["model: no half meets a fence", "model: two fences"],
     };
     explore("modes_go_round_between_two_halves", plan, || {
-        let pair = Pair::new();
-        let light = {
-            let pair = Arc::clone(&pair);
-            thread::spawn(move || pair.pass_light())
-        };
-        let round = {
-            let pair = Arc::clone(&pair);
-            thread::spawn(move || {
-                pair.modes.begin_fences();
-                pair.modes.end_fences();
-                pair.modes.begin_fences();
-            })
-        };
-        let heavy = pair.pass_heavy();
-        check(light.join().unwrap(), heavy);
-        round.join().unwrap();
+        race(Pair::new(), |modes| {
+            modes.begin_fences();
+            modes.end_fences();
+            modes.begin_fences();
+        });
     });
 }

@@ -21,8 +21,8 @@
 //! heavy half also acquires what its thread has read, as a fence does; a light half is
 //! nothing but a half.
 //!
-//! To interrupt a core costs half a microsecond, or ten in a virtual machine. While that costs more
-//! than it spares, both halves are full fences ([`modes`], [`scales`]).
+//! To interrupt a core is dear, most of all in a virtual machine. While that costs more than it
+//! spares, both halves are full fences ([`modes`], [`scales`]).
 
 use super::{Ordering, fence};
 

@@ -4,9 +4,23 @@ use crossbeam_utils::CachePadded;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::thread;
 
-/// A full fence, till the asymmetric mode comes back.
-const FOR_NOW: Half = Half::Fence { for_now: true };
-const FOR_EVER: Half = Half::Fence { for_now: false };
+/// What a light half was.
+#[derive(Debug, PartialEq)]
+enum Light {
+    None,
+    FenceForNow,
+    FenceForEver,
+}
+
+fn light(modes: &Modes) -> Light {
+    if modes.light_is_none() {
+        Light::None
+    } else if modes.light_fence() {
+        Light::FenceForNow
+    } else {
+        Light::FenceForEver
+    }
+}
 
 /// Asymmetric, if this process may interrupt its cores.
 fn asymmetric() -> Option<Modes> {
@@ -20,15 +34,15 @@ fn asymmetric() -> Option<Modes> {
 fn modes_follow_each_other_in_a_circle() {
     let Some(modes) = asymmetric() else { return };
     for _ in 0..3 {
-        assert_eq!(modes.light(), Half::Asymmetric);
+        assert_eq!(light(&modes), Light::None);
         assert_eq!(modes.try_heavy().unwrap(), Half::Asymmetric);
         modes.end_fences();
-        assert_eq!(modes.light(), Half::Asymmetric, "there are none");
+        assert_eq!(light(&modes), Light::None, "there are none");
         modes.begin_fences();
-        assert_eq!(modes.light(), FOR_NOW);
-        assert_eq!(modes.try_heavy().unwrap(), FOR_NOW);
+        assert_eq!(light(&modes), Light::FenceForNow);
+        assert_eq!(modes.try_heavy().unwrap(), Half::Fence);
         modes.begin_fences();
-        assert_eq!(modes.light(), FOR_NOW, "they have begun");
+        assert_eq!(light(&modes), Light::FenceForNow, "they have begun");
         modes.end_fences();
     }
 }
@@ -42,7 +56,7 @@ fn a_change_is_finished_by_whoever_comes() {
         assert!(modes.change(word, word.next(), Ordering::Relaxed));
     };
     left();
-    assert_eq!(modes.light(), FOR_NOW);
+    assert_eq!(light(&modes), Light::FenceForNow);
     assert_eq!(
         modes.try_heavy().unwrap(),
         Half::Asymmetric,
@@ -50,9 +64,9 @@ fn a_change_is_finished_by_whoever_comes() {
     );
     assert_eq!(modes.load().mode(), Mode::Fenced);
     left();
-    assert_eq!(modes.light(), FOR_NOW);
+    assert_eq!(light(&modes), Light::FenceForNow);
     modes.end_fences();
-    assert_eq!(modes.light(), Half::Asymmetric);
+    assert_eq!(light(&modes), Light::None);
 }
 
 /// A thread that saw a mode in between, and comes back after all have gone round.
@@ -69,14 +83,14 @@ fn a_change_is_not_finished_by_who_saw_an_earlier_one() {
 #[test]
 fn until_the_kernel_was_asked_light_halves_are_fences() {
     let modes = Modes::new();
-    assert_eq!(modes.light(), FOR_EVER);
+    assert_eq!(light(&modes), Light::FenceForEver);
     modes.begin_fences();
     modes.end_fences();
-    assert_eq!(modes.light(), FOR_EVER);
+    assert_eq!(light(&modes), Light::FenceForEver);
     assert!(!modes.obeys());
     modes.decide(|| false);
-    assert_eq!(modes.light(), FOR_EVER);
-    assert_eq!(modes.try_heavy().unwrap(), FOR_EVER);
+    assert_eq!(light(&modes), Light::FenceForEver);
+    assert_eq!(modes.try_heavy().unwrap(), Half::Fence);
     modes.decide(|| true);
     assert!(!modes.obeys(), "it is decided once");
 }
@@ -128,9 +142,9 @@ fn no_two_halves_pass_each_other_while_the_mode_changes() {
                 thread::yield_now();
             }
         });
-        let light = scope.spawn(|| play(0, &|| _ = modes.light()));
+        let other = scope.spawn(|| play(0, &|| _ = light(&modes)));
         let passed = play(1, &|| _ = modes.try_heavy().unwrap());
-        let as_well = light.join().unwrap();
+        let as_well = other.join().unwrap();
         ended.store(true, Ordering::Relaxed);
         assert_eq!((passed, as_well), (None, None));
     });

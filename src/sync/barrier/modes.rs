@@ -98,8 +98,8 @@ impl Snapshot {
 pub(crate) enum Half {
     /// A light one that was none, or a heavy one that interrupted all cores.
     Asymmetric,
-    /// A full fence. `for_now`: till the asymmetric mode comes back.
-    Fence { for_now: bool },
+    /// A full fence.
+    Fence,
 }
 
 /// The kernel refuses what it did before.
@@ -140,7 +140,7 @@ impl Modes {
         Snapshot(self.word.load(Ordering::Acquire)).is_asymmetric()
     }
 
-    /// Returns whether it is a fence for now.
+    /// Returns whether it is a fence for now: till the asymmetric mode comes back.
     pub(super) fn light_fence(&self) -> bool {
         fence(Ordering::SeqCst);
         self.load().mode() != Mode::Outside
@@ -152,14 +152,14 @@ impl Modes {
         split_heavy();
         let word = self.load();
         let half = match word.mode() {
-            Mode::Fenced => Half::Fence { for_now: true },
+            Mode::Fenced => Half::Fence,
             Mode::Asymmetric => self.interrupt(),
             Mode::Entering | Mode::Leaving => self.advance(word),
             // Before `decide` every light half is a full fence. And if it comes meanwhile, it decides.
             Mode::Outside if word == Snapshot::UNKNOWN => self.interrupt(),
-            Mode::Outside => Half::Fence { for_now: false },
+            Mode::Outside => Half::Fence,
         };
-        if half != Half::Asymmetric {
+        if half == Half::Fence {
             // [fenced] acquires what came with the mode.
             fence(Ordering::SeqCst);
         }
@@ -185,7 +185,7 @@ impl Modes {
         let _ = self
             .word
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, refused);
-        Half::Fence { for_now: false }
+        Half::Fence
     }
 
     /// From a mode in between to the next.
@@ -244,18 +244,6 @@ impl Modes {
     }
 }
 
-#[cfg(test)]
-impl Modes {
-    /// A light half.
-    pub(crate) fn light(&self) -> Half {
-        if self.light_is_none() {
-            return Half::Asymmetric;
-        }
-        let for_now = self.light_fence();
-        Half::Fence { for_now }
-    }
-}
-
 #[cfg(all(test, not(workcrew_loom)))]
 impl Modes {
     /// Whether the kernel obeys, as far as is known.
@@ -271,6 +259,14 @@ impl Modes {
         Self {
             word: AtomicU64::new(0),
         }
+    }
+
+    pub(crate) fn light(&self) -> Half {
+        if self.light_is_none() {
+            return Half::Asymmetric;
+        }
+        let _ = self.light_fence();
+        Half::Fence
     }
 
     /// Plays a thread that begins a change, and is then suspended for ever.

@@ -8,7 +8,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{self, AtomicU64, Ordering};
 use std::cell::Cell;
 
 /// Heavy halves that are weighed at a time.
@@ -35,9 +35,9 @@ const LONG: u64 = 1 << 14;
 /// Trials, each due after a row of heavy halves, that are left out in a row at most.
 const MOST_LEFT_OUT: u64 = 63;
 
-std::thread_local! {
+sync::own! {
     /// Light halves of this thread's row, and how many heavy ones there were when it began.
-    static ROW: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+    static ROW: Cell<(u64, u64)> = Cell::new((0, 0));
 }
 
 #[derive(Debug)]
