@@ -9,6 +9,18 @@
 
 use super::segments::{ID_BITS, ID_MASK};
 
+/// Entries of an injector of small items without a bound of its own.
+pub(super) const ENTRIES_UNBOUNDED: usize = if cfg!(workcrew_shuttle) {
+    1 << 10
+} else if cfg!(workcrew_loom) {
+    8
+} else if cfg!(miri) {
+    // Memory that Miri zeroes byte by byte.
+    1 << 8
+} else {
+    1 << 14
+};
+
 /// Directory tags have as many bits as the segment number leaves.
 const TAG_BITS: u32 = 64 - ID_BITS;
 

@@ -7,7 +7,7 @@
 //! the queue has seen its deepest moment.
 //!
 //! **Layout.** Positions are numbers that only grow. `tail` is `position << 1 |
-//! closed`, `head` a position. Position p lives in segment number `p / SEGMENT`.
+//! closed`, `head` a position. Position p lives in segment number `p / Segments::POSITIONS`.
 //! The directory maps it to memory: entry `number % entries` is
 //! `tag << 24 | segment`, where the tag is the segment number plus one. Inside, the
 //! cells stand in groups, each beside one word with a bit a cell, *decided*.
@@ -81,9 +81,9 @@ use crate::sync::{AtomicU64, Ordering, spin_loop};
 use crate::words::words;
 use crate::{pace, prefetch};
 use crossbeam_utils::CachePadded;
-use directory::{age, id_of, tag_of};
+use directory::{ENTRIES_UNBOUNDED, age, id_of, tag_of};
 use segments::{
-    Cell, GROUP, GROUPS, ID_BITS, RESERVED, SEGMENT, Segments, VOID, bits, ones, place, take,
+    GROUP, Group, ID_BITS, MOST_GROUPS, RESERVED, Segments, VOID, bits, ones, take, write,
 };
 use std::fmt;
 use std::mem::ManuallyDrop;
@@ -93,17 +93,6 @@ const CLOSED: u64 = 1;
 /// Looks at an unpublished cell before it is poisoned: a producer that merely
 /// has not finished its two stores is spared a second round.
 const PATIENCE: usize = if cfg!(workcrew_loom) { 0 } else { 64 };
-/// Directory entries of an injector without a bound of its own.
-const ENTRIES_UNBOUNDED: usize = if cfg!(workcrew_shuttle) {
-    1 << 10
-} else if cfg!(workcrew_loom) {
-    8
-} else if cfg!(miri) {
-    // Memory that Miri zeroes byte by byte.
-    1 << 8
-} else {
-    1 << 14
-};
 
 /// A multi-producer, multi-consumer queue. See the module's page.
 pub(crate) struct Injector<T> {
@@ -178,19 +167,20 @@ impl<T> Injector<T> {
     pub(crate) fn bounded(capacity: usize) -> Self {
         // Two segments more than full ones: the first and the last may be partly
         // used.
-        Self::at((capacity / SEGMENT + 3).next_power_of_two(), 0)
+        Self::at((capacity / Self::SEGMENT + 3).next_power_of_two(), 0)
     }
 
     /// A queue without a bound of its own: it is full only with 3.6 million items.
     pub(crate) fn unbounded() -> Self {
-        Self::at(ENTRIES_UNBOUNDED, 0)
+        let entries = ENTRIES_UNBOUNDED * MOST_GROUPS / Segments::<T>::GROUPS;
+        Self::at(entries.next_power_of_two(), 0)
     }
 
     /// A queue with so many directory entries whose first position is `start`.
     pub(crate) fn at(entries: usize, start: u64) -> Self {
         debug_assert!(entries.is_power_of_two());
         // Older than any tag that will be asked for.
-        let never = tag_of(start / SEGMENT as u64).wrapping_sub(1) << ID_BITS;
+        let never = tag_of(start / Self::SEGMENT as u64).wrapping_sub(1) << ID_BITS;
         Self {
             tail: CachePadded::new(AtomicU64::new(start << 1)),
             head: CachePadded::new(AtomicU64::new(start)),
@@ -248,7 +238,7 @@ impl<T> Injector<T> {
     /// taking them out of their `Option`s. Returns how many went in.
     ///
     /// `admits(p, n)` says how many of the n positions from p on may be used. One
-    /// compare-and-swap for up to [`SEGMENT`] items. Lock-free like [`Self::push`].
+    /// compare-and-swap for up to a segment's positions. Lock-free like [`Self::push`].
     ///
     /// # Errors
     ///
@@ -269,7 +259,7 @@ impl<T> Injector<T> {
             probe!("injector push_batch: claimed, not written");
             let all = items.len() - done;
             done += self.publish_run(segment, position, count, &mut items[done..]);
-            if count < all.min(left_in_segment(position)) {
+            if count < all.min(Self::left_in_segment(position)) {
                 return Err(Rejected::Full(done));
             }
         }
@@ -464,11 +454,6 @@ impl<T> Injector<T> {
     }
 }
 
-/// How many positions of its segment lie at and behind this one.
-fn left_in_segment(position: u64) -> usize {
-    SEGMENT - (position % SEGMENT as u64) as usize
-}
-
 /// The producer's half.
 impl<T> Injector<T> {
     /// Claims up to `want` positions of one segment for the caller to write.
@@ -488,7 +473,7 @@ impl<T> Injector<T> {
                 return Err(Rejected::Closed(()));
             }
             let position = tail >> 1;
-            let count = admits(position, want.min(left_in_segment(position)));
+            let count = admits(position, want.min(Self::left_in_segment(position)));
             let segment = if count == 0 {
                 None
             } else {
@@ -526,7 +511,7 @@ impl<T> Injector<T> {
     /// is no room for another segment, or the position is not the tail any more.
     #[inline]
     fn segment_for_tail(&self, position: u64) -> Option<u32> {
-        let number = position / SEGMENT as u64;
+        let number = position / Self::SEGMENT as u64;
         // [install] Acquire: the segment is clean before it is ours to use.
         let entry = self.entry(number).load(Ordering::Acquire);
         match age(entry, number) {
@@ -542,7 +527,7 @@ impl<T> Injector<T> {
         // for the head must find it in the directory. (Those who have claimed
         // positions below it know their segment.)
         let waiting = position.checked_sub(self.head())? as usize;
-        if waiting + SEGMENT > (self.directory.len() - 1) * SEGMENT {
+        if waiting + Self::SEGMENT > (self.directory.len() - 1) * Self::SEGMENT {
             return None;
         }
         let id = self.segments.take()?;
@@ -569,12 +554,12 @@ impl<T> Injector<T> {
     /// cell. (Else it is a call for some compilers, and `submit` takes a fifth more instructions.)
     #[inline(always)]
     fn publish(&self, id: u32, position: u64, item: &ManuallyDrop<T>, also: u32) -> bool {
-        let segment = self.segments.get(id);
-        let (group, cell) = place(position);
-        if cell == 0 && group + 1 < GROUPS {
-            prefetch::to_write(&segment.groups[group + 1], 1);
+        let groups = self.segments.groups(id);
+        let (group, cell) = Self::place(position);
+        if cell == 0 && group + 1 < Segments::<T>::GROUPS {
+            prefetch::to_write(&groups[group + 1], 1);
         }
-        let group = &segment.groups[group];
+        let group = &groups[group];
         write(&group.cells[cell], item);
         probe!("injector push: written, not published");
         // [cell] Release: the item comes before its bit. If the consumer was first it
@@ -592,15 +577,14 @@ impl<T> Injector<T> {
     /// poisoned a cell, the next items move up, so that their order stays. Returns
     /// how many items went in.
     fn publish_run(&self, id: u32, from: u64, count: usize, items: &mut [Option<T>]) -> usize {
-        let segment = self.segments.get(id);
-        let (mut group, mut cell) = place(from);
+        let (group, mut cell) = Self::place(from);
+        let groups = &self.segments.groups(id)[group..];
         let mut left = count;
         let (mut done, mut lost) = (0, 0);
-        prefetch::to_write(&segment.groups[group], (cell + count).div_ceil(GROUP));
-        while left > 0 {
+        prefetch::to_write(groups.as_ptr(), (cell + count).div_ceil(GROUP));
+        for Group { decided, cells } in groups {
             let in_group = (GROUP - cell).min(left);
             let mine = bits(cell, in_group);
-            let decided = &segment.groups[group].decided;
             // Relaxed: a bit that we miss here fails the compare-and-swap.
             let mut seen = decided.load(Ordering::Relaxed);
             loop {
@@ -608,7 +592,7 @@ impl<T> Injector<T> {
                 let mut written = 0;
                 for (item, offset) in items[done..].iter().zip(ones(good)) {
                     let item = item.as_ref().expect("it has not gone in yet");
-                    write(&segment.groups[group].cells[offset], item);
+                    write(&cells[offset], item);
                     written += 1;
                 }
                 probe!("injector push_batch: written, not published");
@@ -638,7 +622,10 @@ impl<T> Injector<T> {
                 }
             }
             left -= in_group;
-            (group, cell) = (group + 1, 0);
+            if left == 0 {
+                break;
+            }
+            cell = 0;
         }
         self.count(id, lost as u32);
         done
@@ -650,7 +637,7 @@ impl<T> Injector<T> {
     /// Looks for published cells from `head` on, in one segment.
     #[inline]
     fn look(&self, head: u64, most: usize) -> Look {
-        let number = head / SEGMENT as u64;
+        let number = head / Self::SEGMENT as u64;
         // [install] Acquire: a clean segment, so old bits are not taken for new.
         let entry = self.entry(number).load(Ordering::Acquire);
         match age(entry, number) {
@@ -658,12 +645,12 @@ impl<T> Injector<T> {
             age if age < 0 => return Look::Unpublished,
             _ => return Look::Stale,
         }
-        let segment = self.segments.get(id_of(entry));
-        let (mut group, mut cell) = place(head);
+        let groups = self.segments.groups(id_of(entry));
+        let (mut group, mut cell) = Self::place(head);
         let mut run = 0;
-        while run < most && group < GROUPS {
+        while run < most && group < Segments::<T>::GROUPS {
             // [cell] Acquire: a set bit brings the item. [clean] A clear one may bring the head.
-            let decided = segment.groups[group].decided.load(Ordering::Acquire);
+            let decided = groups[group].decided.load(Ordering::Acquire);
             let ahead = ((decided >> cell).trailing_ones() as usize).min(GROUP - cell);
             run += ahead;
             if ahead < GROUP - cell {
@@ -690,7 +677,7 @@ impl<T> Injector<T> {
         {
             return None;
         }
-        let number = head / SEGMENT as u64;
+        let number = head / Self::SEGMENT as u64;
         // Relaxed: the tail has brought it, with the clean segment.
         let entry = self.entry(number).load(Ordering::Relaxed);
         probe!("injector pop: worth poisoning, segment not looked at");
@@ -699,10 +686,10 @@ impl<T> Injector<T> {
             // caller will find out.
             return None;
         }
-        let (group, cell) = place(head);
+        let (group, cell) = Self::place(head);
         let in_group = (GROUP - cell).min(claimed).min(most);
         // Relaxed: `settle` brings the items.
-        let decided = self.segments.get(id_of(entry)).groups[group]
+        let decided = self.segments.groups(id_of(entry))[group]
             .decided
             .load(Ordering::Relaxed);
         let first_full = (decided >> cell).trailing_zeros() as usize;
@@ -715,14 +702,14 @@ impl<T> Injector<T> {
     fn published_behind(&self, head: u64, tail: u64) -> bool {
         let mut position = head;
         while position < tail {
-            let number = position / SEGMENT as u64;
+            let number = position / Self::SEGMENT as u64;
             // [install] Acquire: as in `look`.
             let entry = self.entry(number).load(Ordering::Acquire);
-            let (group, cell) = place(position);
+            let (group, cell) = Self::place(position);
             let in_group = (GROUP - cell).min((tail - position) as usize);
             if age(entry, number) == 0 {
                 // [clean] Acquire: as in `look`.
-                let decided = self.segments.get(id_of(entry)).groups[group]
+                let decided = self.segments.groups(id_of(entry))[group]
                     .decided
                     .load(Ordering::Acquire);
                 if decided & bits(cell, in_group) != 0 {
@@ -752,15 +739,15 @@ impl<T> Injector<T> {
     /// Reads a claimed run of published cells of one segment.
     #[inline]
     fn read(&self, id: u32, from: u64, count: usize, sink: &mut impl FnMut(u64, T)) {
-        let segment = self.segments.get(id);
-        let (mut group, mut cell) = place(from);
+        let groups = self.segments.groups(id);
+        let (mut group, mut cell) = Self::place(from);
         let (mut position, end) = (from, from + count as u64);
-        if end % SEGMENT as u64 == 0 {
-            self.prefetch_next(end / SEGMENT as u64);
+        if end % Self::SEGMENT as u64 == 0 {
+            self.prefetch_next(end / Self::SEGMENT as u64);
         }
         while position < end {
             let in_group = (GROUP - cell).min((end - position) as usize);
-            for cell in &segment.groups[group].cells[cell..cell + in_group] {
+            for cell in &groups[group].cells[cell..cell + in_group] {
                 // SAFETY: published, claimed by us, and visited once (invariant 3).
                 let item = unsafe { take(cell) };
                 sink(position, item);
@@ -779,7 +766,7 @@ impl<T> Injector<T> {
         let entry = self.entry(number).load(Ordering::Relaxed);
         let after = self.entry(number + 1).load(Ordering::Relaxed);
         if age(entry, number) == 0 && age(after, number + 1) == 0 {
-            prefetch::to_read(self.segments.groups(id_of(entry)), GROUPS);
+            prefetch::to_read(self.segments.place(id_of(entry)), Segments::<T>::GROUPS);
         }
     }
 
@@ -793,22 +780,20 @@ impl<T> Injector<T> {
         count: usize,
         sink: &mut impl FnMut(u64, T),
     ) -> (usize, usize) {
-        let segment = self.segments.get(id);
-        let (group, cell) = place(from);
+        let groups = self.segments.groups(id);
+        let (group, cell) = Self::place(from);
         let mine = bits(cell, count);
         probe!("injector pop: claimed, not poisoned");
         // [cell] Acquire: bits that are set bring their items. A poisoned cell brings
         // nothing and takes nothing. [left] Acquire: who left a void cell is done with it.
-        let seen = segment.groups[group]
-            .decided
-            .fetch_or(mine, Ordering::Acquire);
+        let seen = groups[group].decided.fetch_or(mine, Ordering::Acquire);
         probe!("injector pop: poisoned");
         let full = seen & mine;
         let left = seen >> VOID & !(seen >> RESERVED) & mine;
         let taken = full.count_ones() as usize;
         for offset in ones(full) {
             // SAFETY: the producer was first, so the cell is ours (invariant 3).
-            let item = unsafe { take(&segment.groups[group].cells[offset]) };
+            let item = unsafe { take(&groups[group].cells[offset]) };
             sink(from + (offset - cell) as u64, item);
         }
         self.count(id, taken as u32 + left.count_ones());
@@ -818,6 +803,21 @@ impl<T> Injector<T> {
 
 /// Both halves.
 impl<T> Injector<T> {
+    /// Positions in a segment.
+    const SEGMENT: usize = Segments::<T>::POSITIONS;
+
+    /// Group and cell of a position in its segment.
+    #[inline]
+    fn place(position: u64) -> (usize, usize) {
+        let offset = (position % Self::SEGMENT as u64) as usize;
+        (offset / GROUP, offset % GROUP)
+    }
+
+    /// How many positions of its segment lie at and behind this one.
+    fn left_in_segment(position: u64) -> usize {
+        Self::SEGMENT - (position % Self::SEGMENT as u64) as usize
+    }
+
     #[inline]
     fn entry(&self, number: u64) -> &AtomicU64 {
         &self.directory[number as usize & (self.directory.len() - 1)]
@@ -829,18 +829,18 @@ impl<T> Injector<T> {
         if positions == 0 {
             return;
         }
-        let segment = self.segments.get(id);
+        let header = self.segments.header(id);
         // [drained] Release: our visit is over. Acquire: so are all the others, if
         // we are the last.
-        let before = segment.drained.fetch_add(positions, Ordering::AcqRel);
-        if before + positions == SEGMENT as u32 {
+        let before = header.drained.fetch_add(positions, Ordering::AcqRel);
+        if before + positions == Self::SEGMENT as u32 {
             probe!("injector: last visitor, not recycled");
-            for group in &segment.groups {
+            for group in self.segments.groups(id) {
                 // [clean] Release: who still looks here for an older position shall see that
                 // the head has left it behind. Its next users learn of it by [install].
                 group.decided.store(0, Ordering::Release);
             }
-            segment.drained.store(0, Ordering::Relaxed);
+            header.drained.store(0, Ordering::Relaxed);
             probe!("injector: segment clean, not given back");
             self.segments.give(id);
         }
@@ -850,7 +850,7 @@ impl<T> Injector<T> {
 impl<T> Drop for Injector<T> {
     fn drop(&mut self) {
         // No producer is left: a place that is claimed and not published holds no item.
-        while self.pop(SEGMENT, |_| {}, |_, item| drop(item)) != Popped::default() {}
+        while self.pop(Self::SEGMENT, |_| {}, |_, item| drop(item)) != Popped::default() {}
     }
 }
 
@@ -861,17 +861,6 @@ impl<T> fmt::Debug for Injector<T> {
             .field("closed", &self.is_closed())
             .finish_non_exhaustive()
     }
-}
-
-/// Copies an item into a cell that its producer has claimed. One of the two will be used: the copy, if
-/// the producer is the first to set the cell's bit (then it forgets the item), else the item.
-#[inline]
-fn write<T>(cell: &Cell<T>, item: &T) {
-    cell.with_mut(|place| {
-        // SAFETY: the producer's claim makes the cell its own until its bit is set
-        // (invariant 3), and an empty cell needs no drop.
-        unsafe { ptr::copy_nonoverlapping(item, place.cast(), 1) };
-    });
 }
 
 #[cfg(all(test, workcrew_loom))]

@@ -49,8 +49,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::segments::{GROUP, Located, RESERVED, SEGMENT, VOID, bits, locate, place};
-use super::{Injector, Rejected, age, id_of, write};
+use super::segments::{GROUP, Located, RESERVED, VOID, bits, locate, write};
+use super::{Injector, Rejected, age, id_of};
 use crate::probe::probe;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering, spin_loop};
 use crossbeam_utils::CachePadded;
@@ -142,14 +142,14 @@ impl<T> Injector<T> {
         let item = ManuallyDrop::new(item);
         loop {
             let claim = self.claim(GROUP, |position, want| {
-                admits(position, want.min(GROUP - place(position).1))
+                admits(position, want.min(GROUP - Self::place(position).1))
             });
             let (position, segment, count) = match claim {
                 Ok(claim) => claim,
                 Err(rejected) => return Err(rejected.of(item)),
             };
             probe!("injector reserve: claimed, not written");
-            let (group, cell) = place(position);
+            let (group, cell) = Self::place(position);
             debug_assert!(reserve.is_empty(), "leave it first");
             *reserve = Reserve {
                 segment: locate(segment),
@@ -178,7 +178,7 @@ impl<T> Injector<T> {
     pub(crate) fn push_reserved(&self, reserve: &mut Reserve, item: T) -> Result<u64, T> {
         debug_assert!(!reserve.is_empty());
         let position = reserve.next;
-        let group = &self.segments.at(reserve.segment).groups[reserve.group as usize];
+        let group = &self.segments.groups_at(reserve.segment)[reserve.group as usize];
         let cell = &group.cells[reserve.cell as usize];
         // Relaxed: bits are set only once, and an old word fails the compare-and-swap.
         let mut seen = group.decided.load(Ordering::Relaxed);
@@ -218,7 +218,7 @@ impl<T> Injector<T> {
         if mine == 0 {
             return;
         }
-        let word = &self.segments.at(segment).groups[group as usize].decided;
+        let word = &self.segments.groups_at(segment)[group as usize].decided;
         // Relaxed: an old word fails the compare-and-swap.
         let mut seen = word.load(Ordering::Relaxed);
         loop {
@@ -332,14 +332,14 @@ impl<T> Injector<T> {
         let mut sum = 0;
         let mut position = if self.reserves() { from } else { to };
         while position < to {
-            let number = position / SEGMENT as u64;
+            let number = position / Self::SEGMENT as u64;
             // Relaxed: the tail has brought it, with the clean segment.
             let entry = self.entry(number).load(Ordering::Relaxed);
-            let (group, cell) = place(position);
+            let (group, cell) = Self::place(position);
             let in_group = (GROUP - cell).min((to - position) as usize);
             // Of another age: the head has passed it.
             if age(entry, number) == 0 {
-                let word = &self.segments.get(id_of(entry)).groups[group].decided;
+                let word = &self.segments.groups(id_of(entry))[group].decided;
                 let counted = look(word, bits(cell, in_group));
                 probe!("injector walk: looked, head not read");
                 let passed = self.head().saturating_sub(position).min(in_group as u64);

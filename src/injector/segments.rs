@@ -9,39 +9,42 @@
 //! tag of 40 bits that grows with every change, so that a number which left and
 //! came back is told apart. **Chunks.** Segment n lives in chunk `log2(n + 1)`;
 //! chunk c has `2^c` segments and is allocated when first needed, so an injector
-//! costs memory for its deepest moment and allocates nothing once warm. Where there is no
+//! costs memory for its deepest moment and allocates nothing once warm. A segment is two
+//! things in its chunk, a [`Header`] and its groups, each with an array of its own, for
+//! how many groups there are depends on the items. Where there is no
 //! memory, `Box` aborts the process, as everywhere in std: so nobody waits for room that
 //! cannot come.
 //!
 //! | edge    | release side                   | acquire side                   | carries                    | loom model                     |
 //! |---------|--------------------------------|--------------------------------|----------------------------|--------------------------------|
 //! | `free`  | [`Segments::give`], `free`     | [`Segments::take`], `free`     | the clean segment          | `recycled_segment_is_clean`    |
-//! | `chunk` | [`Segments::grow`], pointer    | [`Segments::get`], pointer     | the new segments           | `chunk_made_by_another`        |
+//! | `chunk` | [`Chunks::make`], pointer      | [`Chunks::at`], pointer        | the new segments           | `chunk_made_by_another`        |
 
 use crate::probe::probe;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, UnsafeCell, spin_loop};
 use crossbeam_utils::CachePadded;
-use std::mem::{MaybeUninit, offset_of};
-use std::ptr;
+use std::mem::MaybeUninit;
+use std::{ptr, slice};
 
 /// Cells in a group: with seven, a group of words fills one cache line exactly,
 /// state word included.
 pub(super) const GROUP: usize = if cfg!(workcrew_loom) { 2 } else { 7 };
-/// Groups in a segment. A claim ends with its segment, and each new one costs some cache lines, so
+/// Groups in a segment, at most. A claim ends with its segment, and each new one costs some cache lines, so
 /// there are many. (In unit tests fewer, which end more often.)
-pub(super) const GROUPS: usize = if cfg!(workcrew_loom) {
+pub(super) const MOST_GROUPS: usize = if cfg!(workcrew_loom) {
     2
 } else if cfg!(test) {
     8
 } else {
     32
 };
+/// Bytes in a segment's groups, at most, if it has more than one: so a queue of a few large items
+/// takes little more memory than they do, and stays in a core's cache.
+const MOST_BYTES: usize = 1 << 15;
 /// In a group's word, a cell's further bits stand so far above its decided bit: its place is
 /// reserved, it is void. See `reserve`.
 pub(super) const RESERVED: usize = GROUP;
 pub(super) const VOID: usize = 2 * GROUP;
-/// Positions in a segment.
-pub(super) const SEGMENT: usize = GROUP * GROUPS;
 
 /// A segment number has 24 bits, beside a tag of 40.
 pub(super) const ID_BITS: u32 = 24;
@@ -50,13 +53,6 @@ pub(super) const ID_MASK: u64 = (1 << ID_BITS) - 1;
 const MAX_SEGMENTS: u64 = ID_MASK;
 
 pub(super) type Cell<T> = UnsafeCell<MaybeUninit<T>>;
-
-/// Group and cell of a position in its segment.
-#[inline]
-pub(super) fn place(position: u64) -> (usize, usize) {
-    let offset = (position % SEGMENT as u64) as usize;
-    (offset / GROUP, offset % GROUP)
-}
 
 /// `count` set bits from bit `from` on.
 #[inline]
@@ -88,6 +84,17 @@ pub(super) unsafe fn take<T>(cell: &Cell<T>) -> T {
     unsafe { item.assume_init() }
 }
 
+/// Copies an item into a cell that its producer has claimed. One of the two will be used: the copy, if
+/// the producer is the first to set the cell's bit (then it forgets the item), else the item.
+#[inline]
+pub(super) fn write<T>(cell: &Cell<T>, item: &T) {
+    cell.with_mut(|place| {
+        // SAFETY: the producer's claim makes the cell its own until its bit is set
+        // (invariant 3 of the injector), and an empty cell needs no drop.
+        unsafe { ptr::copy_nonoverlapping(item, place.cast(), 1) };
+    });
+}
+
 /// Cells that share a cache line with the word that says whose they are.
 #[repr(align(64))]
 pub(super) struct Group<T> {
@@ -96,50 +103,132 @@ pub(super) struct Group<T> {
     pub(super) cells: [Cell<T>; GROUP],
 }
 
-/// A stretch of [`SEGMENT`] positions.
-pub(super) struct Segment<T> {
+/// What a segment has besides its groups.
+pub(super) struct Header {
     /// How many of the positions are done with for good.
-    pub(super) drained: CachePadded<AtomicU32>,
+    pub(super) drained: AtomicU32,
     /// The next free segment's number plus one, while on the free list.
     next_free: AtomicU32,
-    pub(super) groups: [Group<T>; GROUPS],
 }
 
-impl<T> Segment<T> {
-    /// So many clean segments, made where they stay: with large items even one would
-    /// be too much for a stack.
-    fn chunk(segments: usize) -> Box<[Self]> {
-        let mut chunk = Box::new_uninit_slice(segments);
-        for segment in &mut chunk {
-            Self::init(segment);
+/// What a segment is made of.
+trait Part: Sized {
+    /// So many of these.
+    const EACH: usize;
+
+    /// Makes a clean one where it stays: a group of large items would be too much for a stack.
+    fn init(place: &mut MaybeUninit<Self>);
+}
+
+impl Part for CachePadded<Header> {
+    const EACH: usize = 1;
+
+    fn init(place: &mut MaybeUninit<Self>) {
+        place.write(CachePadded::new(Header {
+            drained: AtomicU32::new(0),
+            next_free: AtomicU32::new(0),
+        }));
+    }
+}
+
+impl<T> Part for Group<T> {
+    const EACH: usize = {
+        let affordable = MOST_BYTES / size_of::<Self>();
+        if affordable == 0 {
+            1
+        } else if affordable < MOST_GROUPS {
+            affordable
+        } else {
+            MOST_GROUPS
         }
-        // SAFETY: each segment was initialized above.
-        unsafe { chunk.assume_init() }
+    };
+
+    fn init(place: &mut MaybeUninit<Self>) {
+        let group = place.as_mut_ptr();
+        // SAFETY: in bounds of the group that is lent to us, here and below; no
+        // reference is made to what is not yet initialized.
+        let decided = unsafe { &raw mut (*group).decided };
+        // SAFETY: valid for writes, as a part of a group that is lent to us.
+        unsafe { decided.write(AtomicU32::new(0)) };
+        for cell in 0..GROUP {
+            // SAFETY: in bounds, as above.
+            let cell = unsafe { &raw mut (*group).cells[cell] };
+            // SAFETY: valid for writes, as above.
+            unsafe { cell.write(UnsafeCell::new(MaybeUninit::uninit())) };
+        }
+    }
+}
+
+/// One part of all segments, in chunks.
+struct Chunks<P: Part>([AtomicPtr<P>; ID_BITS as usize]);
+
+impl<P: Part> Chunks<P> {
+    fn new() -> Self {
+        Self(std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())))
     }
 
-    fn init(segment: &mut MaybeUninit<Self>) {
-        let segment = segment.as_mut_ptr();
-        // SAFETY: in bounds of the segment that is lent to us, here and below; no
-        // reference is made to what is not yet initialized.
-        let drained = unsafe { &raw mut (*segment).drained };
-        // SAFETY: in bounds, as above.
-        let next_free = unsafe { &raw mut (*segment).next_free };
-        // SAFETY: valid for writes, as parts of a segment that is lent to us.
-        unsafe { drained.write(CachePadded::new(AtomicU32::new(0))) };
-        // SAFETY: as above.
-        unsafe { next_free.write(AtomicU32::new(0)) };
-        for group in 0..GROUPS {
-            // SAFETY: in bounds, as above.
-            let group = unsafe { &raw mut (*segment).groups[group] };
-            // SAFETY: in bounds, as above.
-            let decided = unsafe { &raw mut (*group).decided };
-            // SAFETY: valid for writes, as above.
-            unsafe { decided.write(AtomicU32::new(0)) };
-            for cell in 0..GROUP {
-                // SAFETY: in bounds, as above.
-                let cell = unsafe { &raw mut (*group).cells[cell] };
-                // SAFETY: valid for writes, as above.
-                unsafe { cell.write(UnsafeCell::new(MaybeUninit::uninit())) };
+    /// This part of the segment there, whose number some [`Segments::take`] has returned.
+    #[inline]
+    fn at(&self, Located { chunk, index }: Located) -> &[P] {
+        // [chunk] Acquire: the segments are made before their pointer, perhaps not by
+        // the thread that the number comes from.
+        let first = self.0[chunk as usize].load(Ordering::Acquire);
+        debug_assert!(
+            !first.is_null(),
+            "numbers are handed out after their chunk is made"
+        );
+        // SAFETY: before `take` returned the number it saw the chunk made, the number
+        // reached us through an acquire load, so the pointer is there, acquired with its
+        // segments, and `index` lies in that chunk.
+        let first = unsafe { first.add(index as usize * P::EACH) };
+        // SAFETY: as above, and chunks live as long as `self`.
+        unsafe { slice::from_raw_parts(first, P::EACH) }
+    }
+
+    /// Where that lies, for a hint: perhaps nowhere yet.
+    #[inline]
+    fn place(&self, Located { chunk, index }: Located) -> *const P {
+        // Relaxed: nothing is read there.
+        let first = self.0[chunk as usize].load(Ordering::Relaxed);
+        first.wrapping_add(index as usize * P::EACH)
+    }
+
+    /// Makes a chunk, unless it is made.
+    fn make(&self, chunk: usize) {
+        // Relaxed: `at` acquires.
+        if !self.0[chunk].load(Ordering::Relaxed).is_null() {
+            return;
+        }
+        let mut parts = Box::new_uninit_slice(P::EACH << chunk);
+        parts.iter_mut().for_each(P::init);
+        // SAFETY: each part was initialized above.
+        let made = Box::into_raw(unsafe { parts.assume_init() });
+        probe!("segments take: chunk made, not installed");
+        // [chunk] Release publishes the segments. Relaxed failure: `at` acquires
+        // those of a thread that was faster.
+        let installed = self.0[chunk].compare_exchange(
+            ptr::null_mut(),
+            made.cast(),
+            Ordering::Release,
+            Ordering::Relaxed,
+        );
+        if installed.is_err() {
+            // SAFETY: ours from `into_raw` above, and shown to nobody.
+            drop(unsafe { Box::from_raw(made) });
+        }
+    }
+}
+
+impl<P: Part> Drop for Chunks<P> {
+    fn drop(&mut self) {
+        for (chunk, first) in self.0.iter().enumerate() {
+            // Relaxed: `&mut self`, everybody else is gone.
+            let first = first.load(Ordering::Relaxed);
+            if !first.is_null() {
+                let all = ptr::slice_from_raw_parts_mut(first, P::EACH << chunk);
+                // SAFETY: made by `Box::into_raw` in `make`, with this length.
+                // The cells do not drop what they hold; the injector did that.
+                drop(unsafe { Box::from_raw(all) });
             }
         }
     }
@@ -150,52 +239,47 @@ pub(super) struct Segments<T> {
     free: CachePadded<AtomicU64>,
     /// How many segments were ever taken fresh.
     fresh: AtomicU32,
-    chunks: [AtomicPtr<Segment<T>>; ID_BITS as usize],
+    headers: Chunks<CachePadded<Header>>,
+    groups: Chunks<Group<T>>,
 }
 
 impl<T> Segments<T> {
+    /// Groups in a segment.
+    pub(super) const GROUPS: usize = Group::<T>::EACH;
+    /// Positions in a segment.
+    pub(super) const POSITIONS: usize = GROUP * Self::GROUPS;
+
     pub(super) fn new() -> Self {
         Self {
             free: CachePadded::new(AtomicU64::new(0)),
             fresh: AtomicU32::new(0),
-            chunks: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
+            headers: Chunks::new(),
+            groups: Chunks::new(),
         }
     }
 
-    /// The segment with this number, which some [`Segments::take`] has returned.
+    /// The header of the segment with this number, which some [`Segments::take`] has returned.
     #[inline]
-    pub(super) fn get(&self, id: u32) -> &Segment<T> {
-        self.at(locate(id))
+    pub(super) fn header(&self, id: u32) -> &Header {
+        &self.headers.at(locate(id))[0]
     }
 
-    /// The segment there, whose number some [`Segments::take`] has returned.
+    /// The groups of the segment with this number, which some [`Segments::take`] has returned.
     #[inline]
-    pub(super) fn at(&self, Located { chunk, index }: Located) -> &Segment<T> {
-        // [chunk] Acquire: the segments are made before their pointer, perhaps not by
-        // the thread that the number comes from.
-        let first = self.chunks[chunk as usize].load(Ordering::Acquire);
-        debug_assert!(
-            !first.is_null(),
-            "numbers are handed out after their chunk is made"
-        );
-        // SAFETY: before `take` returned the number it saw the chunk made, the number
-        // reached us through an acquire load, so the pointer is there, acquired with its
-        // segments, and `index` lies in that chunk.
-        let segment = unsafe { first.add(index as usize) };
-        // SAFETY: as above, and chunks live as long as `self`.
-        unsafe { &*segment }
+    pub(super) fn groups(&self, id: u32) -> &[Group<T>] {
+        self.groups_at(locate(id))
+    }
+
+    /// The groups of the segment there, whose number some [`Segments::take`] has returned.
+    #[inline]
+    pub(super) fn groups_at(&self, at: Located) -> &[Group<T>] {
+        self.groups.at(at)
     }
 
     /// Where this segment's groups lie, for a hint: perhaps nowhere yet.
     #[inline]
-    pub(super) fn groups(&self, id: u32) -> *const Group<T> {
-        let Located { chunk, index } = locate(id);
-        // Relaxed: nothing is read there.
-        let first = self.chunks[chunk as usize].load(Ordering::Relaxed);
-        let segment = first.wrapping_add(index as usize);
-        segment
-            .wrapping_byte_add(offset_of!(Segment<T>, groups))
-            .cast()
+    pub(super) fn place(&self, id: u32) -> *const Group<T> {
+        self.groups.place(locate(id))
     }
 
     /// A clean segment: all words zero, nobody inside. `None` when there are
@@ -207,7 +291,7 @@ impl<T> Segments<T> {
             let id = id as u32;
             // Relaxed: may be old if another thread takes `id` meanwhile; then the
             // tag has grown and the compare-and-swap fails.
-            let next = u64::from(self.get(id).next_free.load(Ordering::Relaxed));
+            let next = u64::from(self.header(id).next_free.load(Ordering::Relaxed));
             probe!("segments take: looked, not taken");
             // Relaxed on success: the tag tells that it is the value acquired before,
             // and we publish nothing by leaving. [free] Acquire on failure, as above.
@@ -238,34 +322,19 @@ impl<T> Segments<T> {
         }
         let chunk = locate(id).chunk as usize;
         probe!("segments take: number drawn, chunk not made");
-        // Relaxed: `get` acquires.
-        if self.chunks[chunk].load(Ordering::Relaxed).is_null() {
-            let made = Box::into_raw(Segment::<T>::chunk(1 << chunk));
-            probe!("segments take: chunk made, not installed");
-            // [chunk] Release publishes the segments. Relaxed failure: `get` acquires
-            // those of a thread that was faster.
-            let installed = self.chunks[chunk].compare_exchange(
-                ptr::null_mut(),
-                made.cast(),
-                Ordering::Release,
-                Ordering::Relaxed,
-            );
-            if installed.is_err() {
-                // SAFETY: ours from `into_raw` above, and shown to nobody.
-                drop(unsafe { Box::from_raw(made) });
-            }
-        }
+        self.headers.make(chunk);
+        self.groups.make(chunk);
         Some(id)
     }
 
     /// Puts a clean segment back.
     pub(super) fn give(&self, id: u32) {
-        let segment = self.get(id);
+        let header = self.header(id);
         // Relaxed: a stale top fails the compare-and-swap.
         let mut free = self.free.load(Ordering::Relaxed);
         loop {
             // Relaxed: published with the segment by the compare-and-swap below.
-            segment
+            header
                 .next_free
                 .store((free & ID_MASK) as u32, Ordering::Relaxed);
             probe!("segments give: linked, not given");
@@ -291,24 +360,9 @@ impl<T> Segments<T> {
         let mut free = (self.free.load(Ordering::Acquire) & ID_MASK) as u32;
         while free != 0 {
             used -= 1;
-            free = self.get(free - 1).next_free.load(Ordering::Acquire);
+            free = self.header(free - 1).next_free.load(Ordering::Acquire);
         }
         used
-    }
-}
-
-impl<T> Drop for Segments<T> {
-    fn drop(&mut self) {
-        for (chunk, first) in self.chunks.iter().enumerate() {
-            // Relaxed: `&mut self`, everybody else is gone.
-            let first = first.load(Ordering::Relaxed);
-            if !first.is_null() {
-                let all = ptr::slice_from_raw_parts_mut(first, 1 << chunk);
-                // SAFETY: made by `Box::into_raw` in `grow`, with this length.
-                // The cells do not drop what they hold; the injector did that.
-                drop(unsafe { Box::from_raw(all) });
-            }
-        }
     }
 }
 
@@ -351,6 +405,16 @@ mod tests {
         let Located { chunk, index } = locate(last);
         assert_eq!((chunk, index), (ID_BITS - 1, (1 << (ID_BITS - 1)) - 1));
         assert!((0..7).chain([last]).all(|id| locate(id).id() == id));
+    }
+
+    #[test]
+    fn segments_of_large_items_have_fewer_groups() {
+        assert_eq!(Segments::<()>::GROUPS, MOST_GROUPS);
+        assert_eq!(Segments::<[u64; 8]>::GROUPS, MOST_GROUPS);
+        // Seven items and a word of 64 bytes, in four groups.
+        assert_eq!(Segments::<[u8; 1024]>::GROUPS, 4);
+        assert_eq!(Segments::<[u8; 1 << 16]>::GROUPS, 1);
+        assert_eq!(Segments::<[u8; 1 << 16]>::POSITIONS, GROUP);
     }
 
     #[test]

@@ -28,7 +28,7 @@ use std::time::Duration;
 /// full takes back what has not been used, and the crew passes over what others have
 /// overtaken. Such a place's index is skipped. So whether a submitter is idle, leaked, or its
 /// thread suspended for ever, it keeps nobody from anything (but pins the
-/// memory of 224 jobs).
+/// memory of 224 jobs, of fewer if they are large).
 ///
 /// # Order
 ///

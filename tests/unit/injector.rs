@@ -1,6 +1,6 @@
 //! The injector against a `VecDeque`, near the places where its numbers wrap, and against threads.
 
-use super::segments::{ID_BITS, SEGMENT};
+use super::segments::{ID_BITS, Segments};
 use super::{Injector, Popped, Rejected, Reserve};
 use crate::probe::Stall;
 use proptest::prelude::*;
@@ -9,18 +9,30 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
+/// Positions in a segment of small items.
+const SEGMENT: usize = Segments::<u64>::POSITIONS;
+
 /// The first segment number whose tag is zero again, times its size.
-const TAGS_WRAP: u64 = ((1 << (64 - ID_BITS)) - 1) * SEGMENT as u64;
+const TAGS_WRAP: u64 = tags_wrap(SEGMENT);
+
+const fn tags_wrap(segment: usize) -> u64 {
+    ((1 << (64 - ID_BITS)) - 1) * segment as u64
+}
 
 /// At the beginning, at the edge of a group and a segment, and before the tags wrap.
-const STARTS: [u64; 6] = [
-    0,
-    6,
-    SEGMENT as u64 - 1,
-    TAGS_WRAP - 3 * SEGMENT as u64,
-    TAGS_WRAP - 5,
-    TAGS_WRAP - SEGMENT as u64,
-];
+const STARTS: [u64; 6] = starts(SEGMENT);
+
+const fn starts(segment: usize) -> [u64; 6] {
+    let wrap = tags_wrap(segment);
+    [
+        0,
+        6,
+        segment as u64 - 1,
+        wrap - 3 * segment as u64,
+        wrap - 5,
+        wrap - segment as u64,
+    ]
+}
 
 /// A segment whose first positions were never used is never drained.
 fn pinned(start: u64) -> usize {
@@ -56,105 +68,143 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 0..if cfg!(miri) { 20 } else { 200 })
 }
 
+/// Does this to a queue at the place of that number among [`starts`], whose items carry a ballast.
+fn behaves_like_a_bounded_queue<B: Copy + std::fmt::Debug>(
+    ballast: B,
+    capacity: usize,
+    place: usize,
+    steps: Vec<Step>,
+) -> Result<(), TestCaseError> {
+    let segment = Segments::<(u32, Arc<()>, B)>::POSITIONS;
+    let start = starts(segment)[place];
+    let entries = (capacity / segment + 3).next_power_of_two();
+    let injector = Injector::at(entries, start);
+    let alive = Arc::new(());
+    // Positions and items.
+    let mut model: VecDeque<(u64, u32)> = VecDeque::new();
+    let (mut next, mut position, mut closed) = (0, start, false);
+    for step in steps {
+        let free = capacity - model.len();
+        let limit = position + free as u64;
+        match step {
+            Step::Push => {
+                next += 1;
+                match injector.push((next, Arc::clone(&alive), ballast), |position| {
+                    position < limit
+                }) {
+                    Ok(at) => {
+                        prop_assert!(!closed && free > 0);
+                        prop_assert_eq!(at, position);
+                        model.push_back((at, next));
+                        position += 1;
+                    }
+                    Err(Rejected::Full((back, ..))) => {
+                        prop_assert!(!closed && free == 0);
+                        prop_assert_eq!(back, next);
+                    }
+                    Err(Rejected::Closed((back, ..))) => {
+                        prop_assert!(closed);
+                        prop_assert_eq!(back, next);
+                    }
+                }
+            }
+            Step::Batch(want) => {
+                let mut items: Vec<_> = (1..=want as u32)
+                    .map(|offset| Some((next + offset, Arc::clone(&alive), ballast)))
+                    .collect();
+                let admits = |position, want: usize| want.min((limit - position) as usize);
+                let done = match injector.push_batch(&mut items, admits) {
+                    Ok(all) => {
+                        prop_assert_eq!(all, want);
+                        all
+                    }
+                    Err(Rejected::Full(some)) => {
+                        prop_assert!(!closed && some == free && some < want);
+                        some
+                    }
+                    Err(Rejected::Closed(some)) => {
+                        prop_assert!(closed);
+                        some
+                    }
+                };
+                if want > 0 {
+                    prop_assert_eq!(done, if closed { 0 } else { want.min(free) });
+                }
+                prop_assert!(items[..done].iter().all(Option::is_none));
+                prop_assert!(
+                    items[done..].iter().all(Option::is_some),
+                    "rejected ones stay"
+                );
+                for offset in 1..=done as u32 {
+                    model.push_back((position, next + offset));
+                    position += 1;
+                }
+                next += want as u32;
+            }
+            Step::Pop(most) => {
+                let mut announced = Vec::new();
+                let mut items = Vec::new();
+                let popped = injector.pop(
+                    most,
+                    |count| announced.push(count),
+                    |at, (item, ..)| items.push((at, item)),
+                );
+                prop_assert_eq!(popped.taken, items.len());
+                prop_assert_eq!(popped.skipped, 0);
+                prop_assert_eq!(popped.taken == 0, most == 0 || model.is_empty());
+                prop_assert!(popped.taken <= most);
+                if popped.taken > 0 {
+                    prop_assert_eq!(announced.last(), Some(&popped.taken));
+                }
+                prop_assert!(items.into_iter().eq(model.drain(..popped.taken)));
+            }
+            Step::Close => {
+                injector.close();
+                closed = true;
+            }
+        }
+        prop_assert_eq!(injector.len(), model.len());
+        prop_assert_eq!(injector.has_published(), !model.is_empty());
+        prop_assert_eq!(injector.is_closed(), closed);
+        prop_assert_eq!(
+            (injector.head(), injector.tail()),
+            (position - model.len() as u64, position)
+        );
+        prop_assert!(
+            injector.segments_in_use()
+                <= model.len() / segment + 2 + usize::from(start % segment as u64 != 0)
+        );
+        prop_assert_eq!(Arc::strong_count(&alive), 1 + model.len());
+    }
+    drop(injector);
+    prop_assert_eq!(Arc::strong_count(&alive), 1);
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(config())]
 
     #[test]
     fn an_injector_behaves_like_a_bounded_queue_and_recycles_its_segments(
         capacity in 1..300_usize,
-        start in prop::sample::select(&STARTS[..]),
+        place in 0..6_usize,
         steps in steps(),
     ) {
-        let entries = (capacity / SEGMENT + 3).next_power_of_two();
-        let injector = Injector::at(entries, start);
-        let alive = Arc::new(());
-        // Positions and items.
-        let mut model: VecDeque<(u64, u32)> = VecDeque::new();
-        let (mut next, mut position, mut closed) = (0, start, false);
-        for step in steps {
-            let free = capacity - model.len();
-            let limit = position + free as u64;
-            match step {
-                Step::Push => {
-                    next += 1;
-                    match injector.push((next, Arc::clone(&alive)), |position| position < limit) {
-                        Ok(at) => {
-                            prop_assert!(!closed && free > 0);
-                            prop_assert_eq!(at, position);
-                            model.push_back((at, next));
-                            position += 1;
-                        }
-                        Err(Rejected::Full((back, _))) => {
-                            prop_assert!(!closed && free == 0);
-                            prop_assert_eq!(back, next);
-                        }
-                        Err(Rejected::Closed((back, _))) => {
-                            prop_assert!(closed);
-                            prop_assert_eq!(back, next);
-                        }
-                    }
-                }
-                Step::Batch(want) => {
-                    let mut items: Vec<_> = (1..=want as u32)
-                        .map(|offset| Some((next + offset, Arc::clone(&alive))))
-                        .collect();
-                    let admits = |position, want: usize| want.min((limit - position) as usize);
-                    let done = match injector.push_batch(&mut items, admits) {
-                        Ok(all) => {
-                            prop_assert_eq!(all, want);
-                            all
-                        }
-                        Err(Rejected::Full(some)) => {
-                            prop_assert!(!closed && some == free && some < want);
-                            some
-                        }
-                        Err(Rejected::Closed(some)) => {
-                            prop_assert!(closed);
-                            some
-                        }
-                    };
-                    if want > 0 {
-                        prop_assert_eq!(done, if closed { 0 } else { want.min(free) });
-                    }
-                    prop_assert!(items[..done].iter().all(Option::is_none));
-                    prop_assert!(items[done..].iter().all(Option::is_some), "rejected ones stay");
-                    for offset in 1..=done as u32 {
-                        model.push_back((position, next + offset));
-                        position += 1;
-                    }
-                    next += want as u32;
-                }
-                Step::Pop(most) => {
-                    let mut announced = Vec::new();
-                    let mut items = Vec::new();
-                    let popped = injector.pop(
-                        most,
-                        |count| announced.push(count),
-                        |at, (item, _)| items.push((at, item)),
-                    );
-                    prop_assert_eq!(popped.taken, items.len());
-                    prop_assert_eq!(popped.skipped, 0);
-                    prop_assert_eq!(popped.taken == 0, most == 0 || model.is_empty());
-                    prop_assert!(popped.taken <= most);
-                    if popped.taken > 0 {
-                        prop_assert_eq!(announced.last(), Some(&popped.taken));
-                    }
-                    prop_assert!(items.into_iter().eq(model.drain(..popped.taken)));
-                }
-                Step::Close => {
-                    injector.close();
-                    closed = true;
-                }
-            }
-            prop_assert_eq!(injector.len(), model.len());
-            prop_assert_eq!(injector.has_published(), !model.is_empty());
-            prop_assert_eq!(injector.is_closed(), closed);
-            prop_assert_eq!((injector.head(), injector.tail()), (position - model.len() as u64, position));
-            prop_assert!(injector.segments_in_use() <= model.len() / SEGMENT + 2 + pinned(start));
-            prop_assert_eq!(Arc::strong_count(&alive), 1 + model.len());
-        }
-        drop(injector);
-        prop_assert_eq!(Arc::strong_count(&alive), 1);
+        behaves_like_a_bounded_queue((), capacity, place, steps)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 2 } else { 64 }, ..config() })]
+
+    /// A segment of them has 21 places.
+    #[test]
+    fn so_does_one_of_large_items(
+        capacity in 1..300_usize,
+        place in 0..6_usize,
+        steps in steps(),
+    ) {
+        behaves_like_a_bounded_queue([0_u8; 1_200], capacity, place, steps)?;
     }
 }
 
