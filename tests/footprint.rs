@@ -32,7 +32,7 @@ static ALLOCATOR: Counting = Counting;
 
 const KIBIBYTE: usize = 1 << 10;
 
-type Job = [u8; 16 * KIBIBYTE];
+type Job = [u8; 32 * KIBIBYTE];
 
 /// Each is larger than a segment of small ones is in all, so a segment has room for few.
 #[test]
@@ -49,7 +49,7 @@ fn a_queue_of_a_few_large_jobs_takes_little_more_memory_than_they_do() {
     let handle = pool.handle();
     let submitter = std::thread::spawn(move || {
         for number in 0..jobs {
-            handle.submit([number as u8; 16 * KIBIBYTE]).unwrap();
+            handle.submit([number as u8; 32 * KIBIBYTE]).unwrap();
         }
     });
     let sum: u64 = results
