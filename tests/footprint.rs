@@ -32,6 +32,8 @@ static ALLOCATOR: Counting = Counting;
 
 const KIBIBYTE: usize = 1 << 10;
 
+const STACK: usize = 16 * KIBIBYTE * KIBIBYTE;
+
 type Job = [u8; 32 * KIBIBYTE];
 
 /// Each is larger than a segment of small ones is in all, so a segment has room for few.
@@ -44,14 +46,18 @@ fn a_queue_of_a_few_large_jobs_takes_little_more_memory_than_they_do() {
     let (pool, results) = WorkerPool::<Job, u8>::builder()
         .workers(WORKERS)
         .job_capacity(CAPACITY)
+        .stack_size(STACK)
         .build(|job, _| job[0])
         .unwrap();
     let handle = pool.handle();
-    let submitter = std::thread::spawn(move || {
+    let submit = move || {
         for number in 0..jobs {
             handle.submit([number as u8; 32 * KIBIBYTE]).unwrap();
         }
-    });
+    };
+    // Without optimization each function on the way has a copy.
+    let submitter = std::thread::Builder::new().stack_size(STACK);
+    let submitter = submitter.spawn(submit).unwrap();
     let sum: u64 = results
         .take(jobs)
         .map(|outcome| u64::from(outcome.result.unwrap()))

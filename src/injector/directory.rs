@@ -21,6 +21,9 @@ pub(super) const ENTRIES_UNBOUNDED: usize = if cfg!(workcrew_shuttle) {
     1 << 14
 };
 
+/// Entries of any injector, at most: there are no more segments.
+pub(super) const MAX_ENTRIES: usize = 1 << ID_BITS;
+
 /// Directory tags have as many bits as the segment number leaves.
 const TAG_BITS: u32 = 64 - ID_BITS;
 

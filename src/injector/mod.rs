@@ -81,7 +81,7 @@ use crate::sync::{AtomicU64, Ordering, spin_loop};
 use crate::words::words;
 use crate::{pace, prefetch};
 use crossbeam_utils::CachePadded;
-use directory::{ENTRIES_UNBOUNDED, age, id_of, tag_of};
+use directory::{ENTRIES_UNBOUNDED, MAX_ENTRIES, age, id_of, tag_of};
 use segments::{
     GROUP, Group, ID_BITS, MOST_GROUPS, RESERVED, Segments, VOID, bits, ones, take, write,
 };
@@ -167,10 +167,11 @@ impl<T> Injector<T> {
     pub(crate) fn bounded(capacity: usize) -> Self {
         // Two segments more than full ones: the first and the last may be partly
         // used.
-        Self::at((capacity / Self::SEGMENT + 3).next_power_of_two(), 0)
+        let entries = (capacity / Self::SEGMENT + 3).next_power_of_two();
+        Self::at(entries.min(MAX_ENTRIES), 0)
     }
 
-    /// A queue without a bound of its own: it is full only with 3.6 million items.
+    /// A queue without a bound of its own: it is full only with 3.6 million items or more.
     pub(crate) fn unbounded() -> Self {
         let entries = ENTRIES_UNBOUNDED * MOST_GROUPS / Segments::<T>::GROUPS;
         Self::at(entries.next_power_of_two(), 0)
@@ -627,6 +628,7 @@ impl<T> Injector<T> {
             }
             cell = 0;
         }
+        debug_assert_eq!(left, 0, "a claim ends with its segment");
         self.count(id, lost as u32);
         done
     }

@@ -49,7 +49,8 @@ pub(super) const VOID: usize = 2 * GROUP;
 /// A segment number has 24 bits, beside a tag of 40.
 pub(super) const ID_BITS: u32 = 24;
 pub(super) const ID_MASK: u64 = (1 << ID_BITS) - 1;
-/// Segments that can exist at once, less one: the free list needs a "none".
+/// Segments that can exist at once, less one: the free list needs a "none". (Of large items, seven in each, that is
+/// a hundred million. A queue that holds as many is full, though its capacity may be twice that.)
 const MAX_SEGMENTS: u64 = ID_MASK;
 
 pub(super) type Cell<T> = UnsafeCell<MaybeUninit<T>>;
@@ -112,15 +113,20 @@ pub(super) struct Header {
 }
 
 /// What a segment is made of.
-trait Part: Sized {
-    /// So many of these.
+///
+/// # Safety
+///
+/// * [`init`](Self::init) leaves its place initialized.
+unsafe trait Part: Sized {
+    /// So many of these, at least one.
     const EACH: usize;
 
     /// Makes a clean one where it stays: a group of large items would be too much for a stack.
     fn init(place: &mut MaybeUninit<Self>);
 }
 
-impl Part for CachePadded<Header> {
+// SAFETY: it writes a whole one.
+unsafe impl Part for CachePadded<Header> {
     const EACH: usize = 1;
 
     fn init(place: &mut MaybeUninit<Self>) {
@@ -131,7 +137,8 @@ impl Part for CachePadded<Header> {
     }
 }
 
-impl<T> Part for Group<T> {
+// SAFETY: it writes the word and each cell, and there is nothing else.
+unsafe impl<T> Part for Group<T> {
     const EACH: usize = {
         let affordable = MOST_BYTES / size_of::<Self>();
         if affordable == 0 {
@@ -201,7 +208,7 @@ impl<P: Part> Chunks<P> {
         }
         let mut parts = Box::new_uninit_slice(P::EACH << chunk);
         parts.iter_mut().for_each(P::init);
-        // SAFETY: each part was initialized above.
+        // SAFETY: `init`, as its trait promises, has initialized each part.
         let made = Box::into_raw(unsafe { parts.assume_init() });
         probe!("segments take: chunk made, not installed");
         // [chunk] Release publishes the segments. Relaxed failure: `at` acquires

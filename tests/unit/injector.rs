@@ -35,8 +35,8 @@ const fn starts(segment: usize) -> [u64; 6] {
 }
 
 /// A segment whose first positions were never used is never drained.
-fn pinned(start: u64) -> usize {
-    usize::from(start % SEGMENT as u64 != 0)
+fn pinned(start: u64, segment: usize) -> usize {
+    usize::from(start % segment as u64 != 0)
 }
 
 /// More than two segments.
@@ -171,8 +171,7 @@ fn behaves_like_a_bounded_queue<B: Copy + std::fmt::Debug>(
             (position - model.len() as u64, position)
         );
         prop_assert!(
-            injector.segments_in_use()
-                <= model.len() / segment + 2 + usize::from(start % segment as u64 != 0)
+            injector.segments_in_use() <= model.len() / segment + 2 + pinned(start, segment)
         );
         prop_assert_eq!(Arc::strong_count(&alive), 1 + model.len());
     }
@@ -234,7 +233,7 @@ fn a_full_directory_is_full_and_works_again_when_it_is_empty() {
                 > 0
             {}
             assert_eq!(expected.next(), None);
-            assert!(injector.segments_in_use() <= 1 + pinned(start));
+            assert!(injector.segments_in_use() <= 1 + pinned(start, SEGMENT));
         }
     }
 }
@@ -322,9 +321,111 @@ fn crowd(injector: &Injector<Box<u64>>, capacity: u64, each: u64) {
         taken.into_inner() + skipped.into_inner()
     );
     assert!(
-        injector.segments_in_use() <= 1 + pinned(start),
+        injector.segments_in_use() <= 1 + pinned(start, SEGMENT),
         "all but the current one are free"
     );
+}
+
+/// Three producers, each of which pushes by itself, in batches and at places that it has reserved, and three
+/// consumers. Each item leaves once, as far as it says its `number`, and all segments come back.
+fn mixed_crowd<T: Send>(item: impl Fn(u64) -> T + Sync, number: impl Fn(T) -> Option<u64> + Sync) {
+    const PRODUCERS: u64 = 3;
+    const EACH: u64 = if cfg!(miri) { 20 } else { 2_000 };
+    let segment = Segments::<T>::POSITIONS;
+    for start in starts(segment) {
+        let queue = &Injector::at(8, start);
+        let seen: Vec<_> = (0..PRODUCERS * EACH)
+            .map(|_| AtomicBool::new(false))
+            .collect();
+        let taken = &AtomicU64::new(0);
+        let (item, number, seen) = (&item, &number, &seen);
+        thread::scope(|scope| {
+            for producer in 0..PRODUCERS {
+                scope.spawn(move || {
+                    let mut reserve = Reserve::default();
+                    let mut next = producer * EACH;
+                    let end = next + EACH;
+                    while next < end {
+                        let done = match next % 4 {
+                            0 => {
+                                let batch = (end - next).min(1 + next % 17);
+                                let numbers = next..next + batch;
+                                let mut items: Vec<_> =
+                                    numbers.map(|number| Some(item(number))).collect();
+                                match queue.push_batch(&mut items, |_, want| want) {
+                                    Ok(done) | Err(Rejected::Full(done)) => done,
+                                    Err(Rejected::Closed(_)) => panic!("nobody closes"),
+                                }
+                            }
+                            1 => usize::from(queue.push(item(next), |_| true).is_ok()),
+                            _ if reserve.is_empty() => {
+                                let pushed =
+                                    queue.push_and_reserve(&mut reserve, item(next), |_, n| n);
+                                if pushed.is_err() {
+                                    queue.reclaim(queue.head(), queue.tail());
+                                }
+                                usize::from(pushed.is_ok())
+                            }
+                            _ => usize::from(queue.push_reserved(&mut reserve, item(next)).is_ok()),
+                        };
+                        next += done as u64;
+                        if done == 0 {
+                            thread::yield_now();
+                        }
+                    }
+                    queue.leave(&mut reserve);
+                });
+            }
+            for most in [1, 7, 64] {
+                scope.spawn(move || {
+                    let sink = |_, item| {
+                        if let Some(number) = number(item) {
+                            let seen = &seen[number as usize];
+                            assert!(!seen.swap(true, Ordering::Relaxed), "{number} twice");
+                        }
+                    };
+                    while taken.load(Ordering::Relaxed) < PRODUCERS * EACH {
+                        let popped = queue.pop(most, |_| {}, sink);
+                        taken.fetch_add(popped.taken as u64, Ordering::Relaxed);
+                        if popped.taken == 0 {
+                            thread::yield_now();
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(taken.load(Ordering::Relaxed), PRODUCERS * EACH);
+        // What was left is passed over.
+        queue.close();
+        while queue.pop(64, |_| {}, |_, _| panic!("one more")) != Popped::default() {}
+        assert!(queue.segments_in_use() <= 1 + pinned(start, segment));
+    }
+}
+
+#[test]
+fn items_of_any_kind_leave_once() {
+    mixed_crowd(Box::new, |item| Some(*item));
+    mixed_crowd(|_| (), |()| None);
+}
+
+/// Seven of them are a segment.
+#[test]
+fn items_leave_once_that_are_alone_in_their_segments_group() {
+    const BYTES: usize = 5_000;
+    assert_eq!(Segments::<(u64, [u8; BYTES])>::GROUPS, 1);
+    let whole = |number: u64, bytes: [u8; BYTES]| bytes == [number as u8; BYTES];
+    mixed_crowd(
+        |number| (number, [number as u8; BYTES]),
+        |(number, bytes)| {
+            assert!(whole(number, bytes), "of one piece");
+            Some(number)
+        },
+    );
+
+    #[repr(align(4096))]
+    struct Aligned(u64);
+    assert_eq!(Segments::<Aligned>::GROUPS, 1);
+    mixed_crowd(Aligned, |Aligned(number)| Some(number));
 }
 
 #[test]
@@ -421,7 +522,7 @@ fn a_suspended_producer_stops_nobody_and_keeps_its_item() {
                 }
                 assert!(items.into_iter().eq(0..MANY), "{point}");
                 assert!(
-                    injector.segments_in_use() <= 3 + pinned(start),
+                    injector.segments_in_use() <= 3 + pinned(start, SEGMENT),
                     "it pins one segment"
                 );
                 stall.release();
@@ -433,7 +534,7 @@ fn a_suspended_producer_stops_nobody_and_keeps_its_item() {
                 );
                 assert_eq!(popped.taken, 1);
                 assert_eq!(injector.len(), 0);
-                assert!(injector.segments_in_use() <= 1 + pinned(start));
+                assert!(injector.segments_in_use() <= 1 + pinned(start, SEGMENT));
             });
         }
     }
@@ -571,6 +672,6 @@ fn reserved_places_keep_the_order_and_their_segments_come_back() {
             let _ = queue.pop(100, |_| {}, expect);
         }
         assert!(model.is_empty());
-        assert!(queue.segments_in_use() <= 1 + pinned(start));
+        assert!(queue.segments_in_use() <= 1 + pinned(start, SEGMENT));
     }
 }
