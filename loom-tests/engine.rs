@@ -206,6 +206,7 @@ fn batch_is_stolen(name: &str, begin: fn(), plan: Plan<'_>) {
             // The first of a batch of two waits for the other.
             0 => {
                 site.signals[0].park(WATCH);
+                site.done.unpark();
             }
             1 => site.signals[0].unpark(),
             _ => {}
@@ -214,6 +215,8 @@ fn batch_is_stolen(name: &str, begin: fn(), plan: Plan<'_>) {
             submit(&site, job);
         }
         let workers: Workers<2> = start();
+        // The close would wake everybody.
+        assert!(site.done.park(WATCH));
         close_and_join(&site, workers, 4);
     });
 }
@@ -242,7 +245,7 @@ fn batch_is_stolen_from_a_brisk_worker() {
         be_brisk,
         Plan {
             bound: Bound::Preemptions(0),
-            floor: 100,
+            floor: 50,
             events: &["deque bias: begun", "deque steal: bias ended"],
         },
     );

@@ -188,6 +188,32 @@ fn a_taker_goes_by_the_backlog_of_the_worker_whose_results_came_last() {
     }
 }
 
+/// However they are asked for: what comes from a claim has a way of its own.
+#[test]
+fn an_outcome_that_was_put_back_is_the_next() {
+    let (pool, mut results) = WorkerPool::<usize, usize>::builder()
+        .workers(1)
+        .build(|job, _| job)
+        .unwrap();
+    pool.submit_all(0..8).unwrap();
+    pool.wait_idle().unwrap();
+    let forms: [fn(&mut Results<usize>) -> usize; 3] = [
+        |results| results.recv().unwrap().result.unwrap(),
+        |results| results.try_recv().unwrap().result.unwrap(),
+        |results| results.next().unwrap().result.unwrap(),
+    ];
+    // All of them are in one claim.
+    let mut taken = 0;
+    for take in forms.into_iter().cycle().take(7) {
+        let outcome = results.recv().unwrap();
+        results.put_back(outcome);
+        assert_eq!(take(&mut results), taken);
+        taken += 1;
+    }
+    pool.join().unwrap();
+    assert_eq!(results.count(), 1);
+}
+
 /// While jobs take next to no time, workers that are more than the cores leave them to the others. They
 /// come back for jobs that wait for each other.
 #[test]
