@@ -40,7 +40,7 @@ pub(super) const MOST_GROUPS: usize = if cfg!(workcrew_loom) {
 };
 /// Bytes in a segment's groups, at most, if it has more than one: so a queue of a few large items
 /// takes little more memory than they do. Chosen by W10/size in `benches`.
-const MOST_BYTES: usize = if cfg!(test) { 1 << 15 } else { 1 << 18 };
+const MOST_BYTES: usize = if cfg!(test) { 1 << 15 } else { 1 << 20 };
 /// In a group's word, a cell's further bits stand so far above its decided bit: its place is
 /// reserved, it is void. See `reserve`.
 pub(super) const RESERVED: usize = GROUP;
