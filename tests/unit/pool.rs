@@ -203,12 +203,10 @@ fn an_outcome_that_was_put_back_is_the_next() {
         |results| results.next().unwrap().result.unwrap(),
     ];
     // All of them are in one claim.
-    let mut taken = 0;
-    for take in forms.into_iter().cycle().take(7) {
+    for (taken, take) in forms.into_iter().cycle().take(7).enumerate() {
         let outcome = results.recv().unwrap();
         results.put_back(outcome);
         assert_eq!(take(&mut results), taken);
-        taken += 1;
     }
     pool.join().unwrap();
     assert_eq!(results.count(), 1);
