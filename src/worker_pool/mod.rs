@@ -92,7 +92,8 @@ use std::time::Duration;
 /// They lie in the queues by value, without an allocation for each, and are moved: several copies
 /// may be on the stack of the thread that submits or takes, and on that of a worker
 /// ([`Builder::stack_size`]). What is larger than some KiB is better boxed,
-/// also because a queue has memory for some hundreds of them, however small its capacity.
+/// also because a queue gets its memory in pieces for 224 of them, or of a MiB if they are larger, but for seven at least,
+/// however small its capacity.
 ///
 /// # Fork
 ///
