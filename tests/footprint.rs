@@ -30,13 +30,15 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-const KIBIBYTE: usize = 1 << 10;
+const MEBIBYTE: usize = 1 << 20;
 
-const STACK: usize = 16 * KIBIBYTE * KIBIBYTE;
+const STACK: usize = 16 * MEBIBYTE;
 
-type Job = [u8; 32 * KIBIBYTE];
+const BYTES: usize = 1 << 15;
 
-/// A segment takes a MiB at most.
+type Job = [u8; BYTES];
+
+/// A segment takes a MiB at most. How much that is in all is printed.
 #[test]
 fn a_queue_of_a_few_large_jobs_takes_a_few_mebibytes() {
     const CAPACITY: usize = 5;
@@ -52,7 +54,7 @@ fn a_queue_of_a_few_large_jobs_takes_a_few_mebibytes() {
     let handle = pool.handle();
     let submit = move || {
         for number in 0..jobs {
-            handle.submit([number as u8; 32 * KIBIBYTE]).unwrap();
+            handle.submit([number as u8; BYTES]).unwrap();
         }
     };
     // Without optimization each function on the way has a copy.
@@ -67,7 +69,8 @@ fn a_queue_of_a_few_large_jobs_takes_a_few_mebibytes() {
     let all: u64 = (0..jobs).map(|number| u64::from(number as u8)).sum();
     assert_eq!(sum, all);
     let most = MOST.load(Ordering::Relaxed) - before;
+    println!("{most} bytes");
     // Seven segments, if each thread is held up inside of another one; and what jobs are claimed ahead.
-    let enough = 7 * KIBIBYTE * KIBIBYTE + 2 * WORKERS * size_of::<Job>();
+    let enough = 7 * MEBIBYTE + 2 * WORKERS * size_of::<Job>();
     assert!(most <= enough, "{most} bytes");
 }

@@ -768,7 +768,7 @@ impl<T> Injector<T> {
         let entry = self.entry(number).load(Ordering::Relaxed);
         let after = self.entry(number + 1).load(Ordering::Relaxed);
         if age(entry, number) == 0 && age(after, number + 1) == 0 {
-            prefetch::to_read(self.segments.place(id_of(entry)), Segments::<T>::GROUPS);
+            prefetch::to_read(self.segments.address(id_of(entry)), Segments::<T>::GROUPS);
         }
     }
 

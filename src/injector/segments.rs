@@ -39,7 +39,7 @@ pub(super) const MOST_GROUPS: usize = if cfg!(workcrew_loom) {
     32
 };
 /// Bytes in a segment's groups, at most, if it has more than one: so a queue of a few large items
-/// takes little more memory than they do. Chosen by W10/size in `benches`.
+/// does not take the memory of hundreds. Chosen by W10/size in `benches`.
 const MOST_BYTES: usize = if cfg!(test) { 1 << 15 } else { 1 << 20 };
 /// In a group's word, a cell's further bits stand so far above its decided bit: its place is
 /// reserved, it is void. See `reserve`.
@@ -194,7 +194,7 @@ impl<P: Part> Chunks<P> {
 
     /// Where that lies, for a hint: perhaps nowhere yet.
     #[inline]
-    fn place(&self, Located { chunk, index }: Located) -> *const P {
+    fn address(&self, Located { chunk, index }: Located) -> *const P {
         // Relaxed: nothing is read there.
         let first = self.0[chunk as usize].load(Ordering::Relaxed);
         first.wrapping_add(index as usize * P::EACH)
@@ -285,8 +285,8 @@ impl<T> Segments<T> {
 
     /// Where this segment's groups lie, for a hint: perhaps nowhere yet.
     #[inline]
-    pub(super) fn place(&self, id: u32) -> *const Group<T> {
-        self.groups.place(locate(id))
+    pub(super) fn address(&self, id: u32) -> *const Group<T> {
+        self.groups.address(locate(id))
     }
 
     /// A clean segment: all words zero, nobody inside. `None` when there are

@@ -186,7 +186,7 @@ proptest! {
     #[test]
     fn an_injector_behaves_like_a_bounded_queue_and_recycles_its_segments(
         capacity in 1..300_usize,
-        place in 0..6_usize,
+        place in 0..STARTS.len(),
         steps in steps(),
     ) {
         behaves_like_a_bounded_queue((), capacity, place, steps)?;
@@ -200,7 +200,7 @@ proptest! {
     #[test]
     fn so_does_one_of_large_items(
         capacity in 1..300_usize,
-        place in 0..6_usize,
+        place in 0..STARTS.len(),
         steps in steps(),
     ) {
         behaves_like_a_bounded_queue([0_u8; 1_200], capacity, place, steps)?;
@@ -410,14 +410,13 @@ fn items_of_any_kind_leave_once() {
 
 /// Seven of them are a segment.
 #[test]
-fn items_leave_once_that_are_alone_in_their_segments_group() {
+fn items_leave_once_whose_segments_have_one_group() {
     const BYTES: usize = 5_000;
     assert_eq!(Segments::<(u64, [u8; BYTES])>::GROUPS, 1);
-    let whole = |number: u64, bytes: [u8; BYTES]| bytes == [number as u8; BYTES];
     mixed_crowd(
         |number| (number, [number as u8; BYTES]),
         |(number, bytes)| {
-            assert!(whole(number, bytes), "of one piece");
+            assert!(bytes == [number as u8; BYTES], "of one piece");
             Some(number)
         },
     );
